@@ -140,7 +140,7 @@ impl Action<'_> {
             if !is_name(name) {
                 return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
             }
-            executed.set.push((name.clone(), Variable::Data(Value::from_serialize(value))));
+            executed.set.push((name.clone(), Variable::data(value)));
         }
         // A cached fact is seen among the facts as well.
         if cacheable {
@@ -222,7 +222,7 @@ impl Action<'_> {
         let args = self.args()?;
         let file = args.required("file").map_err(|failure| self.at_argument(failure))?;
         let path = self.find("tasks", file).map_err(|failure| self.at_argument(failure))?;
-        Ok(self.including(What::Tasks(path)))
+        Ok(self.including(What::Tasks { path, are_handlers: self.task_run.step.is_handler }))
     }
 
     fn include_role(&self) -> Result<Executed, Diag> {
@@ -235,23 +235,16 @@ impl Action<'_> {
             vars_from: part("vars_from"),
             defaults_from: part("defaults_from"),
             handlers_from: part("handlers_from"),
-            params: self.own_vars(),
+            params: Arc::default(),
+            allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
         };
         Ok(self.including(What::Role { request, public: args.is("public") }))
     }
 
     fn including(&self, what: What) -> Executed {
-        let include = Include { what, vars: self.own_vars(), apply: self.node("apply").cloned(), item: None };
+        let vars = self.task_run.task().include.as_ref().map(|include| include.vars.clone()).unwrap_or_default();
+        let include = Include { what, vars, item: None };
         Executed { includes: vec![include], ..Executed::default() }
-    }
-
-    /// The `vars` of the task itself: what an include hands over.
-    fn own_vars(&self) -> Arc<VarMap> {
-        let mut vars = VarMap::new();
-        for map in &self.task_run.task().keywords.vars {
-            vars.extend(map.iter().map(|(name, value)| (name.clone(), value.clone())));
-        }
-        Arc::new(vars)
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
@@ -261,7 +254,7 @@ impl Action<'_> {
         let args = Args::convert(spec, &known).map_err(|failure| self.at_argument(failure))?;
         let name = args.required("name").map_err(|failure| self.at_argument(failure))?;
         let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
-        let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::Data(Value::from_serialize(value)))).collect();
+        let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
         let run = &self.task_run.playing.run;
         let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data);
         let mut executed = Executed { changed, ..Executed::default() };
