@@ -9,6 +9,7 @@ mod load;
 mod model;
 mod roles;
 pub mod search;
+pub mod shipped;
 mod tasks;
 
 pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
