@@ -1,0 +1,158 @@
+//! Play, block, task, role: what a file says after loading. Values that may hold templates stay nodes; the engine renders them per host.
+
+use crate::module::Registered;
+use crate::source::{Node, Span};
+use crate::vars::VarMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub struct Play {
+    pub name: Option<Node>,
+    /// A pattern, or a list of patterns; may be a template.
+    pub hosts: Node,
+    pub vars: Arc<VarMap>,
+    /// Each a file name, or a list of which the first that exists counts.
+    pub vars_files: Vec<Node>,
+    pub vars_prompt: Vec<Node>,
+    pub gather_facts: Option<Node>,
+    pub gather_subset: Option<Node>,
+    pub gather_timeout: Option<Node>,
+    pub serial: Option<Node>,
+    pub strategy: Option<Node>,
+    pub order: Option<Node>,
+    pub max_fail_percentage: Option<Node>,
+    pub force_handlers: Option<Node>,
+    /// Keywords that tasks inherit; they are merged into every task already.
+    pub keywords: Keywords,
+    pub pre_tasks: Vec<Entry>,
+    /// One block per role of `roles:`, dependencies first.
+    pub roles: Vec<Entry>,
+    pub tasks: Vec<Entry>,
+    pub post_tasks: Vec<Entry>,
+    /// Blocks or tasks, in the order in which they were defined: roles' first, then the play's.
+    pub handlers: Vec<Entry>,
+    /// Roles of `roles:` and `import_role`: their defaults and vars are seen by the whole play.
+    pub static_roles: Vec<Arc<Role>>,
+    /// The folder of the playbook file.
+    pub dir: PathBuf,
+    pub span: Span,
+}
+
+/// A task or a block.
+#[derive(Clone)]
+pub enum Entry {
+    Task(Arc<Task>),
+    Block(Arc<Block>),
+}
+
+pub struct Block {
+    pub name: Option<Node>,
+    pub block: Vec<Entry>,
+    pub rescue: Vec<Entry>,
+    pub always: Vec<Entry>,
+    /// This block is the whole of a role, run once per play and host unless it may be repeated. Two calls with the same key are the same.
+    pub role_call: Option<RoleCall>,
+    pub span: Span,
+}
+
+pub struct RoleCall {
+    pub role: Arc<Role>,
+    /// Name, parameters, tags and conditions as text: equal for equal calls.
+    pub key: String,
+    pub allow_duplicates: bool,
+}
+
+pub struct Task {
+    pub name: Option<Node>,
+    pub action: Action,
+    /// The task's own keywords with all that it inherits merged in.
+    pub keywords: Keywords,
+    pub looped: Option<Loop>,
+    pub register: Option<Node>,
+    pub until: Option<Node>,
+    pub retries: Option<Node>,
+    pub delay: Option<Node>,
+    pub changed_when: Option<Node>,
+    pub failed_when: Option<Node>,
+    /// Names or topics, those of enclosing blocks included.
+    pub notify: Vec<Node>,
+    /// Handlers: topics that they listen to.
+    pub listen: Vec<Node>,
+    pub role: Option<Arc<Role>>,
+    pub span: Span,
+}
+
+/// A module and what it is given.
+pub struct Action {
+    /// As the playbook spells it.
+    pub name: String,
+    pub name_span: Span,
+    pub module: Registered,
+    /// In the order of the file, under the names that the file uses. Free-form text stands under its parameter's name.
+    pub args: Vec<(String, Node)>,
+    /// `args: "{{ dict }}"`, or `module: "{{ dict }}"`: a mapping known only at run time. `args` beat it.
+    pub args_from: Option<Node>,
+}
+
+pub struct Loop {
+    /// `items` for `with_items`; `None` for `loop`.
+    pub lookup: Option<String>,
+    pub over: Node,
+    pub control: LoopControl,
+}
+
+#[derive(Default)]
+pub struct LoopControl {
+    pub loop_var: Option<Node>,
+    pub index_var: Option<Node>,
+    pub label: Option<Node>,
+    pub pause: Option<Node>,
+    pub extended: Option<Node>,
+    pub extended_allitems: Option<Node>,
+    pub break_when: Option<Node>,
+}
+
+/// Keywords that are inherited: play to block to task. A task holds them merged.
+#[derive(Clone, Default)]
+pub struct Keywords {
+    /// All must hold; outermost first.
+    pub when: Vec<Node>,
+    /// The union.
+    pub tags: Vec<Node>,
+    /// Outermost first; the inner beats the outer, key by key.
+    pub vars: Vec<Arc<VarMap>>,
+    pub environment: Vec<Node>,
+    pub module_defaults: Vec<Node>,
+    /// Those below: the innermost counts.
+    pub r#become: Option<Node>,
+    pub become_user: Option<Node>,
+    pub become_method: Option<Node>,
+    pub connection: Option<Node>,
+    pub remote_user: Option<Node>,
+    pub port: Option<Node>,
+    pub delegate_to: Option<Node>,
+    pub delegate_facts: Option<Node>,
+    pub run_once: Option<Node>,
+    pub ignore_errors: Option<Node>,
+    pub ignore_unreachable: Option<Node>,
+    pub any_errors_fatal: Option<Node>,
+    pub no_log: Option<Node>,
+    pub check_mode: Option<Node>,
+    pub diff: Option<Node>,
+    pub throttle: Option<Node>,
+    pub timeout: Option<Node>,
+}
+
+/// A role that was found and read.
+pub struct Role {
+    pub name: String,
+    pub path: PathBuf,
+    pub defaults: Arc<VarMap>,
+    pub vars: Arc<VarMap>,
+    /// What the call gave beside keywords: `roles: [{role: r, p: 1}]`.
+    pub params: Arc<VarMap>,
+    /// The role that depends on this one or includes it, for searching files.
+    pub parent: Option<Arc<Role>>,
+    /// Dependencies' vars and defaults are seen inside the role too.
+    pub dependencies: Vec<Arc<Role>>,
+}

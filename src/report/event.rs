@@ -1,0 +1,134 @@
+//! The interface between a run and everything that tells of it.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// One thing that happened, in order. Secrets are masked before an event is made.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    PlaybookStarted {
+        playbook: String,
+    },
+    /// `hosts` are all hosts of the play; empty: no host matched.
+    PlayStarted {
+        name: String,
+        hosts: Vec<String>,
+    },
+    /// No host of the inventory matches the play's pattern: it is passed over.
+    NoHostsMatched,
+    /// A task, handler or fact gathering begins on some hosts. `name` is as Ansible prints it: `role : name`. `place` is `file:line`.
+    TaskStarted {
+        task: usize,
+        name: String,
+        kind: TaskKind,
+        place: String,
+        check_mode: bool,
+    },
+    /// A host has begun the task. `task` is the number given in `TaskStarted`.
+    HostStarted {
+        task: usize,
+        host: String,
+    },
+    /// A line of output of a running script.
+    HostOutput {
+        task: usize,
+        host: String,
+        line: String,
+    },
+    /// Something that the host waits for: `apt's lock, held by unattended-upgr (pid 812)`.
+    HostWaits {
+        task: usize,
+        host: String,
+        what: String,
+    },
+    /// One item of a loop is done.
+    ItemFinished {
+        task: usize,
+        result: HostResult,
+    },
+    /// `until` was not met yet.
+    Retrying {
+        task: usize,
+        host: String,
+        name: String,
+        left: u32,
+        result: Json,
+    },
+    HostFinished {
+        task: usize,
+        result: HostResult,
+    },
+    /// Tasks were included for hosts.
+    Included {
+        task: usize,
+        file: String,
+        hosts: Vec<String>,
+        item: Option<String>,
+    },
+    NoMoreHosts,
+    Warning {
+        text: String,
+    },
+    /// The last event. Hosts in the order of their names.
+    Recap {
+        hosts: IndexMap<String, Stats>,
+        elapsed: Duration,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    Task,
+    Handler,
+    GatherFacts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Ok,
+    Changed,
+    Skipped,
+    Failed,
+    Unreachable,
+}
+
+/// How a task, or one item of its loop, ended on a host.
+#[derive(Clone, Debug, Serialize)]
+pub struct HostResult {
+    pub host: String,
+    /// Where it was done, if not on `host`.
+    pub delegated_to: Option<String>,
+    pub status: Status,
+    /// The failure was ignored (`ignore_errors`, `ignore_unreachable`).
+    pub ignored: bool,
+    /// The failure is followed by a `rescue`.
+    pub rescued: bool,
+    /// The loop item's label, for an item.
+    pub item: Option<String>,
+    /// The whole loop is done; `result.results` holds the items.
+    pub is_loop: bool,
+    /// What the module returned, censored if `no_log`.
+    pub result: Json,
+    /// Print the result even when nothing failed (`debug`), as Ansible's `_ansible_verbose_always`.
+    pub verbose: bool,
+    /// What was wrong in the user's own file, drawn with its caret, without colour.
+    pub diagnosis: Option<String>,
+    pub elapsed: Duration,
+}
+
+/// A host's line of the recap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    pub ok: u32,
+    pub changed: u32,
+    pub unreachable: u32,
+    pub failed: u32,
+    pub skipped: u32,
+    pub rescued: u32,
+    pub ignored: u32,
+}

@@ -1,0 +1,104 @@
+//! POSIX sh as data, no I/O: the one place that quotes, what is sent to a shell, and what came back.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Quotes a word for sh, exactly as Python's `shlex.quote` does (Ansible's `quote` filter must be byte-equal).
+pub fn quote(word: &str) -> Cow<'_, str> {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
+    if word.is_empty() {
+        Cow::Borrowed("''")
+    } else if word.bytes().all(is_safe) {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(format!("'{}'", word.replace('\'', "'\"'\"'")))
+    }
+}
+
+/// Words as one command line, each quoted.
+pub fn quote_all<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
+    words.into_iter().map(|word| quote(word.as_ref()).into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// A POSIX sh script, to be run by `/bin/sh` in a process of its own: `exit`, `cd`, `set` and traps touch nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    pub text: String,
+    pub input: Input,
+    /// Put into the script's environment before it starts, in order.
+    pub environment: Vec<(String, String)>,
+}
+
+/// What the script reads on its standard input.
+#[derive(Clone, Debug, Default)]
+pub enum Input {
+    /// Nothing: `/dev/null`.
+    #[default]
+    None,
+    Bytes(Arc<[u8]>),
+    /// A file of the controller, streamed.
+    File(PathBuf),
+}
+
+impl Script {
+    pub fn new(text: impl Into<String>) -> Script {
+        Script { text: text.into(), ..Script::default() }
+    }
+
+    pub fn with_input(mut self, bytes: impl Into<Arc<[u8]>>) -> Script {
+        self.input = Input::Bytes(bytes.into());
+        self
+    }
+
+    pub fn with_file(mut self, path: impl Into<PathBuf>) -> Script {
+        self.input = Input::File(path.into());
+        self
+    }
+
+    pub fn with_environment(mut self, environment: impl IntoIterator<Item = (String, String)>) -> Script {
+        self.environment.extend(environment);
+        self
+    }
+}
+
+/// What a script that ended left behind. A script whose end was not seen has no `Output`.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// As in `$?`: 128 + n for a script that signal n ended.
+    pub status: i32,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+    pub started: SystemTime,
+    pub elapsed: Duration,
+}
+
+impl Output {
+    pub fn success(&self) -> bool {
+        self.status == 0
+    }
+
+    /// Standard output as text; bytes that are not UTF-8 become the replacement character.
+    pub fn stdout_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stdout)
+    }
+
+    pub fn stderr_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stderr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_as_shlex_does() {
+        assert_eq!(quote("plain-1.0_x@y%z+a=b:c,d./e"), "plain-1.0_x@y%z+a=b:c,d./e");
+        assert_eq!(quote(""), "''");
+        assert_eq!(quote("it's"), r#"'it'"'"'s'"#);
+        assert_eq!(quote("a b~"), "'a b~'");
+        assert_eq!(quote("grüße"), "'grüße'");
+    }
+}

@@ -1,0 +1,113 @@
+//! What is said about a user's file: a title, places with carets, hints. The one drawer of carets.
+
+use super::Span;
+use annotate_snippets::{AnnotationKind, Group, Level as SnippetLevel, Renderer, Snippet, renderer::DecorStyle};
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Error,
+    Warning,
+}
+
+/// A finding in a user's file. An error that travels inside anyhow chains; `Display` draws it without colour.
+#[derive(Clone, Debug)]
+pub struct Diag {
+    pub level: Level,
+    pub title: String,
+    /// The first place is the primary one.
+    pub places: Vec<(Span, String)>,
+    pub notes: Vec<String>,
+    pub hints: Vec<String>,
+}
+
+impl Diag {
+    pub fn error(title: impl Into<String>) -> Diag {
+        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new() }
+    }
+
+    pub fn warning(title: impl Into<String>) -> Diag {
+        Diag { level: Level::Warning, ..Diag::error(title) }
+    }
+
+    /// Points at `span`, with no words under the caret.
+    pub fn at(self, span: &Span) -> Diag {
+        self.label(span, "")
+    }
+
+    /// Points at `span` and says something there.
+    pub fn label(mut self, span: &Span, words: impl Into<String>) -> Diag {
+        self.places.push((span.clone(), words.into()));
+        self
+    }
+
+    pub fn note(mut self, note: impl Into<String>) -> Diag {
+        self.notes.push(note.into());
+        self
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Diag {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds `did you mean` with the nearest of `known`, if one is near.
+    pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Diag {
+        match nearest(word, known) {
+            Some(near) => self.hint(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+
+    /// The finding as text, with terminal colours if asked for.
+    pub fn render(&self, colour: bool) -> String {
+        let level = match self.level {
+            Level::Error => SnippetLevel::ERROR,
+            Level::Warning => SnippetLevel::WARNING,
+        };
+        let mut group = Group::with_title(level.primary_title(self.title.as_str()));
+        for (n, (span, words)) in self.places.iter().enumerate() {
+            let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let text = &span.source.text;
+            let start = floor_char(text, span.start.min(text.len()));
+            let end = floor_char(text, span.end.clamp(start, text.len()));
+            // A finding about a long block points at its first line.
+            let end = text[start..end].find('\n').map_or(end, |at| start + at.max(1));
+            let annotation = kind.span(start..end);
+            let annotation = if words.is_empty() { annotation } else { annotation.label(words.as_str()) };
+            group = group.element(Snippet::source(text.as_str()).path(span.source.name.as_str()).annotation(annotation));
+        }
+        for note in &self.notes {
+            group = group.element(SnippetLevel::NOTE.message(note.as_str()));
+        }
+        let mut report = vec![group];
+        for hint in &self.hints {
+            let last = report.pop().expect("the report has its first group");
+            report.push(last.element(SnippetLevel::HELP.with_name("hint").message(hint.as_str())));
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.decor_style(DecorStyle::Unicode).render(&report)
+    }
+}
+
+impl fmt::Display for Diag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Diag {}
+
+/// The known word nearest to `word`, if it is near enough to be meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    let distance = |known: &str| strsim::damerau_levenshtein(word, known);
+    known.into_iter().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
+}
+
+fn floor_char(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}

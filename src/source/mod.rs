@@ -1,0 +1,101 @@
+//! Text with positions. Everybody who reads a user's file reads it here, so that every value knows its file, line and column.
+
+mod diag;
+mod node;
+pub mod yaml;
+
+pub use diag::{Diag, Level, nearest};
+pub use node::{Kind, Node, Str, Tag};
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One text that was read: a file, or something typed (`-e`, a prompt).
+pub struct Source {
+    /// How the user would name it: the path as it was given, or `<extra vars>`.
+    pub name: String,
+    pub text: String,
+    line_starts: Vec<usize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        err: std::io::Error,
+    },
+    #[error("`{}` is not UTF-8: byte {} begins no character", path.display(), at)]
+    NotUtf8 { path: PathBuf, at: usize },
+}
+
+impl Source {
+    /// Reads a file whole. The name in messages is `path` as given.
+    pub fn read(path: &Path) -> Result<Arc<Source>, ReadError> {
+        let bytes = std::fs::read(path).map_err(|err| ReadError::Read { path: path.to_owned(), err })?;
+        let text =
+            String::from_utf8(bytes).map_err(|err| ReadError::NotUtf8 { path: path.to_owned(), at: err.utf8_error().valid_up_to() })?;
+        Ok(Source::from_text(path.display().to_string(), text))
+    }
+
+    pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
+        let text = text.into();
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Arc::new(Source { name: name.into(), text, line_starts })
+    }
+
+    /// Line and column, both from 1, of a byte offset. Columns count characters.
+    pub fn position(&self, byte: usize) -> (usize, usize) {
+        let byte = byte.min(self.text.len());
+        let line = self.line_starts.partition_point(|&start| start <= byte);
+        let start = self.line_starts[line - 1];
+        let column = self.text.get(start..byte).map_or(byte - start, |before| before.chars().count());
+        (line, column + 1)
+    }
+
+    /// The byte offset of a line and a column, both from 0; columns count characters.
+    pub fn offset(&self, line: usize, column: usize) -> usize {
+        let Some(&start) = self.line_starts.get(line) else { return self.text.len() };
+        self.text[start..].char_indices().nth(column).map_or(self.text.len(), |(at, _)| start + at)
+    }
+
+    pub fn span(self: &Arc<Self>, start: usize, end: usize) -> Span {
+        Span { source: self.clone(), start, end }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.name)
+    }
+}
+
+/// A piece of a [`Source`], in bytes.
+#[derive(Clone)]
+pub struct Span {
+    pub source: Arc<Source>,
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Span {
+    pub fn text(&self) -> &str {
+        self.source.text.get(self.start..self.end).unwrap_or("")
+    }
+}
+
+/// `file:line:column`.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.source.position(self.start);
+        write!(f, "{}:{line}:{column}", self.source.name)
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
