@@ -1,7 +1,10 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod apt;
 mod command;
+mod fnmatch;
 mod in_engine;
+mod systemd;
 #[cfg(test)]
 mod trial;
 
@@ -11,8 +14,11 @@ use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(apt::Apt),
     &Host(command::Command),
     &Host(command::Raw),
     &Host(command::ScriptFile),
     &Host(command::Shell),
+    &Host(systemd::Service),
+    &Host(systemd::Systemd),
 ];

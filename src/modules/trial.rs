@@ -1,7 +1,7 @@
 //! For tests: a controller without files, and a real shell to run a module's scripts in.
 
 use crate::module::{Args, Change, Context, Decision, Failure, Module, Outcome, TemplateOptions};
-use crate::sh::{Input, Output, Script};
+use crate::sh::{Input, Output, Script, quote};
 use serde_json::Value as Json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -52,7 +52,11 @@ pub fn shells() -> Vec<&'static [&'static str]> {
 pub fn run(shell: &[&str], script: &Script) -> Output {
     let (started, clock) = (SystemTime::now(), Instant::now());
     let mut command = Command::new(shell[0]);
-    command.args(&shell[1..]).arg("-c").arg(&script.text).envs(script.environment.iter().cloned());
+    command.args(&shell[1..]).envs(script.environment.iter().cloned());
+    match shell[0] {
+        "ssh" => command.arg(format!("sh -c {}", quote(&script.text))),
+        _ => command.arg("-c").arg(&script.text),
+    };
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("a shell that was found starts");
     let mut stdin = child.stdin.take().expect("stdin is a pipe");
@@ -115,5 +119,44 @@ pub fn task<M: Module>(shell: &[&str], module: &M, given: Json, controller: &Con
             }
         }
         Decision::Change(_) => panic!("a change of the controller"),
+    }
+}
+
+/// Runs one module for real and prints what its probe said, what it decided and what came of it; twice, as the second must change nothing.
+/// The way to record a probe: `NODEWRIGHT_SHELL="ssh root@host" NODEWRIGHT_MODULE=apt NODEWRIGHT_ARGS='{"name": "jq"}' cargo test --lib record -- --ignored --nocapture`
+#[test]
+#[ignore = "changes the host it is pointed at"]
+fn record() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let line = variable("NODEWRIGHT_SHELL");
+    let shell: Vec<_> = line.split_whitespace().collect();
+    let Some(crate::module::Registered::OnHost(module)) = crate::module::find(&variable("NODEWRIGHT_MODULE")) else { panic!("NODEWRIGHT_MODULE names no module") };
+    let given: Json = serde_json::from_str(&variable("NODEWRIGHT_ARGS")).expect("NODEWRIGHT_ARGS is JSON");
+    let args = Args::convert(module.spec(), given.as_object().expect("a mapping")).expect("arguments of the module");
+    let controller = Controller { check_mode: !variable("NODEWRIGHT_CHECK").is_empty(), diff_mode: true, files: ".".into(), facts: Json::Null };
+    for _ in 0..variable("NODEWRIGHT_TIMES").parse().unwrap_or(2) {
+        let probed = module.probe(&args, &controller).expect("a probe").map_or_else(|| said(""), |script| run(&shell, &script));
+        println!("--- probe {} in {:?}\n{}{}", probed.status, probed.elapsed, probed.stdout_text(), probed.stderr_text());
+        let (outcome, change) = match module.decide(&args, &probed, &controller) {
+            Err(failure) => return println!("--- refused: {failure:#?}"),
+            Ok(Decision::Unchanged(outcome)) => (outcome, None),
+            Ok(Decision::Change(Change { outcome, apply: crate::module::Apply::OnHost(script), finish, in_check_mode })) if !controller.check_mode => {
+                drop(in_check_mode);
+                println!("--- apply\n{}", script.text);
+                let output = run(&shell, &script);
+                println!("--- said {} in {:?}\n{}{}", output.status, output.elapsed, output.stdout_text(), output.stderr_text());
+                (outcome, Some((output, finish)))
+            }
+            Ok(Decision::Change(Change { outcome, in_check_mode, .. })) => (in_check_mode.unwrap_or(outcome), None),
+        };
+        let outcome = match change {
+            Some((output, Some(finish))) => finish(&output, outcome),
+            Some((output, None)) if !output.success() => Err(Failure::script("apply", &output)),
+            _ => Ok(outcome),
+        };
+        match outcome {
+            Ok(outcome) => println!("--- changed={} skipped={} {}\nfacts {}\ndiff {:#?} {:?}", outcome.changed, outcome.skipped, serde_json::to_string_pretty(&outcome.data).unwrap_or_default(), serde_json::to_string_pretty(&outcome.facts).unwrap_or_default(), outcome.diff, outcome.warnings),
+            Err(failure) => println!("--- failed: {failure:#?}"),
+        }
     }
 }
