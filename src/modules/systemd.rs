@@ -230,7 +230,7 @@ impl State {
     /// What may be said to be enabled. `static` counts: it cannot be more so. Of `indirect` and `enabled-runtime` more can be asked.
     fn is_enabled(&self, scope: &str) -> bool {
         match self.enabled.as_str() {
-            "enabled" | "static" | "generated" | "transient" | "linked" => true,
+            "enabled" | "static" | "generated" | "transient" => true,
             "" | "disabled" => scope == "system" && self.has_init_script && self.enabled.is_empty() && self.starts_init_script,
             _ => false,
         }

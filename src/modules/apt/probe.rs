@@ -1,6 +1,6 @@
 //! Reads dpkg's and apt's state in one script: versions of what is named, the age of the lists, and where it is needed what apt-get would do.
 
-use super::package::{Known, Wanted};
+use super::package::Known;
 use super::request::Request;
 use crate::module::Failure;
 use crate::modules::command::words;
