@@ -4,6 +4,7 @@ mod apt;
 mod command;
 mod fnmatch;
 mod in_engine;
+mod setup;
 mod systemd;
 #[cfg(test)]
 mod trial;
@@ -20,5 +21,6 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(command::ScriptFile),
     &Host(command::Shell),
     &Host(systemd::Service),
+    &Host(setup::Setup),
     &Host(systemd::Systemd),
 ];
