@@ -1,10 +1,16 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod attributes;
+mod file;
 mod in_engine;
+mod look;
+mod write_file;
 
 pub use in_engine::IN_ENGINE;
 
-use crate::module::AnyModule;
+use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
-pub static ON_HOST: &[&dyn AnyModule] = &[];
+pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(file::File),
+];
