@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json};
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub mode: Option<Mode>,
-    owner: Option<String>,
-    group: Option<String>,
+    pub owner: Option<String>,
+    pub group: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -113,7 +113,7 @@ impl Wanted {
 }
 
 impl Mode {
-    fn parse(text: &str) -> Result<Mode, Failure> {
+    pub fn parse(text: &str) -> Result<Mode, Failure> {
         if text == "preserve" {
             return Ok(Mode::Preserve);
         }

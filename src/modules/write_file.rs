@@ -8,7 +8,7 @@ use crate::sh::{Output, Script, quote};
 use serde_json::{Map, Value as Json};
 
 /// The exit status by which the script says that `validate` refused the content.
-const REFUSED: i32 = 88;
+pub const REFUSED: i32 = 88;
 
 /// Contents larger than this are not shown in diffs, as in Ansible.
 pub const LARGEST_DIFF: u64 = 104_448;
@@ -31,21 +31,20 @@ pub struct Write<'a> {
     pub before: &'a str,
 }
 
-/// The content is the script's standard input.
-pub const FROM_INPUT: &str = "cat";
 
 impl Write<'_> {
     /// A script without its input. It says the backup's name (or nothing) and what is at the path in the end: [`finish_write`] reads that.
     pub fn script(&self) -> Result<Script, Failure> {
-        let mut text = String::from(FUNCTIONS);
-        text.push_str(&format!("p={}\n{}", quote(self.path), self.before));
+        Ok(Script::new(format!("{FUNCTIONS}{CLEANING}{}", self.lines()?)))
+    }
+
+    /// The same as a part of a script that has [`FUNCTIONS`] and [`CLEANING`] already.
+    pub fn lines(&self) -> Result<String, Failure> {
+        let mut text = format!("p={}\n{}", quote(self.path), self.before);
         text.push_str(
             "case $p in */*) folder=${p%/*}/ ;; *) folder=./ ;; esac\n\
              if [ -d \"$p\" ] && [ ! -L \"$p\" ]; then echo \"$p is a directory\" >&2; exit 1; fi\n\
-             umask 077\n\
-             t=$(mktemp -- \"${folder}.nodewright.XXXXXX\") || exit 1\n\
-             trap 'rm -f -- \"$t\"' EXIT\n\
-             trap 'exit 143' HUP INT TERM\n",
+             t=$(mktemp -- \"${folder}.nodewright.XXXXXX\") || exit 1\n",
         );
         text.push_str(&format!("{} > \"$t\" || exit 1\n", self.source));
         if let Some(checksum) = self.checksum {
@@ -75,17 +74,23 @@ impl Write<'_> {
         } else {
             text.push_str("b=''\n");
         }
-        // Where sync takes no file it syncs everything, which is as good.
+        // Where sync takes no file it syncs everything, which is as good. A link to a directory would be moved into.
         text.push_str(
             "sync -- \"$t\" 2>/dev/null || :\n\
              if [ -d \"$p\" ]; then rm -f -- \"$p\" || exit 1; fi\n\
              mv -f -- \"$t\" \"$p\" || exit 1\n\
-             trap - EXIT\n\
+             t=''\n\
              say \"$b\"\nlook \"$p\"\n",
         );
-        Ok(Script::new(text))
+        Ok(text)
     }
 }
+
+/// Removes what a script that ends early leaves: the file `$t` and the folder `$x`.
+pub const CLEANING: &str = "t='' x=''\n\
+     trap 'rm -rf -- \"$t\" \"$x\"' EXIT\n\
+     trap 'exit 143' HUP INT TERM\n\
+     umask 077\n";
 
 /// Reads what a [`Write`] said, for [`crate::module::Change::finish`].
 pub fn finish_write(doing: String, path: String) -> impl FnOnce(&Output, Outcome) -> Result<Outcome, Failure> + Send + 'static {
@@ -170,7 +175,7 @@ pub fn diff_of_contents(headers: (&str, &str), before: Option<&[u8]>, after: &[u
         }
     };
     if let Some(words) = words("destination", before.unwrap_or_default()).or_else(|| words("source", after)) {
-        return diff_of_words(headers, words);
+        return diff_of_words(("", headers.1), words);
     }
     Diff {
         before_header: headers.0.to_owned(),
