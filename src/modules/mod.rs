@@ -2,7 +2,7 @@
 
 mod in_engine;
 
-pub use in_engine::IN_ENGINE;
+pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
 use crate::module::AnyModule;
 
