@@ -221,7 +221,7 @@ impl Action<'_> {
     fn include_tasks(&self) -> Result<Executed, Diag> {
         let args = self.args()?;
         let file = args.required("file").map_err(|failure| self.at_argument(failure))?;
-        let path = self.find("tasks", file).map_err(|failure| self.at_argument(failure))?;
+        let path = self.find_with(crate::playbook::search::find_tasks, self.include().tasks_folder(), file).map_err(|failure| self.at_argument(failure))?;
         Ok(self.including(What::Tasks(path)))
     }
 
@@ -235,23 +235,19 @@ impl Action<'_> {
             vars_from: part("vars_from"),
             defaults_from: part("defaults_from"),
             handlers_from: part("handlers_from"),
-            params: self.own_vars(),
+            params: self.include().vars.clone(),
+            allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
         };
         Ok(self.including(What::Role { request, public: args.is("public") }))
     }
 
     fn including(&self, what: What) -> Executed {
-        let include = Include { what, vars: self.own_vars(), apply: self.node("apply").cloned(), item: None };
+        let include = Include { what, vars: self.include().vars.clone(), item: None };
         Executed { includes: vec![include], ..Executed::default() }
     }
 
-    /// The `vars` of the task itself: what an include hands over.
-    fn own_vars(&self) -> Arc<VarMap> {
-        let mut vars = VarMap::new();
-        for map in &self.task_run.task().keywords.vars {
-            vars.extend(map.iter().map(|(name, value)| (name.clone(), value.clone())));
-        }
-        Arc::new(vars)
+    fn include(&self) -> &crate::playbook::Include {
+        self.task_run.task().include.as_ref().expect("every task of include_tasks and include_role has one")
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
@@ -440,9 +436,13 @@ impl Action<'_> {
     }
 
     fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        self.find_with(crate::playbook::search::find_file, kind, name)
+    }
+
+    fn find_with(&self, search: Search, kind: &str, name: &str) -> Result<PathBuf, Failure> {
         let task = self.task_run.task();
         let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
-        crate::playbook::search::find_file(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
+        search(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
             let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
             Failure::argument("file", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
         })
@@ -453,6 +453,8 @@ impl Action<'_> {
         self.task_run.keep(executed, delegate, self.view);
     }
 }
+
+type Search = fn(&str, &str, Option<&Arc<crate::playbook::Role>>, &Path, &Path) -> Result<PathBuf, Vec<PathBuf>>;
 
 fn text(value: Option<&Json>) -> String {
     match value {

@@ -4,7 +4,7 @@ use super::cursor::Included;
 use super::play::{Playing, Walker};
 use crate::playbook::{Entry, RoleRequest, Task};
 use crate::report::Event;
-use crate::source::{Diag, Node};
+use crate::source::Diag;
 use crate::vars::VarMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ pub struct Include {
     pub what: What,
     /// The task's `vars`, and the loop's variable.
     pub vars: Arc<VarMap>,
-    pub apply: Option<Node>,
     /// The item's label, for the event.
     pub item: Option<String>,
 }
@@ -98,11 +97,16 @@ struct Seen {
 }
 
 fn load(playing: &Playing, task: &Arc<Task>, include: &Include) -> Result<Vec<Entry>, Vec<Diag>> {
-    let inherited = task.keywords.for_included(include.apply.as_ref())?;
+    let handed_down = task.include.as_ref().expect("only tasks that include come here");
     match &include.what {
-        What::Tasks(path) => playing.run.loader.tasks(path, &inherited, task.role.as_ref(), &playing.play.dir),
+        What::Tasks(path) => {
+            let loaded = playing.run.loader.tasks(path, handed_down, task.role.as_ref(), &playing.play.dir)?;
+            playing.add_handlers(&loaded.handlers);
+            playing.exported.write().expect("no panic holds the lock").extend(loaded.roles);
+            Ok(loaded.entries)
+        }
         What::Role { request, public } => {
-            let loaded = playing.run.loader.role(request, &inherited, task.role.as_ref(), &playing.play.dir)?;
+            let loaded = playing.run.loader.role(request, handed_down, task.role.as_ref(), &playing.play.dir)?;
             playing.add_handlers(&loaded.handlers);
             if *public {
                 playing.exported.write().expect("no panic holds the lock").extend(loaded.roles);

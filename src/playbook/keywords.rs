@@ -244,7 +244,7 @@ impl Reading<'_> {
     }
 
     /// A word that no level takes, or not this one.
-    pub(super) fn unknown_word(&mut self, place: Place, key: &Node, more: &[&str]) {
+    pub(super) fn unknown_word(&mut self, place: Place, key: &Node, more: &[&'static str]) {
         let Some(word) = key.as_str() else {
             return self.say(Diag::error(format!("a keyword must be a word, not {}", key.kind_name())).at(&key.span));
         };
