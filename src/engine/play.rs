@@ -294,6 +294,7 @@ fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, k
         failed_when: None,
         notify: Vec::new(),
         listen: Vec::new(),
+        include: None,
         role: None,
         span: play.span.clone(),
     }

@@ -7,7 +7,6 @@ use super::task::{TaskEnd, TaskRun};
 use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
 use crate::vars::Variable;
-use minijinja::Value;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -217,8 +216,8 @@ fn fail(playing: &Playing, walker: &mut Walker, task: &crate::playbook::Task, en
         playing.run.memory.set(
             &walker.host,
             [
-                ("ansible_failed_task".to_owned(), Variable::Data(Value::from_serialize(failed_task))),
-                ("ansible_failed_result".to_owned(), Variable::Data(Value::from_serialize(&end.result))),
+                ("ansible_failed_task".to_owned(), Variable::data(&failed_task)),
+                ("ansible_failed_result".to_owned(), Variable::data(&end.result)),
             ],
         );
     }

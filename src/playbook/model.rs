@@ -92,15 +92,6 @@ pub struct Include {
     pub keywords: Keywords,
     /// The include's own `vars`: parameters of the include, to the children. They are in [`Task::keywords`] too, for its own arguments.
     pub vars: Arc<VarMap>,
-    /// The include is a handler: so is what it brings.
-    pub is_handler: bool,
-}
-
-impl Include {
-    /// The folder of a role that holds such files.
-    pub fn tasks_folder(&self) -> &'static str {
-        if self.is_handler { "handlers" } else { "tasks" }
-    }
 }
 
 /// A module and what it is given.

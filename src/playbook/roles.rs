@@ -4,7 +4,7 @@ use super::checks::plain;
 use super::keywords::Place;
 use super::load::{Reading, Scope, first_line, path_variable, same_file};
 use super::search::ancestors;
-use super::{Action, Block, Entry, Findings, Include, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
+use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable};
 use std::path::{Path, PathBuf};
@@ -416,31 +416,34 @@ fn collect_files(path: &Path, files: &mut Vec<PathBuf>) {
 }
 
 impl Loader {
-    /// A file of tasks, for `include_tasks`: `include` is what the task hands down. Handlers if the include is one.
+    /// A file of tasks, for `include_tasks`: `inherited` is what the include hands down ([`Include::keywords`](super::Include)). Handlers if
+    /// the include is one.
     ///
     /// # Errors
     /// Everything that was found.
     pub fn tasks(
         &self,
         path: &Path,
-        include: &Include,
+        inherited: &Keywords,
         role: Option<&Arc<Role>>,
         play_dir: &Path,
+        as_handlers: bool,
     ) -> Result<LoadedTasks, Findings> {
         let mut reading = Reading::new(self);
-        let entries = reading.tasks_file(path, None, &at_run_time(include, role, play_dir));
+        let scope = Scope { is_handlers: as_handlers, ..at_run_time(inherited, role, play_dir) };
+        let entries = reading.tasks_file(path, None, &scope);
         let (handlers, roles) = (std::mem::take(&mut reading.play.handlers), std::mem::take(&mut reading.play.roles));
         reading.finish().map(|_| LoadedTasks { entries, handlers, roles })
     }
 
-    /// A role for `include_role`: `include` is what the task hands down, `parent` the role that the include stands in.
+    /// A role for `include_role`: `inherited` is what the include hands down, `parent` the role that the include stands in.
     ///
     /// # Errors
     /// Everything that was found.
     pub fn role(
         &self,
         request: &RoleRequest,
-        include: &Include,
+        inherited: &Keywords,
         parent: Option<&Arc<Role>>,
         play_dir: &Path,
     ) -> Result<LoadedRole, Findings> {
@@ -460,7 +463,7 @@ impl Loader {
             files,
             allow_duplicates: Some(request.allow_duplicates),
         };
-        let read = reading.role(call, &at_run_time(include, parent, play_dir));
+        let read = reading.role(call, &at_run_time(inherited, parent, play_dir));
         let mut imported = std::mem::take(&mut reading.play);
         let warnings = reading.finish()?;
         match read {
@@ -476,8 +479,8 @@ impl Loader {
 }
 
 /// Where an include stands that is reached at run time.
-fn at_run_time(include: &Include, role: Option<&Arc<Role>>, play_dir: &Path) -> Scope {
-    let mut scope = Scope { keywords: include.keywords.clone(), role: role.cloned(), is_handlers: include.is_handler, ..Scope::new(play_dir.to_owned()) };
+fn at_run_time(inherited: &Keywords, role: Option<&Arc<Role>>, play_dir: &Path) -> Scope {
+    let mut scope = Scope { keywords: inherited.clone(), role: role.cloned(), ..Scope::new(play_dir.to_owned()) };
     for role in ancestors(role).collect::<Vec<_>>().into_iter().rev() {
         for vars in [&role.defaults, &role.vars, &role.params] {
             scope.learn(vars);
@@ -486,7 +489,7 @@ fn at_run_time(include: &Include, role: Option<&Arc<Role>>, play_dir: &Path) -> 
     if let Some(role) = role {
         scope.learn(&place_of(&role.name, &role.path));
     }
-    for vars in include.keywords.vars.iter().chain([&include.vars]) {
+    for vars in &inherited.vars {
         scope.learn(vars);
     }
     scope

@@ -388,7 +388,6 @@ impl Reading<'_> {
         let include = Include {
             keywords: scope.keywords.with(applied),
             vars: own.vars.first().cloned().unwrap_or_default(),
-            is_handler: scope.is_handlers,
         };
         let mut inner = Scope { keywords: include.keywords.clone(), ..scope.clone() };
         inner.learn(&include.vars);
