@@ -133,6 +133,18 @@ impl Place {
         self.words().any(|known| known == word) || (matches!(self, Place::Task | Place::Handler) && word.starts_with("with_"))
     }
 
+    /// Those that take a word, for messages.
+    fn plural(self) -> &'static str {
+        match self {
+            Place::Play => "plays",
+            Place::Block => "blocks",
+            Place::Task => "tasks",
+            Place::Handler => "handlers",
+            Place::Role => "roles",
+            Place::Apply => "`apply`",
+        }
+    }
+
     /// With its article, for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -254,7 +266,7 @@ impl Reading<'_> {
         let diag = Diag::error(format!("{} has no keyword `{word}`", place.name())).at(&key.span);
         let elsewhere = [Place::Play, Place::Block, Place::Task, Place::Handler].into_iter().find(|other| other.takes(word));
         self.say(match elsewhere {
-            Some(other) => diag.hint(format!("`{word}` is a keyword of {}", other.name().trim_start_matches("a "))),
+            Some(other) => diag.hint(format!("`{word}` is a keyword of {}", other.plural())),
             None => diag.did_you_mean(word, place.words().chain(more.iter().copied())),
         });
     }
