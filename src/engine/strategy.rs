@@ -161,7 +161,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
         playing.run.count_end(&walker.host, &end);
         match end.status {
             Status::Failed if !end.ignored => {
-                lost |= fail(playing, walker, &task, &end);
+                fail(playing, walker, &task, &end);
+                lost |= !end.rescued;
             }
             Status::Unreachable if !end.ignored => {
                 walker.unreachable = true;
@@ -208,20 +209,14 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     }
 }
 
-/// Takes a host to where its failure leads. True if nothing rescues it.
-fn fail(playing: &Playing, walker: &mut Walker, task: &crate::playbook::Task, end: &TaskEnd) -> bool {
-    let rescued = walker.cursor.fail();
-    if rescued {
+/// Takes a host to where its failure leads; a `rescue` on the way gets to know what failed.
+fn fail(playing: &Playing, walker: &mut Walker, task: &crate::playbook::Task, end: &TaskEnd) {
+    walker.cursor.fail();
+    if end.rescued {
         let failed_task = serde_json::json!({ "name": task.name.as_ref().and_then(Node::as_str).unwrap_or(&task.action.name), "action": task.action.name });
-        playing.run.memory.set(
-            &walker.host,
-            [
-                ("ansible_failed_task".to_owned(), Variable::data(&failed_task)),
-                ("ansible_failed_result".to_owned(), Variable::data(&end.result)),
-            ],
-        );
+        let vars = [("ansible_failed_task", Variable::data(&failed_task)), ("ansible_failed_result", Variable::data(&end.result))];
+        playing.run.memory.set(&walker.host, vars.map(|(name, value)| (name.to_owned(), value)));
     }
-    !rescued
 }
 
 /// `meta`: what the engine does to the hosts' ways themselves.
