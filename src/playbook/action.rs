@@ -141,7 +141,9 @@ impl Reading<'_> {
         let whole = name_node.as_str().unwrap_or("");
         let start = whole.len() - text.len();
         let name_span = name_node.locate(start..start + name.len());
-        let rest = if value.as_map().is_some() { None } else { Some(cut(name_node, start + name.len()..whole.len())) };
+        let after = &whole[start + name.len()..];
+        let rest_start = whole.len() - after.trim_start().len();
+        let rest = if value.as_map().is_some() { None } else { Some(cut(name_node, rest_start..whole.len())) };
         Some(Call { name: name.to_owned(), name_span, value, text: rest })
     }
 

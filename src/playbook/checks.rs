@@ -174,7 +174,7 @@ fn names_of(spec: &Spec) -> String {
     if spec.params.is_empty() {
         return "none".to_owned();
     }
-    spec.params.iter().map(|param| param.name).collect::<Vec<_>>().join(", ")
+    spec.params.iter().map(|param| param.name).filter(|name| !name.starts_with('_')).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a template stands anywhere in the value.

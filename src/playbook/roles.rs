@@ -166,17 +166,13 @@ impl Reading<'_> {
             return;
         }
         let Some(call) = self.call_of(action, scope) else { return };
-        let path = self.find_role(&call.name, scope);
-        if conditional || path.is_none() {
+        let Some(path) = self.find_role(&call.name, scope) else {
             self.play.is_open = true;
-            if path.is_none() {
-                self.no_such_role(&call, scope);
-            }
-            return;
-        }
-        let is_circle = path.is_some_and(|path| ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)));
-        if !is_circle {
-            self.looking_ahead(|reading| {
+            return self.no_such_role(&call, scope);
+        };
+        // Once, for a role may include itself.
+        if self.is_new_include(path.join(&call.key), !conditional) {
+            self.looking_ahead(!conditional, |reading| {
                 reading.role(call, scope);
             });
         }
@@ -211,12 +207,6 @@ impl Reading<'_> {
             self.no_such_role(&call, scope);
             return None;
         };
-        if ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)) {
-            let title = format!("the role `{}` needs itself", call.name);
-            let chain: Vec<String> = ancestors(scope.role.as_ref()).map(|role| format!("`{}`", role.name)).collect();
-            self.say(Diag::error(title).at(&call.asked.span).note(format!("it is wanted by {}", chain.join(", wanted by "))));
-            return None;
-        }
         let name = path.file_name().map_or(call.name.clone(), |name| name.to_string_lossy().into_owned());
         let mut inner = scope.inside(call.keywords);
         inner.learn(&place_of(&name, &path));
@@ -245,6 +235,9 @@ impl Reading<'_> {
             let parent = Arc::new(copy_of(&role));
             let outside = Scope { role: Some(parent), ..inner.clone() };
             for call in self.calls("dependencies", dependencies, &outside) {
+                if self.is_circle(&call, &outside) {
+                    continue;
+                }
                 let Some(read) = self.role(call, &outside) else { continue };
                 entries.extend(read.entries);
                 handlers.extend(read.handlers);
@@ -273,6 +266,18 @@ impl Reading<'_> {
         };
         entries.push(Entry::Block(Arc::new(block)));
         Some(Read { role, entries, handlers, roles })
+    }
+
+    /// Whether a dependency is one of those that want it.
+    fn is_circle(&mut self, call: &Call, scope: &Scope) -> bool {
+        let path = self.find_role(&call.name, scope);
+        let is_circle = path.is_some_and(|path| ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)));
+        if is_circle {
+            let title = format!("the role `{}` needs itself", call.name);
+            let chain: Vec<String> = ancestors(scope.role.as_ref()).map(|role| format!("`{}`", role.name)).collect();
+            self.say(Diag::error(title).at(&call.asked.span).note(format!("it is wanted by {}", chain.join(", wanted by "))));
+        }
+        is_circle
     }
 
     fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
