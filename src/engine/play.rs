@@ -58,7 +58,18 @@ impl Walker {
             return None;
         }
         let Walker { cursor, notified, roles_done, .. } = self;
-        cursor.next(&mut Chooser { playing, notified, roles_done })
+        if let Some(step) = cursor.next(&mut Chooser { playing, notified, roles_done }) {
+            return Some(step);
+        }
+        if !playing.force_handlers || !cursor.has_failed() || notified.is_empty() {
+            return None;
+        }
+        cursor.flush_last(playing.handlers.read().expect("no panic holds the lock").clone());
+        let step = cursor.next(&mut Chooser { playing, notified, roles_done });
+        if step.is_none() {
+            notified.clear();
+        }
+        step
     }
 }
 

@@ -607,7 +607,7 @@ fn extended_loop(items: &[Value], index: usize, with_allitems: bool) -> Value {
     if let Some(next) = items.get(index + 1) {
         all.insert("nextitem", next.clone());
     }
-    Value::from_iter(all)
+    Value::from(all)
 }
 
 pub fn plain(value: &Value) -> Json {
