@@ -4,10 +4,10 @@ use super::args::Args;
 use super::fail::{Fail, Lack, Res, marker};
 use super::lazy::Run;
 use super::objects::{MutMap, Stamp};
-use super::value::{self, as_int, int, items, list, map, text, type_name};
+use super::value::{self, ValueMap, as_int, int, items, list, map, text, type_name};
 use super::{eval, lookups};
 use minijinja::Value;
-use minijinja::value::{Object, ObjectRepr, ValueMap};
+use minijinja::value::{Object, ObjectRepr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A function as a value.

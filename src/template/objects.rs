@@ -2,7 +2,8 @@
 
 use jiff::civil::DateTime;
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object, ObjectRepr, ValueMap};
+use super::value::ValueMap;
+use minijinja::value::{Enumerator, Object, ObjectRepr};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 

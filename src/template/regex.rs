@@ -1,7 +1,9 @@
 //! Python's regular expressions on fancy-regex: what is written differently is rewritten.
 
 use super::fail::{Fail, Res};
-use fancy_regex::{Captures, Regex};
+use fancy_regex::Regex;
+
+pub(super) type Captures<'t> = fancy_regex::Captures<'t, str>;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Flags {

@@ -4,9 +4,12 @@ use super::fail::{Fail, Res, check};
 use super::objects::{Delta, MutMap, MutSeq, Stamp};
 use super::{is_omit, omit};
 use minijinja::Value;
-use minijinja::value::{ObjectRepr, ValueKind, ValueMap};
+use minijinja::value::{ObjectRepr, ValueKind};
 use std::cmp::Ordering;
 use std::fmt::Write;
+
+/// A mapping in the order of its making.
+pub(super) type ValueMap = indexmap::IndexMap<Value, Value>;
 
 /// What a value is, for the code that has to tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,7 +45,7 @@ impl Eval {
             };
             let _deeper = Deeper::enter()?;
             let mut out = Out::text();
-            self.recurse(each, over, state.depth + 1, &mut out)?;
+            self.for_loop(each, Some(over), state.depth + 1, &mut out)?;
             return Ok(out.into_value());
         }
         Err(Fail::error(format!("'{}' object is not callable", value::type_name(target))))

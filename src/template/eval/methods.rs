@@ -1,6 +1,5 @@
 //! The methods that strings, lists, mappings and dates have in Python and that templates call.
 
-use super::ops::binary;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res, check};
 use crate::template::lazy::Run;

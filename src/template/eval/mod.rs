@@ -20,7 +20,8 @@ use crate::source::Span;
 use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr};
-use minijinja::value::{Tuple, ValueMap};
+use minijinja::value::Tuple;
+use super::value::ValueMap;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -88,7 +89,7 @@ struct Eval {
     unit: Unit,
     frames: Vec<Frame>,
     macros: Vec<MacroDef>,
-    loops: Vec<&'static ast::ForLoop<'static>>,
+    loops: Vec<&'static ast::Spanned<ast::ForLoop<'static>>>,
     /// Blocks by name, the one that overrides first.
     blocks: HashMap<&'static str, Vec<(&'static ast::Block<'static>, Unit)>>,
     /// The block that is being rendered, and which of its versions.

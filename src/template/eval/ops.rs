@@ -94,15 +94,15 @@ fn repeat(what: &Value, times: &Value) -> Res {
 fn dates(op: &str, a: &Value, b: &Value) -> Option<Res> {
     let (left, right) = (a.downcast_object_ref::<Stamp>(), b.downcast_object_ref::<Stamp>());
     let (left_span, right_span) = (a.downcast_object_ref::<Delta>(), b.downcast_object_ref::<Delta>());
-    let out_of_range = |_| Fail::error("the date is out of range");
+    let out_of_range = || Fail::error("the date is out of range");
     Some(match (op, left, right, left_span, right_span) {
         ("-", Some(a), Some(b), ..) => Ok(Value::from_object(Delta(a.0.duration_since(b.0)))),
-        ("-", Some(a), _, _, Some(b)) => a.0.checked_sub(b.0).map(|time| Value::from_object(Stamp(time))).map_err(out_of_range),
+        ("-", Some(a), _, _, Some(b)) => a.0.checked_sub(b.0).map(|time| Value::from_object(Stamp(time))).map_err(|_| out_of_range()),
         ("+", Some(a), _, _, Some(b)) | ("+", _, Some(a), Some(b), _) => {
-            a.0.checked_add(b.0).map(|time| Value::from_object(Stamp(time))).map_err(out_of_range)
+            a.0.checked_add(b.0).map(|time| Value::from_object(Stamp(time))).map_err(|_| out_of_range())
         }
-        ("-", _, _, Some(a), Some(b)) => a.0.checked_sub(b.0).map(|span| Value::from_object(Delta(span))).ok_or_else(|| out_of_range(())),
-        ("+", _, _, Some(a), Some(b)) => a.0.checked_add(b.0).map(|span| Value::from_object(Delta(span))).ok_or_else(|| out_of_range(())),
+        ("-", _, _, Some(a), Some(b)) => a.0.checked_sub(b.0).map(|span| Value::from_object(Delta(span))).ok_or_else(out_of_range),
+        ("+", _, _, Some(a), Some(b)) => a.0.checked_add(b.0).map(|span| Value::from_object(Delta(span))).ok_or_else(out_of_range),
         _ => return None,
     })
 }

@@ -10,7 +10,7 @@ use crate::template::parse::{Delimiters, Dialect, Origin, Root, parse_at};
 use crate::template::value::{self, raw_items, text, truth, type_of};
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr, Stmt};
-use minijinja::value::ValueMap;
+use crate::template::value::ValueMap;
 use std::rc::Rc;
 use std::sync::Arc;
 

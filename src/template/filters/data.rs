@@ -5,7 +5,7 @@ use crate::source::{Kind, Node, Source};
 use crate::template::args::Args;
 use crate::template::fail::{Fail, FailKind, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
-use crate::template::value::{self, Type, as_int, finalize, float_text, items, list, map, pairs, text, truth, type_name, type_of};
+use crate::template::value::{self, Type, as_int, float_text, items, list, map, pairs, text, truth, type_name, type_of};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use minijinja::Value;
@@ -239,8 +239,24 @@ fn write_json_text(out: &mut String, text: &str, ascii: bool) {
 
 pub(in crate::template) fn from_json(text: &str) -> Res {
     match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(json) => Ok(Value::from_serialize(json)),
+        Ok(json) => Ok(json_value(json)),
         Err(err) => Err(Fail::error(format!("not JSON: {err}"))),
+    }
+}
+
+fn json_value(json: serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(value),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Value::from(number),
+            (None, Some(number)) => Value::from(number),
+            (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::from(text),
+        Json::Array(all) => list(all.into_iter().map(json_value)),
+        Json::Object(all) => map(all.into_iter().map(|(key, value)| (Value::from(key), json_value(value)))),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::template::fail::{Fail, Res, check};
 use crate::template::lazy::Run;
 use crate::template::value::{self, as_int, contains, dict, is_list, is_map, items, list, map, pairs, repr, text, truth, type_name};
 use minijinja::Value;
-use minijinja::value::ValueMap;
+use crate::template::value::ValueMap;
 use std::sync::Arc;
 
 pub(super) const TABLE: &[(&str, Filter)] = &[

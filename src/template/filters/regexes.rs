@@ -4,7 +4,7 @@ use super::Filter;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
-use crate::template::regex::{Flags, compile, expand, find, find_all};
+use crate::template::regex::{Captures, Flags, compile, expand, find, find_all};
 use crate::template::value::{list, text};
 use minijinja::Value;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn regex_findall(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let (multiline, ignore_case) = (args.flag("multiline", false)?, args.flag("ignorecase", false)?);
     let regex = compile(&pattern, Flags { ignore_case, multiline })?;
     let text = text(&value)?;
-    let part = |found: &fancy_regex::Captures, n: usize| Value::from(found.get(n).map_or("", |part| part.as_str()));
+    let part = |found: &Captures, n: usize| Value::from(found.get(n).map_or("", |part| part.as_str()));
     Ok(list(find_all(&regex, &text)?.iter().map(|found| match found.len() {
         1 => part(found, 0),
         2 => part(found, 1),

@@ -191,7 +191,7 @@ fn is_timestamp(text: &str) -> bool {
     if !number(1, 2, &['-']) || !number(1, 2, &['T', 't', ' ', '\t']) {
         return false;
     }
-    let mut number = |text: &str, end: char| -> Option<String> {
+    let number = |text: &str, end: char| -> Option<String> {
         let digits = text.chars().take_while(char::is_ascii_digit).count();
         ((1..=2).contains(&digits) && text[digits..].starts_with(end)).then(|| text[digits + 1..].to_owned())
     };
