@@ -2,8 +2,14 @@
 
 mod apt;
 mod command;
+mod dpkg_selections;
 mod fnmatch;
+mod getent;
 mod in_engine;
+mod package;
+mod package_facts;
+mod ping;
+mod service_facts;
 mod setup;
 mod systemd;
 #[cfg(test)]
@@ -20,7 +26,13 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(command::Raw),
     &Host(command::ScriptFile),
     &Host(command::Shell),
-    &Host(systemd::Service),
+    &Host(dpkg_selections::DpkgSelections),
+    &Host(getent::Getent),
+    &Host(package::Package),
+    &Host(package_facts::PackageFacts),
+    &Host(ping::Ping),
+    &Host(service_facts::ServiceFacts),
     &Host(setup::Setup),
+    &Host(systemd::Service),
     &Host(systemd::Systemd),
 ];
