@@ -5,6 +5,7 @@ mod command;
 mod dpkg_selections;
 mod fnmatch;
 mod getent;
+mod group;
 mod in_engine;
 mod package;
 mod package_facts;
@@ -14,6 +15,7 @@ mod setup;
 mod systemd;
 #[cfg(test)]
 mod trial;
+mod user;
 
 pub use in_engine::IN_ENGINE;
 
@@ -28,6 +30,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(command::Shell),
     &Host(dpkg_selections::DpkgSelections),
     &Host(getent::Getent),
+    &Host(group::Group),
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
@@ -35,4 +38,5 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(setup::Setup),
     &Host(systemd::Service),
     &Host(systemd::Systemd),
+    &Host(user::User),
 ];
