@@ -16,7 +16,7 @@ use super::objects::{MutMap, MutSeq};
 use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
 use super::value::{self, Type, text, truth, type_of};
 use super::{filters, functions, tests};
-use crate::source::Span;
+use crate::source::{Node, Span, may_be_template};
 use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr};
@@ -50,8 +50,7 @@ pub(super) fn expression(run: &Arc<Run>, text: &str, origin: Origin) -> Res {
     let _deeper = Deeper::enter()?;
     let parsed = parse_at(text, &Dialect::Expr, &origin)?;
     let Root::Expr(expr) = &parsed.root else { return Ok(Value::from(())) };
-    let mut eval = Eval::new(run, Unit { parsed, origin, dialect: Dialect::Expr, raw_strings: true });
-    eval.in_variable = true;
+    let mut eval = Eval::new(run, Unit { parsed, origin, dialect: Dialect::Expr, raw_strings: false });
     eval.soft(expr)
 }
 
@@ -135,7 +134,7 @@ impl Eval {
         self.run.step()?;
         let result = match expr {
             Expr::Var(var) => self.variable(var.id, var.span()),
-            Expr::Const(value) => Ok(self.constant(value)),
+            Expr::Const(value) => self.constant(value),
             Expr::Slice(slice) => self.slice(slice),
             Expr::UnaryOp(op) => self.unary(op),
             Expr::BinOp(op) => self.binary_op(op),
@@ -188,8 +187,15 @@ impl Eval {
         }
     }
 
-    fn constant(&self, constant: &ast::Spanned<ast::Const>) -> Value {
+    fn constant(&self, constant: &ast::Spanned<ast::Const>) -> Res {
         let value = &constant.value;
+        // `when: name == "{{ other }}"`: old, but Ansible still renders it.
+        if self.unit.dialect == Dialect::Expr
+            && let Some(text) = value.as_str().filter(|text| may_be_template(text))
+        {
+            let Some(place) = self.place(constant.span()) else { return Ok(value.clone()) };
+            return inline(&self.run, text, Origin::Node(Node::string(text, place)));
+        }
         if self.unit.raw_strings
             && self.in_variable
             && let Some(cooked) = value.as_str()
@@ -199,10 +205,10 @@ impl Eval {
             // Neighbouring strings are joined by the parser and span more than one literal.
             if let Some(inner) = inner.filter(|inner| inner.contains('\\') && inner.len() >= cooked.len() && written.starts_with(&written[written.len() - 1..]))
             {
-                return Value::from(inner);
+                return Ok(Value::from(inner));
             }
         }
-        value.clone()
+        Ok(value.clone())
     }
 
     fn slice(&mut self, slice: &'static ast::Slice<'static>) -> Res {
@@ -236,6 +242,10 @@ impl Eval {
     }
 
     fn binary_op(&mut self, op: &'static ast::BinOp<'static>) -> Res {
+        if matches!(op.op, ast::BinOpKind::In) {
+            let (left, right) = (self.soft(&op.left)?, self.firm(&op.right)?);
+            return value::contains(&right, &left).map(Value::from);
+        }
         let left = self.firm(&op.left)?;
         match op.op {
             ast::BinOpKind::ScAnd => return if truth(&left)? { self.eval(&op.right) } else { Ok(left) },
@@ -250,7 +260,6 @@ impl Eval {
             ast::BinOpKind::Lte => return value::order(&left, &right, "<=").map(|order| Value::from(order.is_le())),
             ast::BinOpKind::Gt => return value::order(&left, &right, ">").map(|order| Value::from(order.is_gt())),
             ast::BinOpKind::Gte => return value::order(&left, &right, ">=").map(|order| Value::from(order.is_ge())),
-            ast::BinOpKind::In => return value::contains(&right, &left).map(Value::from),
             ast::BinOpKind::Concat => return Ok(Value::from(text(&left)? + &text(&right)?)),
             ast::BinOpKind::Add => "+",
             ast::BinOpKind::Sub => "-",
@@ -259,7 +268,7 @@ impl Eval {
             ast::BinOpKind::FloorDiv => "//",
             ast::BinOpKind::Rem => "%",
             ast::BinOpKind::Pow => "**",
-            ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr => return Ok(right),
+            ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr | ast::BinOpKind::In => return Ok(right),
         };
         binary(kind, &left, &right)
     }
