@@ -22,7 +22,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
-    Lab(lab::Args),
+    Lab(lab::LabArgs),
 }
 
 /// Exit codes, as ansible-playbook has them; `2` and `4` also say how the run went (see [`crate::engine::Ending`]).
@@ -37,7 +37,7 @@ mod exit {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => done(run::run(args)),
-        Command::Lab(args) => done(lab::run(args)),
+        Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err))),
     }
 }
 

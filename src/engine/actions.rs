@@ -140,7 +140,7 @@ impl Action<'_> {
             if !is_name(name) {
                 return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
             }
-            executed.set.push((name.clone(), Variable::Data(Value::from_serialize(value))));
+            executed.set.push((name.clone(), Variable::data(value)));
         }
         // A cached fact is seen among the facts as well.
         if cacheable {
@@ -221,8 +221,9 @@ impl Action<'_> {
     fn include_tasks(&self) -> Result<Executed, Diag> {
         let args = self.args()?;
         let file = args.required("file").map_err(|failure| self.at_argument(failure))?;
-        let path = self.find("tasks", file).map_err(|failure| self.at_argument(failure))?;
-        Ok(self.including(What::Tasks(path)))
+        let kind = if self.task_run.step.is_handler { "handlers" } else { "tasks" };
+        let path = self.find_with(crate::playbook::search::find_tasks, kind, file).map_err(|failure| self.at_argument(failure))?;
+        Ok(self.including(What::Tasks { path, are_handlers: self.task_run.step.is_handler }))
     }
 
     fn include_role(&self) -> Result<Executed, Diag> {
@@ -235,23 +236,16 @@ impl Action<'_> {
             vars_from: part("vars_from"),
             defaults_from: part("defaults_from"),
             handlers_from: part("handlers_from"),
-            params: self.own_vars(),
+            params: Arc::default(),
+            allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
         };
         Ok(self.including(What::Role { request, public: args.is("public") }))
     }
 
     fn including(&self, what: What) -> Executed {
-        let include = Include { what, vars: self.own_vars(), apply: self.node("apply").cloned(), item: None };
+        let vars = self.task_run.task().include.as_ref().map(|include| include.vars.clone()).unwrap_or_default();
+        let include = Include { what, vars, item: None };
         Executed { includes: vec![include], ..Executed::default() }
-    }
-
-    /// The `vars` of the task itself: what an include hands over.
-    fn own_vars(&self) -> Arc<VarMap> {
-        let mut vars = VarMap::new();
-        for map in &self.task_run.task().keywords.vars {
-            vars.extend(map.iter().map(|(name, value)| (name.clone(), value.clone())));
-        }
-        Arc::new(vars)
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
@@ -261,7 +255,7 @@ impl Action<'_> {
         let args = Args::convert(spec, &known).map_err(|failure| self.at_argument(failure))?;
         let name = args.required("name").map_err(|failure| self.at_argument(failure))?;
         let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
-        let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::Data(Value::from_serialize(value)))).collect();
+        let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
         let run = &self.task_run.playing.run;
         let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data)?;
         let mut executed = Executed { changed, ..Executed::default() };
@@ -440,9 +434,13 @@ impl Action<'_> {
     }
 
     fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        self.find_with(crate::playbook::search::find_file, kind, name)
+    }
+
+    fn find_with(&self, search: Search, kind: &str, name: &str) -> Result<PathBuf, Failure> {
         let task = self.task_run.task();
         let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
-        crate::playbook::search::find_file(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
+        search(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
             let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
             Failure::argument("file", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
         })
@@ -453,6 +451,9 @@ impl Action<'_> {
         self.task_run.keep(executed, delegate, self.view);
     }
 }
+
+/// One of the searches of [`crate::playbook::search`].
+type Search = fn(&str, &str, Option<&Arc<crate::playbook::Role>>, &Path, &Path) -> Result<PathBuf, Vec<PathBuf>>;
 
 fn text(value: Option<&Json>) -> String {
     match value {

@@ -116,14 +116,13 @@ impl Cursor {
 
     /// Handlers of a host that has failed (`force_handlers`): nothing follows them.
     pub fn flush_last(&mut self, handlers: Arc<Vec<Entry>>) {
-        self.frames.clear();
-        self.frames.push(Frame::new(Entries::Includes(Vec::new())));
-        self.frames[0].index = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        // An empty list of includes has the last place of all, so that the other hosts come to the play's end first.
+        self.frames = vec![Frame::new(Entries::Includes(Vec::new()))];
         self.flush(handlers);
     }
 
-    /// The task that `next` gave has failed: goes to where the failure leads, a `rescue`, an `always` or the end. Says whether to a rescue.
-    pub fn fail(&mut self) -> bool {
+    /// The task that `next` gave has failed: goes to where the failure leads, a `rescue`, an `always` or the end.
+    pub fn fail(&mut self) {
         while let Some(frame) = self.frames.last_mut() {
             let next = match &frame.entries {
                 Entries::Block(block, Part::Block) if !block.rescue.is_empty() => Some((block.clone(), Part::Rescue)),
@@ -134,25 +133,16 @@ impl Cursor {
                 frame.entries = Entries::Block(block, part);
                 frame.index = 0;
                 frame.fails_after = part == Part::Always;
-                return self.is_rescuing();
+                return;
             }
             self.frames.pop();
         }
         self.failed = true;
-        false
     }
 
-    /// Whether a failure now would lead straight into a `rescue`.
+    /// Whether a `rescue` would catch a failure now, at once or after an `always` on the way to it.
     pub fn would_rescue(&self) -> bool {
-        let outer_rescue = |at: usize| self.frames[..at].iter().any(|frame| matches!(frame.entries, Entries::Block(_, Part::Rescue)));
-        for (at, frame) in self.frames.iter().enumerate().rev() {
-            match &frame.entries {
-                Entries::Block(block, Part::Block) if !block.rescue.is_empty() => return true,
-                Entries::Block(block, Part::Block | Part::Rescue) if !block.always.is_empty() => return outer_rescue(at),
-                _ => {}
-            }
-        }
-        false
+        self.frames.iter().any(|frame| matches!(&frame.entries, Entries::Block(block, Part::Block) if !block.rescue.is_empty()))
     }
 
     /// Whether the host has failed for good, or will when its `always` is done.
@@ -171,11 +161,6 @@ impl Cursor {
         for frame in &mut self.frames {
             frame.fails_after = false;
         }
-    }
-
-    /// The end: nothing more for this host in this play.
-    pub fn finish(&mut self) {
-        self.frames.clear();
     }
 
     /// Leaves the innermost role (`meta: end_role`).

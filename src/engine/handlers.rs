@@ -18,7 +18,7 @@ impl Playing {
         for name in names {
             let listening = handlers.iter().filter(|handler| handler.listen.iter().any(|topic| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name)));
             let mut found: Vec<usize> = listening.map(identity).collect();
-            found.extend(self.named(&handlers, name).map(identity));
+            found.extend(self.named(name).as_ref().map(identity));
             if found.is_empty() {
                 let known: Vec<String> = handlers.iter().filter_map(|handler| self.handler_name(handler)).collect();
                 let message = format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
@@ -40,17 +40,17 @@ impl Playing {
         Arc::make_mut(&mut handlers).extend(new.iter().cloned());
     }
 
-    /// The handler of that name. Of several files, the last that was loaded counts; within a file, the first of the name.
-    fn named<'a>(&self, handlers: &'a [Arc<Task>], name: &str) -> Option<&'a Arc<Task>> {
-        let matching: Vec<&Arc<Task>> = handlers
-            .iter()
-            .filter(|handler| {
+    /// The handler of that name. Of several lists (roles', the play's), the last that was loaded counts; within a list, the first of the name.
+    fn named(&self, name: &str) -> Option<Arc<Task>> {
+        let lists = self.handlers.read().expect("no panic holds the lock");
+        lists.iter().rev().find_map(|list| {
+            let mut tasks = Vec::new();
+            flatten(std::slice::from_ref(list), &mut tasks);
+            tasks.into_iter().find(|handler| {
                 let Some(own) = self.handler_name(handler) else { return false };
                 own == name || handler.role.as_ref().is_some_and(|role| format!("{} : {own}", role.name) == name)
             })
-            .collect();
-        let last = matching.last()?;
-        matching.iter().find(|handler| Arc::ptr_eq(&handler.span.source, &last.span.source)).copied()
+        })
     }
 
     fn handler_name(&self, handler: &Task) -> Option<String> {

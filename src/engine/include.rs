@@ -4,7 +4,7 @@ use super::cursor::Included;
 use super::play::{Playing, Walker};
 use crate::playbook::{Entry, RoleRequest, Task};
 use crate::report::Event;
-use crate::source::{Diag, Node};
+use crate::source::Diag;
 use crate::vars::VarMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +15,13 @@ pub struct Include {
     pub what: What,
     /// The task's `vars`, and the loop's variable.
     pub vars: Arc<VarMap>,
-    pub apply: Option<Node>,
     /// The item's label, for the event.
     pub item: Option<String>,
 }
 
 #[derive(Clone)]
 pub enum What {
-    Tasks(PathBuf),
+    Tasks { path: PathBuf, are_handlers: bool },
     Role { request: RoleRequest, public: bool },
 }
 
@@ -30,7 +29,7 @@ impl Include {
     /// Equal for includes that load the same.
     fn key(&self) -> String {
         match &self.what {
-            What::Tasks(path) => path.display().to_string(),
+            What::Tasks { path, .. } => path.display().to_string(),
             What::Role { request, .. } => {
                 format!("{}/{}/{}/{}/{}", request.name.as_str().unwrap_or_default(), request.tasks_from, request.vars_from, request.defaults_from, request.handlers_from)
             }
@@ -39,7 +38,7 @@ impl Include {
 
     fn shown(&self) -> String {
         match &self.what {
-            What::Tasks(path) => path.display().to_string(),
+            What::Tasks { path, .. } => path.display().to_string(),
             What::Role { request, .. } => request.name.as_str().unwrap_or_default().to_owned(),
         }
     }
@@ -98,16 +97,21 @@ struct Seen {
 }
 
 fn load(playing: &Playing, task: &Arc<Task>, include: &Include) -> Result<Vec<Entry>, Vec<Diag>> {
-    let inherited = task.keywords.for_included(include.apply.as_ref())?;
-    match &include.what {
-        What::Tasks(path) => playing.run.loader.tasks(path, &inherited, task.role.as_ref(), &playing.play.dir),
-        What::Role { request, public } => {
-            let loaded = playing.run.loader.role(request, &inherited, task.role.as_ref(), &playing.play.dir)?;
-            playing.add_handlers(&loaded.handlers);
-            if *public {
-                playing.exported.write().expect("no panic holds the lock").extend(loaded.roles);
-            }
-            Ok(loaded.entries)
+    let Some(hands_down) = &task.include else {
+        return Err(vec![Diag::error(format!("BUG: `{}` is no include", task.action.name)).at(&task.span)]);
+    };
+    let (loader, dir) = (&playing.run.loader, &playing.play.dir);
+    let (entries, handlers, roles) = match &include.what {
+        What::Tasks { path, are_handlers } => {
+            let loaded = loader.tasks(path, &hands_down.keywords, task.role.as_ref(), dir, *are_handlers)?;
+            (loaded.entries, loaded.handlers, loaded.roles)
         }
-    }
+        What::Role { request, public } => {
+            let loaded = loader.role(request, &hands_down.keywords, task.role.as_ref(), dir)?;
+            (loaded.entries, loaded.handlers, if *public { loaded.roles } else { Vec::new() })
+        }
+    };
+    playing.add_handlers(&handlers);
+    playing.exported.write().expect("no panic holds the lock").extend(roles);
+    Ok(entries)
 }

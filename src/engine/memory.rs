@@ -1,7 +1,6 @@
 //! What a run learns about its hosts and keeps from task to task and play to play: facts, `set_fact`, registered results, `include_vars`.
 
 use crate::vars::{VarMap, Variable};
-use minijinja::Value;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -46,10 +45,10 @@ impl Memory {
                 _ => Map::new(),
             };
             for (name, value) in new {
-                facts.insert(format!("ansible_{name}"), Variable::Data(Value::from_serialize(value)));
+                facts.insert(format!("ansible_{name}"), Variable::data(value));
                 all.insert(name.clone(), value.clone());
             }
-            facts.insert("ansible_facts".to_owned(), Variable::Data(Value::from_serialize(&all)));
+            facts.insert("ansible_facts".to_owned(), Variable::data(&Json::Object(all)));
         });
     }
 

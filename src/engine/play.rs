@@ -58,7 +58,18 @@ impl Walker {
             return None;
         }
         let Walker { cursor, notified, roles_done, .. } = self;
-        cursor.next(&mut Chooser { playing, notified, roles_done })
+        if let Some(step) = cursor.next(&mut Chooser { playing, notified, roles_done }) {
+            return Some(step);
+        }
+        if !playing.force_handlers || !cursor.has_failed() || notified.is_empty() {
+            return None;
+        }
+        cursor.flush_last(playing.handlers.read().expect("no panic holds the lock").clone());
+        let step = cursor.next(&mut Chooser { playing, notified, roles_done });
+        if step.is_none() {
+            notified.clear();
+        }
+        step
     }
 }
 
@@ -151,14 +162,10 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         None => hosts,
     };
     let hosts = batches::in_order(limited, text(&play.order)?.as_deref(), &play.span)?;
-    run.emit(Event::PlayStarted { name: name.clone(), hosts: hosts.iter().map(|host| host.to_string()).collect() });
-    if hosts.is_empty() {
-        run.emit(Event::NoHostsMatched);
-        return Ok(None);
-    }
     let taking_part: Vec<_> = hosts.iter().filter(|host| !run.is_out(host)).cloned().collect();
     if taking_part.is_empty() {
-        run.emit(Event::NoMoreHosts);
+        run.emit(Event::PlayStarted { name, hosts: Vec::new() });
+        run.emit(if hosts.is_empty() { Event::NoHostsMatched } else { Event::NoMoreHosts });
         return Ok(None);
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
@@ -179,6 +186,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
     let sections = Arc::new(sections(&play));
     for batch in prepared.batches {
+        run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
         let playing = Arc::new(Playing {
             run: run.clone(),
             play: play.clone(),
@@ -213,7 +221,6 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
         }
         let lost = walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()).count();
         if lost == walkers.len() || end == strategy::End::Aborted {
-            run.emit(Event::NoMoreHosts);
             return false;
         }
         if end == strategy::End::Play {
@@ -296,6 +303,7 @@ fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, k
         failed_when: None,
         notify: Vec::new(),
         listen: Vec::new(),
+        include: None,
         role: None,
         span: play.span.clone(),
     }

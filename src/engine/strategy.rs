@@ -7,7 +7,6 @@ use super::task::{TaskEnd, TaskRun};
 use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
 use crate::vars::Variable;
-use minijinja::Value;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -104,6 +103,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
         _ => false,
     };
     let run_once = flag(&task.keywords.run_once);
+    // `add_host` is about the inventory, not about the hosts: one of them is enough.
+    let is_for_all = task.action.module.spec().name == "ansible.builtin.add_host";
     let any_errors_fatal = run_once || flag(&task.keywords.any_errors_fatal);
     let throttle = match (&task.keywords.throttle, &first_view) {
         (Some(node), Ok(view)) => run.templar.render(node, view).ok().and_then(|value| usize::try_from(value).ok()).filter(|throttle| *throttle > 0),
@@ -125,8 +126,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     run.emit(Event::TaskStarted { task: number, name: name.clone(), kind, place: task.span.to_string(), check_mode: run.settings.check });
 
     let slots = Arc::new(Semaphore::new(throttle.unwrap_or(Semaphore::MAX_PERMITS)));
-    let also: Vec<Arc<str>> = if run_once { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
-    let doers = if run_once { &steps[..1] } else { &steps[..] };
+    let also: Vec<Arc<str>> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
+    let doers = if run_once || is_for_all { &steps[..1] } else { &steps[..] };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
         let one = TaskRun {
@@ -156,13 +157,14 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     }
     let mut includes = Vec::new();
     let mut lost = false;
-    let others: Vec<usize> = if run_once { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
+    let others: Vec<usize> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
     for (at, mut end) in ends {
         let walker = &mut walkers[at];
         playing.run.count_end(&walker.host, &end);
         match end.status {
             Status::Failed if !end.ignored => {
-                lost |= fail(playing, walker, &task, &end);
+                fail(playing, walker, &task, &end);
+                lost |= !end.rescued;
             }
             Status::Unreachable if !end.ignored => {
                 walker.unreachable = true;
@@ -209,20 +211,14 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     }
 }
 
-/// Takes a host to where its failure leads. True if nothing rescues it.
-fn fail(playing: &Playing, walker: &mut Walker, task: &crate::playbook::Task, end: &TaskEnd) -> bool {
-    let rescued = walker.cursor.fail();
-    if rescued {
+/// Takes a host to where its failure leads; a `rescue` on the way gets to know what failed.
+fn fail(playing: &Playing, walker: &mut Walker, task: &crate::playbook::Task, end: &TaskEnd) {
+    walker.cursor.fail();
+    if end.rescued {
         let failed_task = serde_json::json!({ "name": task.name.as_ref().and_then(Node::as_str).unwrap_or(&task.action.name), "action": task.action.name });
-        playing.run.memory.set(
-            &walker.host,
-            [
-                ("ansible_failed_task".to_owned(), Variable::Data(Value::from_serialize(failed_task))),
-                ("ansible_failed_result".to_owned(), Variable::Data(Value::from_serialize(&end.result))),
-            ],
-        );
+        let vars = [("ansible_failed_task", Variable::data(&failed_task)), ("ansible_failed_result", Variable::data(&end.result))];
+        playing.run.memory.set(&walker.host, vars.map(|(name, value)| (name.to_owned(), value)));
     }
-    !rescued
 }
 
 /// `meta`: what the engine does to the hosts' ways themselves.

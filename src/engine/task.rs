@@ -319,7 +319,7 @@ impl TaskRun {
                 attempt.executed.failed = true;
                 return attempt;
             }
-            let left = retries - made + 1;
+            let left = retries - made;
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),
@@ -393,7 +393,7 @@ impl TaskRun {
     fn with_result(&self, view: &Arc<View>, result: &Map<String, Json>) -> View {
         match self.step.task.register.as_ref().and_then(Node::as_str) {
             Some(name) => {
-                let vars = VarMap::from([(name.to_owned(), Variable::Data(Value::from_serialize(with_lines(result))))]);
+                let vars = VarMap::from([(name.to_owned(), Variable::data(&with_lines(result)))]);
                 view.with(Level::Loop, Arc::new(vars))
             }
             None => (**view).clone(),
@@ -413,7 +413,7 @@ impl TaskRun {
         };
         let hosts = || std::iter::once(&self.host).chain(&self.also);
         if let Some(name) = task.register.as_ref().and_then(Node::as_str) {
-            let value = Variable::Data(Value::from_serialize(with_lines(&attempt.result)));
+            let value = Variable::data(&with_lines(&attempt.result));
             hosts().for_each(|host| memory.set(host, [(name.to_owned(), value.clone())]));
         }
         let includes = std::mem::take(&mut attempt.executed.includes);
@@ -574,7 +574,7 @@ impl super::Run {
 }
 
 /// A result with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.
-fn with_lines(result: &Map<String, Json>) -> Map<String, Json> {
+fn with_lines(result: &Map<String, Json>) -> Json {
     let mut result = result.clone();
     for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
         if let Some(words) = result.get(text).and_then(Json::as_str)
@@ -584,7 +584,7 @@ fn with_lines(result: &Map<String, Json>) -> Map<String, Json> {
             result.insert(lines.into(), split.into());
         }
     }
-    result
+    Json::Object(result)
 }
 
 fn extended_loop(items: &[Value], index: usize, with_allitems: bool) -> Value {
@@ -607,7 +607,7 @@ fn extended_loop(items: &[Value], index: usize, with_allitems: bool) -> Value {
     if let Some(next) = items.get(index + 1) {
         all.insert("nextitem", next.clone());
     }
-    Value::from_serialize(all)
+    Value::from(all)
 }
 
 pub fn plain(value: &Value) -> Json {

@@ -163,7 +163,7 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     let mut vars = VarMap::new();
     let settings = &run.settings;
     let groups: std::collections::BTreeMap<String, Value> = run.inventory().groups().into_iter().map(|(group, hosts)| (group, names(&hosts))).collect();
-    put(&mut vars, "groups", Value::from_serialize(groups));
+    put(&mut vars, "groups", Value::from(groups));
     put(&mut vars, "playbook_dir", path(&std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())));
     put(&mut vars, "ansible_play_hosts", names(active));
     put(&mut vars, "play_hosts", names(active));
@@ -180,7 +180,7 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
-    put(&mut vars, "ansible_version", Value::from_serialize(serde_json::json!({"full": "2.21.5", "major": 2, "minor": 21, "revision": 5, "string": "2.21.5"})));
+    put(&mut vars, "ansible_version", crate::vars::value_of(&serde_json::json!({"full": "2.21.5", "major": 2, "minor": 21, "revision": 5, "string": "2.21.5"})));
     put(&mut vars, "omit", template::omit());
     vars
 }
@@ -227,7 +227,7 @@ fn ask(words: &str, default: Option<&str>, private: bool, confirm: bool) -> std:
     }
     let question = default.map_or(format!("{words}: "), |default| format!("{words} [{default}]: "));
     loop {
-        let mut once = |question: &str| {
+        let once = |question: &str| {
             if private {
                 return rpassword::prompt_password(question);
             }
@@ -260,7 +260,7 @@ impl Object for HostVars {
         let shared = ["groups", "omit", "ansible_version", "ansible_check_mode"];
         let magic: VarMap = groups.into_iter().filter(|(name, _)| shared.contains(&name.as_str())).collect();
         view.add(Level::Magic, Arc::new(magic));
-        Some(Templar::lazy_map(&self.run.templar, Arc::new(view)))
+        Some(Templar::lazy_map(Arc::new(view)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
