@@ -132,7 +132,9 @@ struct Prepared {
 async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Option<Prepared>, Diag> {
     if let Some(dir) = playbook.parent() {
         let added = run.inventory.write().expect("no panic holds the lock").add_playbook_dir(dir);
-        added.map_err(|err| Diag::error(format!("{err:#}")))?;
+        for warning in added.map_err(|err| Diag::error(format!("{err:#}")))? {
+            run.warn(warning.to_string());
+        }
     }
     let mut view = View::default();
     view.add(crate::vars::Level::Play, play.vars.clone());
