@@ -257,7 +257,7 @@ impl Action<'_> {
         let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
         let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data);
+        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data)?;
         let mut executed = Executed { changed, ..Executed::default() };
         executed.data.insert("add_host".into(), serde_json::json!({ "host_name": name, "groups": groups, "host_vars": vars }));
         Ok(executed)
@@ -270,7 +270,7 @@ impl Action<'_> {
         let group = name(args.required("key").map_err(|failure| self.at_argument(failure))?);
         let parents: Vec<String> = args.list("parents").unwrap_or_default().iter().map(|parent| name(parent)).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents);
+        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents)?;
         let mut executed = Executed { changed, ..Executed::default() };
         executed.data.insert("add_group".into(), group.into());
         executed.data.insert("parent_groups".into(), parents.into());

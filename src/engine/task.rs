@@ -319,7 +319,7 @@ impl TaskRun {
                 attempt.executed.failed = true;
                 return attempt;
             }
-            let left = retries - made + 1;
+            let left = retries - made;
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),
@@ -607,7 +607,7 @@ fn extended_loop(items: &[Value], index: usize, with_allitems: bool) -> Value {
     if let Some(next) = items.get(index + 1) {
         all.insert("nextitem", next.clone());
     }
-    Value::from_iter(all)
+    Value::from(all)
 }
 
 pub fn plain(value: &Value) -> Json {

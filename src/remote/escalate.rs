@@ -55,7 +55,8 @@ pub(super) fn refusal(method: BecomeMethod, status: Option<i32>, words: &str, ga
         BecomeMethod::Sudo => "sudo",
         BecomeMethod::Su => "su",
     };
-    let last = words.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    // sudo adds a line about its plugins to what matters.
+    let last = words.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.contains("audit plugin")).unwrap_or_default();
     let says = |part: &str| words.to_lowercase().contains(part);
     if says("must have a tty") {
         return "sudo wants a terminal: take `requiretty` out of the host's sudoers".to_owned();

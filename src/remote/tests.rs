@@ -265,9 +265,9 @@ async fn speed() {
         let flood = started.elapsed();
         assert_eq!(binary.stdout.len(), 20_000_000);
         eprintln!("{}: probe {probe:?}, job {job:?}, 50 probes together {together:?}, 20 MB of binary {flood:?}", host.shell);
-        // Far above what is measured (0.4, 5, 15 and 300 ms): only a stall fails.
-        assert!(probe < Duration::from_millis(30) && job < Duration::from_millis(150), "{probe:?} {job:?}");
-        assert!(together < Duration::from_secs(1) && flood < Duration::from_secs(10), "{together:?} {flood:?}");
+        // Far above what an idle machine needs (0.4, 10, 15 and 150 ms): only a stall or a quadratic search fails.
+        assert!(probe < Duration::from_millis(200) && job < Duration::from_secs(1), "{probe:?} {job:?}");
+        assert!(together < Duration::from_secs(3) && flood < Duration::from_secs(20), "{together:?} {flood:?}");
     }
 }
 

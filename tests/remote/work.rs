@@ -73,7 +73,7 @@ async fn fifty_probes_travel_together() {
     }
     eprintln!("50 probes in {together:?}, a job in {:?}", started.elapsed() / 20);
     // 15 ms when the machine is idle.
-    assert!(together < Duration::from_secs(1), "{together:?}");
+    assert!(together < Duration::from_secs(3), "{together:?}");
     connection.close().await;
 }
 
@@ -105,4 +105,24 @@ async fn after_a_closed_connection_it_is_simply_made_again() {
     connection.clone().close().await;
     let error = connection.probe(Script::new("true"), Run::default()).await.unwrap_err();
     assert!(matches!(error, RunError::Lost(ConnectError::Auth { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn temporary_speed() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let file = sshd.at("large");
+    std::fs::write(&file, vec![7u8; 100_000_000]).unwrap();
+    let connection = sshd.connect().await;
+    probe(&connection, "true").await;
+    for _ in 0..3 {
+        let started = Instant::now();
+        connection.apply(Script::new("wc -c").with_file(&file), Run::default()).await.unwrap();
+        eprintln!("100 MB in {:?}", started.elapsed());
+        let started = Instant::now();
+        let mut scp = std::process::Command::new("scp");
+        scp.arg("-q").arg("-P").arg(sshd.port.to_string()).arg("-i").arg(sshd.at("id")).args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
+        scp.arg(&file).arg(format!("127.0.0.1:{}", sshd.at("copied").display()));
+        assert!(scp.status().unwrap().success());
+        eprintln!("scp in {:?}", started.elapsed());
+    }
 }
