@@ -160,14 +160,10 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         None => hosts,
     };
     let hosts = batches::in_order(limited, text(&play.order)?.as_deref(), &play.span)?;
-    run.emit(Event::PlayStarted { name: name.clone(), hosts: hosts.iter().map(|host| host.to_string()).collect() });
-    if hosts.is_empty() {
-        run.emit(Event::NoHostsMatched);
-        return Ok(None);
-    }
     let taking_part: Vec<_> = hosts.iter().filter(|host| !run.is_out(host)).cloned().collect();
     if taking_part.is_empty() {
-        run.emit(Event::NoMoreHosts);
+        run.emit(Event::PlayStarted { name, hosts: Vec::new() });
+        run.emit(if hosts.is_empty() { Event::NoHostsMatched } else { Event::NoMoreHosts });
         return Ok(None);
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
@@ -188,6 +184,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
     let sections = Arc::new(sections(&play));
     for batch in prepared.batches {
+        run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
         let playing = Arc::new(Playing {
             run: run.clone(),
             play: play.clone(),
@@ -222,7 +219,6 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
         }
         let lost = walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()).count();
         if lost == walkers.len() || end == strategy::End::Aborted {
-            run.emit(Event::NoMoreHosts);
             return false;
         }
         if end == strategy::End::Play {

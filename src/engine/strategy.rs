@@ -103,6 +103,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
         _ => false,
     };
     let run_once = flag(&task.keywords.run_once);
+    // `add_host` is about the inventory, not about the hosts: one of them is enough.
+    let is_for_all = task.action.module.spec().name == "ansible.builtin.add_host";
     let any_errors_fatal = run_once || flag(&task.keywords.any_errors_fatal);
     let throttle = match (&task.keywords.throttle, &first_view) {
         (Some(node), Ok(view)) => run.templar.render(node, view).ok().and_then(|value| usize::try_from(value).ok()).filter(|throttle| *throttle > 0),
@@ -124,8 +126,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     run.emit(Event::TaskStarted { task: number, name: name.clone(), kind, place: task.span.to_string(), check_mode: run.settings.check });
 
     let slots = Arc::new(Semaphore::new(throttle.unwrap_or(Semaphore::MAX_PERMITS)));
-    let also: Vec<Arc<str>> = if run_once { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
-    let doers = if run_once { &steps[..1] } else { &steps[..] };
+    let also: Vec<Arc<str>> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
+    let doers = if run_once || is_for_all { &steps[..1] } else { &steps[..] };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
         let one = TaskRun {
@@ -155,7 +157,7 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     }
     let mut includes = Vec::new();
     let mut lost = false;
-    let others: Vec<usize> = if run_once { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
+    let others: Vec<usize> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
     for (at, mut end) in ends {
         let walker = &mut walkers[at];
         playing.run.count_end(&walker.host, &end);

@@ -319,7 +319,7 @@ impl TaskRun {
                 attempt.executed.failed = true;
                 return attempt;
             }
-            let left = retries - made + 1;
+            let left = retries - made;
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),

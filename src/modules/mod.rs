@@ -2,17 +2,33 @@
 
 mod apt;
 mod attributes;
+mod blockinfile;
 mod command;
 mod copy;
 mod copy_tree;
+mod dpkg_selections;
+mod edit;
+mod fetch;
 mod file;
 mod fnmatch;
+mod getent;
+mod group;
 mod in_engine;
+mod lineinfile;
 mod look;
+mod package;
+mod package_facts;
+mod ping;
 mod put;
+mod regex;
+mod replace;
+mod service_facts;
 mod setup;
+mod slurp;
+mod stat;
 mod systemd;
 mod template;
+mod user;
 mod write_file;
 #[cfg(test)]
 mod trial;
@@ -24,14 +40,28 @@ use crate::module::{AnyModule, Host};
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(apt::Apt),
+    &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
+    &Host(dpkg_selections::DpkgSelections),
+    &Host(fetch::Fetch),
     &Host(file::File),
+    &Host(getent::Getent),
+    &Host(group::Group),
+    &Host(lineinfile::LineInFile),
+    &Host(package::Package),
+    &Host(package_facts::PackageFacts),
+    &Host(ping::Ping),
     &Host(command::Raw),
+    &Host(replace::Replace),
     &Host(command::ScriptFile),
     &Host(systemd::Service),
+    &Host(service_facts::ServiceFacts),
     &Host(setup::Setup),
     &Host(command::Shell),
+    &Host(slurp::Slurp),
+    &Host(stat::Stat),
     &Host(systemd::Systemd),
     &Host(template::Template),
+    &Host(user::User),
 ];

@@ -4,6 +4,8 @@
 //! variables are templates themselves, and operators and messages are Python's.
 
 mod args;
+#[cfg(test)]
+mod cases;
 mod check;
 mod condition;
 mod eval;

@@ -216,7 +216,11 @@ pub(super) fn order(a: &Value, b: &Value, operator: &str) -> Res<Ordering> {
 
 pub(super) fn contains(container: &Value, needle: &Value) -> Res<bool> {
     check(container)?;
-    check(needle)?;
+    let is_list = type_of(container) == Type::List;
+    // As in Python, an empty list does not even look at what is asked for.
+    if !is_list {
+        check(needle)?;
+    }
     match type_of(container) {
         Type::Str => match needle.as_str() {
             Some(needle) => Ok(container.as_str().unwrap_or("").contains(needle)),

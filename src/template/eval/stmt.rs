@@ -140,9 +140,9 @@ impl Eval {
     }
 
     fn capture(&mut self, body: &'static [Stmt<'static>]) -> Res {
-        let mut out = Out::text();
+        let mut out = Out::native();
         self.scoped(|eval| eval.statements(body, &mut out))?;
-        Ok(out.into_value())
+        Ok(out.into_value_or_empty())
     }
 
     fn through_filter(&mut self, filter: Option<&'static Expr<'static>>, value: Value) -> Res {

@@ -38,7 +38,20 @@ pub(in crate::template) fn dump(value: &Value, args: &mut Args, nice: bool) -> R
         emitter.emit(event).map_err(|err| Fail::error(format!("cannot write YAML: {err}")))?;
     }
     drop(emitter);
-    String::from_utf8(out).map(Value::from).map_err(|_| Fail::error("cannot write YAML: not UTF-8"))
+    let written = String::from_utf8(out).map_err(|_| Fail::error("cannot write YAML: not UTF-8"))?;
+    Ok(Value::from(escape_astral(written)))
+}
+
+fn is_astral(c: char) -> bool {
+    c > '\u{ffff}'
+}
+
+/// PyYAML holds characters such as emoji to be unprintable; they stand between double quotes here.
+fn escape_astral(written: String) -> String {
+    if !written.contains(is_astral) {
+        return written;
+    }
+    written.chars().map(|c| if is_astral(c) { format!("\\U{:08X}", c as u32) } else { c.to_string() }).collect()
 }
 
 struct Writer<'e> {
@@ -96,7 +109,8 @@ impl Writer<'_> {
     }
 
     fn scalar(&mut self, text: &str, plain: bool) {
-        self.events.push(Event::scalar(None, None, text, plain, true, ScalarStyle::Any));
+        let style = if text.contains(is_astral) { ScalarStyle::DoubleQuoted } else { ScalarStyle::Any };
+        self.events.push(Event::scalar(None, None, text, plain, true, style));
     }
 }
 

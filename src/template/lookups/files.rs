@@ -130,9 +130,10 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         let source = template_source(&run.view, &name, None)?;
         let (body, from, dialect) = file_dialect(&source.text, &style)?;
         let inner = Run::new(Arc::new(run.view.with(Level::Magic, Arc::new(extra.clone()))));
-        let result = eval::file(&inner, body, Origin::File(source.clone(), from), &dialect);
+        let result = eval::file_value(&inner, body, Origin::File(source.clone(), from), &dialect);
+        let value = result.and_then(|value| value::finalize(&value));
         inner.close();
-        rendered.push(Value::from(result?));
+        rendered.push(value?);
     }
     Ok(rendered)
 }

@@ -53,7 +53,7 @@ timedatectl show --property NTPSynchronized --value 2>/dev/null | grep -qx no &&
 # --- what else runs here
 
 # Ports are free, or held by our own components on a host that is a node already.
-case $STATE in prepared | absent | foreign) own='^$' ;; *) own='^(kubelet|kube-proxy|kube-apiserver|kube-controller|kube-scheduler|etcd)$' ;; esac
+case $STATE in prepared | absent) own='^$' ;; *) own='^(kubelet|kube-proxy|kube-apiserver|kube-controller|kube-scheduler|etcd)$' ;; esac
 ports="10250 10256"
 [ "$ROLE" = control_plane ] && ports="$ports $API_PORT 2379 2380 10257 10259"
 listeners=$(ss -Htlnp)
