@@ -33,9 +33,11 @@ pub(super) fn way(r#become: Option<&Become>, login: &str, sh: &str, id: &str) ->
             let prompt = format!("password-{id}:");
             Way { command: format!("exec sudo -S -H -p {prompt} -u {user} {announced}"), ready: Some(ready), prompt: Some(prompt) }
         }
-        (BecomeMethod::Su, _) => {
-            Way { command: format!("exec su {user} -s {sh} -c 'echo {ready}; exec {sh}'"), ready: Some(ready), prompt: Some(":".to_owned()) }
-        }
+        (BecomeMethod::Su, _) => Way {
+            command: format!("exec su {user} -s {sh} -c 'echo {ready}; exec {sh}'"),
+            ready: Some(ready),
+            prompt: Some(":".to_owned()),
+        },
     })
 }
 
@@ -109,7 +111,10 @@ mod tests {
         assert_eq!(why("Sorry, try again.\n", true), "sudo does not accept the password");
         assert_eq!(why("sudo: Authentication failed, try again.\n", true), "sudo does not accept the password");
         assert!(why("sudo: sorry, you must have a tty to run sudo", false).contains("requiretty"));
-        assert_eq!(refusal(BecomeMethod::Sudo, Some(127), "/bin/sh: 1: exec: sudo: not found", false), "`sudo` is not installed on the host");
+        assert_eq!(
+            refusal(BecomeMethod::Sudo, Some(127), "/bin/sh: 1: exec: sudo: not found", false),
+            "`sudo` is not installed on the host"
+        );
         assert_eq!(why("deploy is not in the sudoers file.", false), "sudo says: deploy is not in the sudoers file.");
     }
 }

@@ -61,9 +61,10 @@ async fn try_open(wire: &Wire, session: &Session, r#become: Option<&Become>) -> 
     let greeting = Greeting { way, r#become, out: Vec::new(), err: Vec::new(), asked: false };
     match tokio::time::timeout(PATIENCE, greeting.exchange(process, &wire.sh)).await {
         Ok(Ok(shell)) => Ok(shell),
-        Ok(Err(Refusal::Lost)) => {
-            Err(Failure::Connect(ConnectError::Broken { address: wire.target.name.clone(), reason: "it was lost while a shell was opened".to_owned() }))
-        }
+        Ok(Err(Refusal::Lost)) => Err(Failure::Connect(ConnectError::Broken {
+            address: wire.target.name.clone(),
+            reason: "it was lost while a shell was opened".to_owned(),
+        })),
         Ok(Err(Refusal::Said(reason))) => match r#become {
             Some(r#become) => Err(refused(r#become, reason)),
             None => Err(Failure::Run(RunError::Shell(reason))),

@@ -59,7 +59,12 @@ async fn a_script_touches_nothing_but_itself() {
     for host in hosts().await {
         let before = host.probe("umask; pwd").await.stdout;
         let first = host.probe("cd /; set -f; umask 077; x=1; trap 'echo bye' EXIT; echo out; echo err >&2; exit 3").await;
-        assert_eq!((first.status, first.stdout_text().as_ref(), first.stderr_text().as_ref()), (3, "out\nbye\n", "err\n"), "{}", host.shell);
+        assert_eq!(
+            (first.status, first.stdout_text().as_ref(), first.stderr_text().as_ref()),
+            (3, "out\nbye\n", "err\n"),
+            "{}",
+            host.shell
+        );
         assert_eq!(host.probe("umask; pwd; echo ${x-}").await.stdout, [&before[..], b"\n"].concat());
         assert_eq!(host.probe("if").await.status, 2, "a syntax error stays inside: {}", host.shell);
         assert_eq!(host.probe("kill -9 $(exec sh -c 'echo $PPID')").await.status, 137, "{}", host.shell);
@@ -78,7 +83,8 @@ async fn every_byte_arrives_on_both_ways() {
     for host in hosts().await {
         for input in [&bytes, &large, &Vec::new()] {
             let script = Script::new("cat; echo \"$A\" >&2").with_input(&input[..]).with_environment([("A".into(), "it's\n\"a\"".into())]);
-            for output in [host.connection.probe(script.clone(), Run::default()).await, host.connection.apply(script, Run::default()).await] {
+            for output in [host.connection.probe(script.clone(), Run::default()).await, host.connection.apply(script, Run::default()).await]
+            {
                 let output = output.unwrap();
                 assert!(output.stdout == *input, "{}: {} of {} bytes", host.shell, output.stdout.len(), input.len());
                 assert_eq!(output.stderr_text(), "it's\n\"a\"\n");
@@ -101,7 +107,9 @@ async fn a_job_is_like_a_script_and_leaves_nothing() {
         assert_eq!(host.apply("kill -9 $$").await.status, 137, "{}", host.shell);
         assert_eq!(host.apply("if").await.status, 2);
         assert_eq!(host.apply("echo $#; exit").await.stdout, b"0\n");
-        let place = host.apply("for d in /run/nodewright/* ~/.cache/nodewright/jobs/*; do grep -l 'a word of its own' $d/script; done 2>/dev/null").await;
+        let place = host
+            .apply("for d in /run/nodewright/* ~/.cache/nodewright/jobs/*; do grep -l 'a word of its own' $d/script; done 2>/dev/null")
+            .await;
         let place = place.stdout_text().trim().trim_end_matches("/script").to_owned();
         assert!(place.contains("nodewright"), "{}: {place}", host.shell);
         until(async || !std::path::Path::new(&place).exists()).await;
@@ -173,7 +181,8 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
             let run = Run { on_line: Some(Arc::new(on_line)), ..Run::default() };
             let script = Script::new("sh -c 'echo $$; exec sleep 986'");
             let connection = host.connection.clone();
-            let running = tokio::spawn(async move { if is_job { connection.apply(script, run).await } else { connection.probe(script, run).await } });
+            let running =
+                tokio::spawn(async move { if is_job { connection.apply(script, run).await } else { connection.probe(script, run).await } });
             let pid = is_running.await.unwrap();
             let behind = tokio::spawn({
                 let connection = host.connection.clone();
@@ -200,7 +209,11 @@ async fn a_later_run_finds_an_unfinished_job_and_gets_its_answer() {
         let title = format!("install nginx for {}", host.shell);
         let (started, is_running) = tokio::sync::oneshot::channel();
         let started = Mutex::new(Some(started));
-        let on_line = move |_: &str| drop(lock(&started).take().map(|started| started.send(())));
+        let on_line = move |_: &str| {
+            if let Some(started) = lock(&started).take() {
+                started.send(()).unwrap();
+            }
+        };
         let run = Run { title: title.clone(), on_line: Some(Arc::new(on_line)), ..Run::default() };
         let script = Script::new(format!("echo one; while [ -e {} ]; do sleep 0.05; done; echo two; exit 5", go.display()));
         let running = tokio::spawn({
@@ -246,7 +259,11 @@ async fn speed() {
         let time = async |n: u32, is_job: bool| {
             let started = Instant::now();
             for _ in 0..n {
-                if is_job { host.apply("true").await } else { host.probe("true").await };
+                if is_job {
+                    host.apply("true").await
+                } else {
+                    host.probe("true").await
+                };
             }
             started.elapsed() / n
         };

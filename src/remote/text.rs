@@ -73,12 +73,14 @@ pub(super) fn probe(probe: &Probe, marker: &str) -> Vec<u8> {
     }
     let body = format!("{}\n", probe.script.text);
     text.extend_from_slice(format!("( {}eval {} )", exports(&probe.script), quote(&body)).as_bytes());
-    text.extend_from_slice(match &probe.input {
-        Prepared::None => b" </dev/null".to_vec(),
-        Prepared::Inline(_) => Vec::new(),
-        Prepared::Spooled(path) => format!(" <{}", quote(path)).into_bytes(),
-    }
-    .as_slice());
+    text.extend_from_slice(
+        match &probe.input {
+            Prepared::None => b" </dev/null".to_vec(),
+            Prepared::Inline(_) => Vec::new(),
+            Prepared::Spooled(path) => format!(" <{}", quote(path)).into_bytes(),
+        }
+        .as_slice(),
+    );
     // The marker is written out in place: a variable would be there for scripts to print.
     text.extend_from_slice(format!("\nprintf '\\036%s end %s\\n' {marker} $?; printf '\\036%s\\n' {marker} >&2\n").as_bytes());
     text

@@ -103,7 +103,12 @@ async fn a_host_that_stays_away_is_given_up() {
 async fn a_network_that_falls_silent_is_noticed_within_half_a_minute() {
     let Some(sshd) = Sshd::start("").await else { return };
     let proxy = Proxy::before(sshd.port).await;
-    let ssh = Ssh { port: Some(proxy.port), reconnect_for: Some(Duration::ZERO), connect_timeout: Some(Duration::from_millis(100)), ..sshd.ssh() };
+    let ssh = Ssh {
+        port: Some(proxy.port),
+        reconnect_for: Some(Duration::ZERO),
+        connect_timeout: Some(Duration::from_millis(100)),
+        ..sshd.ssh()
+    };
     let connection = Connection::connect(&target(ssh)).await.unwrap();
     probe(&connection, "true").await;
     proxy.stall();

@@ -55,7 +55,14 @@ impl Sshd {
             directory.path().display()
         );
         std::fs::write(at("sshd_config"), config).unwrap();
-        std::fs::write(at("ssh_config"), format!("Host *\n  UserKnownHostsFile {0}/known_hosts\n  GlobalKnownHostsFile none\n  IdentityFile {0}/none\n", directory.path().display())).unwrap();
+        std::fs::write(
+            at("ssh_config"),
+            format!(
+                "Host *\n  UserKnownHostsFile {0}/known_hosts\n  GlobalKnownHostsFile none\n  IdentityFile {0}/none\n",
+                directory.path().display()
+            ),
+        )
+        .unwrap();
         let child = spawn(&at("sshd_config"), port).await;
         Some(Sshd { port, directory, child })
     }
@@ -142,6 +149,9 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
+                if stalls.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
                 let stalls = stalls.clone();
                 let (limit, mut watch) = (limit.swap(usize::MAX, Ordering::SeqCst), watch.clone());
@@ -161,7 +171,7 @@ impl Proxy {
         self.cut_after.store(bytes, Ordering::SeqCst);
     }
 
-    /// Nothing passes any more, and nothing ends either.
+    /// Nothing passes any more, and nothing ends either; new connections do, at once.
     pub fn stall(&self) {
         self.is_stalled.store(true, Ordering::SeqCst);
     }

@@ -39,7 +39,8 @@ async fn a_connection_renews_its_keys_and_files_arrive_whole() {
     let copy = sshd.at("copy");
     let script = || Script::new(format!("cat >>{}; echo done", copy.display())).with_file(&file);
     let started = Instant::now();
-    let (one, two) = tokio::join!(connection.apply(script(), Run::default()), connection.probe(Script::new("cksum").with_file(&file), Run::default()));
+    let (one, two) =
+        tokio::join!(connection.apply(script(), Run::default()), connection.probe(Script::new("cksum").with_file(&file), Run::default()));
     eprintln!("twice 32 MB in {:?}", started.elapsed());
     assert_eq!(one.unwrap().stdout, b"done\n");
     assert!(std::fs::read(&copy).unwrap() == bytes);
@@ -105,24 +106,4 @@ async fn after_a_closed_connection_it_is_simply_made_again() {
     connection.clone().close().await;
     let error = connection.probe(Script::new("true"), Run::default()).await.unwrap_err();
     assert!(matches!(error, RunError::Lost(ConnectError::Auth { .. })), "{error:?}");
-}
-
-#[tokio::test]
-async fn temporary_speed() {
-    let Some(sshd) = Sshd::start("").await else { return };
-    let file = sshd.at("large");
-    std::fs::write(&file, vec![7u8; 100_000_000]).unwrap();
-    let connection = sshd.connect().await;
-    probe(&connection, "true").await;
-    for _ in 0..3 {
-        let started = Instant::now();
-        connection.apply(Script::new("wc -c").with_file(&file), Run::default()).await.unwrap();
-        eprintln!("100 MB in {:?}", started.elapsed());
-        let started = Instant::now();
-        let mut scp = std::process::Command::new("scp");
-        scp.arg("-q").arg("-P").arg(sshd.port.to_string()).arg("-i").arg(sshd.at("id")).args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
-        scp.arg(&file).arg(format!("127.0.0.1:{}", sshd.at("copied").display()));
-        assert!(scp.status().unwrap().success());
-        eprintln!("scp in {:?}", started.elapsed());
-    }
 }
