@@ -7,14 +7,20 @@ mod copy_tree;
 mod edit;
 mod fetch;
 mod file;
+mod find;
+mod hostname;
 mod in_engine;
 mod lineinfile;
 mod look;
+mod modprobe;
+mod mount;
 mod put;
 mod regex;
 mod replace;
 mod slurp;
 mod stat;
+mod sysctl;
+mod tempfile;
 mod template;
 mod write_file;
 
@@ -28,9 +34,15 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(copy::Copy),
     &Host(fetch::Fetch),
     &Host(file::File),
+    &Host(find::Find),
+    &Host(hostname::Hostname),
     &Host(lineinfile::LineInFile),
+    &Host(modprobe::Modprobe),
+    &Host(mount::Mount),
     &Host(replace::Replace),
     &Host(slurp::Slurp),
     &Host(stat::Stat),
+    &Host(sysctl::Sysctl),
+    &Host(tempfile::TempFile),
     &Host(template::Template),
 ];
