@@ -8,6 +8,7 @@ mod edit;
 mod fetch;
 mod file;
 mod find;
+mod get_url;
 mod hostname;
 mod in_engine;
 mod lineinfile;
@@ -35,6 +36,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(fetch::Fetch),
     &Host(file::File),
     &Host(find::Find),
+    &Host(get_url::GetUrl),
     &Host(hostname::Hostname),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),

@@ -16,6 +16,7 @@ pub struct Shell {
     args: &'static [&'static str],
     /// Put before PATH: busybox's own tools, and a sync that does not wait for the disk.
     tools: tempfile::TempDir,
+    only_tools: bool,
 }
 
 impl Shell {
@@ -30,7 +31,7 @@ impl Shell {
                 std::fs::remove_file(tools.path().join("sync")).expect("busybox has a sync");
             }
             std::os::unix::fs::symlink("/bin/true", tools.path().join("sync")).expect("a link");
-            Shell { name, program, args, tools }
+            Shell { name, program, args, tools, only_tools: false }
         };
         let mut shells = vec![if has("dash") { shell("dash", "dash", &[][..]) } else { shell("sh", "sh", &[]) }];
         if has("bash") {
@@ -40,6 +41,22 @@ impl Shell {
             shells.push(shell("busybox ash", "busybox", &["ash"]));
         }
         shells
+    }
+
+    pub fn has(&self, program: &str) -> bool {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists())
+    }
+
+    /// The same where a program is not installed: a PATH of links to all others.
+    pub fn without(&self, program: &str) -> Shell {
+        let tools = tempfile::tempdir().expect("a folder for tools");
+        for folder in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.file_name() != program) {
+                // The first of a name counts.
+                let _ = std::os::unix::fs::symlink(entry.path(), tools.path().join(entry.file_name()));
+            }
+        }
+        Shell { name: self.name, program: self.program, args: self.args, tools, only_tools: true }
     }
 }
 
@@ -196,8 +213,10 @@ impl<'a> Host<'a> {
             command.arg0("sh");
         }
         let mut path = self.shell.tools.path().as_os_str().to_owned();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
+        if !self.shell.only_tools {
+            path.push(":");
+            path.push(std::env::var_os("PATH").unwrap_or_default());
+        }
         command.env("PATH", path);
         command.envs(script.environment.iter().cloned());
         let input = self.folder.path().join("input");
