@@ -2,25 +2,41 @@
 
 mod apt;
 mod apt_repository;
+mod attributes;
+mod blockinfile;
 mod command;
+mod copy;
+mod copy_tree;
 mod deb822_repository;
 mod dpkg_selections;
+mod edit;
+mod fetch;
+mod file;
 mod fnmatch;
 mod getent;
 mod group;
 mod in_engine;
+mod lineinfile;
+mod look;
 mod package;
 mod package_facts;
 mod ping;
+mod put;
+mod regex;
+mod replace;
 mod service_facts;
 mod setup;
+mod slurp;
+mod stat;
 mod systemd;
+mod template;
 #[cfg(test)]
 mod trial;
 mod user;
 mod wait_for;
+mod write_file;
 
-pub use in_engine::IN_ENGINE;
+pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
 use crate::module::{AnyModule, Host};
 
@@ -28,21 +44,30 @@ use crate::module::{AnyModule, Host};
 pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
+    &Host(blockinfile::BlockInFile),
     &Host(command::Command),
-    &Host(command::Raw),
-    &Host(command::ScriptFile),
-    &Host(command::Shell),
+    &Host(copy::Copy),
     &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
+    &Host(fetch::Fetch),
+    &Host(file::File),
     &Host(getent::Getent),
     &Host(group::Group),
+    &Host(lineinfile::LineInFile),
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
+    &Host(command::Raw),
+    &Host(replace::Replace),
+    &Host(command::ScriptFile),
+    &Host(systemd::Service),
     &Host(service_facts::ServiceFacts),
     &Host(setup::Setup),
-    &Host(systemd::Service),
+    &Host(command::Shell),
+    &Host(slurp::Slurp),
+    &Host(stat::Stat),
     &Host(systemd::Systemd),
+    &Host(template::Template),
     &Host(user::User),
     &Host(wait_for::WaitFor),
 ];
