@@ -89,11 +89,15 @@ fn signed_by(args: &Args) -> SignedBy<'_> {
 
 /// The file's name, now and as older versions made it.
 fn slugs(name: &str) -> [String; 2] {
-    let legacy = name.to_lowercase().replace(|c: char| c == '_' || c.is_whitespace(), "-");
     let mut short = String::new();
-    for c in legacy.chars().filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-') {
-        if !(c == '-' && short.ends_with('-')) || name.contains("--") {
-            short.push(c);
+    let mut is_gap = false;
+    for c in name.to_lowercase().chars() {
+        let was_gap = std::mem::replace(&mut is_gap, c == '_' || c.is_whitespace());
+        match c {
+            _ if is_gap && was_gap => {}
+            _ if is_gap => short.push('-'),
+            'a'..='z' | '0'..='9' | '-' => short.push(c),
+            _ => {}
         }
     }
     [name.replace(' ', "-"), short]
@@ -305,6 +309,14 @@ mod tests {
         assert!(matches!(decide(&Deb822Repository, given(), &there, &Controller::default()), Ok(Decision::Unchanged(_))));
         let renewed = there.replace("asc0 644 ", "asc0 644 QUJD");
         assert!(matches!(decide(&Deb822Repository, given(), &renewed, &Controller::default()), Ok(Decision::Change(_))));
+    }
+
+    #[test]
+    fn keeps_the_name_that_older_versions_gave() {
+        assert_eq!(slugs("My  Repo_x v1.2"), ["My--Repo_x-v1.2", "my-repo-x-v12"]);
+        let there = "sources1 644 QQ==\n";
+        let (outcome, _) = apply_of(decide(&Deb822Repository, json!({"name": "My Repo", "suites": "/"}), there, &Controller::default()).unwrap());
+        assert_eq!(outcome.data["dest"], "/etc/apt/sources.list.d/my-repo.sources");
     }
 
     #[test]
