@@ -75,7 +75,9 @@ fn ternary(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 pub(in crate::template) fn bool_of(value: &Value) -> Value {
     match type_of(value) {
         Type::Bool => value.clone(),
-        Type::Str => Value::from(value.as_str().is_some_and(|text| ["yes", "on", "1", "true", "t", "y"].contains(&text.to_lowercase().trim()))),
+        Type::Str => {
+            Value::from(value.as_str().is_some_and(|text| ["yes", "on", "1", "true", "t", "y"].contains(&text.to_lowercase().trim())))
+        }
         _ => Value::from(value::as_float(value) == Some(1.0)),
     }
 }
