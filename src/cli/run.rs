@@ -161,7 +161,7 @@ fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>) -> Loader {
 }
 
 fn settings(args: &Args, extra_vars: Arc<VarMap>) -> anyhow::Result<Settings> {
-    let ask = |question: &str| rpassword::prompt_password(question).map(Secret::new).with_context(|| format!("cannot ask: {question}"));
+    let ask = |question: &str| rpassword::prompt_password(question).map(Secret::from).with_context(|| format!("cannot ask: {question}"));
     let password = if args.ask_pass { Some(ask("SSH password: ")?) } else { None };
     let become_password = match args.ask_become_pass {
         true => Some(ask("BECOME password: ")?),

@@ -84,7 +84,7 @@ impl Action<'_> {
                 let expression = Node::string(format!("{{{{ {name} }}}}"), var.span.clone());
                 let value = match self.render(&expression) {
                     Ok(value) => plain(&value),
-                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => "VARIABLE IS NOT DEFINED!".into(),
+                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => format!("<< error 1 - {} >>", diag.title).into(),
                     Err(diag) => return Err(diag),
                 };
                 executed.data.insert(name, value);
@@ -221,7 +221,8 @@ impl Action<'_> {
     fn include_tasks(&self) -> Result<Executed, Diag> {
         let args = self.args()?;
         let file = args.required("file").map_err(|failure| self.at_argument(failure))?;
-        let path = self.find("tasks", file).map_err(|failure| self.at_argument(failure))?;
+        let kind = if self.task_run.step.is_handler { "handlers" } else { "tasks" };
+        let path = self.find_with(crate::playbook::search::find_tasks, kind, file).map_err(|failure| self.at_argument(failure))?;
         Ok(self.including(What::Tasks { path, are_handlers: self.task_run.step.is_handler }))
     }
 
@@ -256,7 +257,7 @@ impl Action<'_> {
         let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
         let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data);
+        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data)?;
         let mut executed = Executed { changed, ..Executed::default() };
         executed.data.insert("add_host".into(), serde_json::json!({ "host_name": name, "groups": groups, "host_vars": vars }));
         Ok(executed)
@@ -269,7 +270,7 @@ impl Action<'_> {
         let group = name(args.required("key").map_err(|failure| self.at_argument(failure))?);
         let parents: Vec<String> = args.list("parents").unwrap_or_default().iter().map(|parent| name(parent)).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents);
+        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents)?;
         let mut executed = Executed { changed, ..Executed::default() };
         executed.data.insert("add_group".into(), group.into());
         executed.data.insert("parent_groups".into(), parents.into());
@@ -433,9 +434,13 @@ impl Action<'_> {
     }
 
     fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        self.find_with(crate::playbook::search::find_file, kind, name)
+    }
+
+    fn find_with(&self, search: Search, kind: &str, name: &str) -> Result<PathBuf, Failure> {
         let task = self.task_run.task();
         let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
-        crate::playbook::search::find_file(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
+        search(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
             let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
             Failure::argument("file", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
         })
@@ -446,6 +451,9 @@ impl Action<'_> {
         self.task_run.keep(executed, delegate, self.view);
     }
 }
+
+/// One of the searches of [`crate::playbook::search`].
+type Search = fn(&str, &str, Option<&Arc<crate::playbook::Role>>, &Path, &Path) -> Result<PathBuf, Vec<PathBuf>>;
 
 fn text(value: Option<&Json>) -> String {
     match value {

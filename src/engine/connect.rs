@@ -3,10 +3,11 @@
 use super::Run;
 use super::play::Playing;
 use crate::playbook::Keywords;
-use crate::remote::{Become, BecomeMethod, ConnectError, Connection, Secret, Ssh, Target, Transport};
+use crate::remote::{Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport};
 use crate::source::{Diag, Node};
 use crate::vars::{Variable, View};
 use minijinja::Value;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,34 +32,48 @@ pub struct ConnectionSettings {
 /// The open connections of a run.
 #[derive(Default)]
 pub struct Connections {
-    open: Mutex<Vec<(Target, Arc<OnceCell<Connection>>)>>,
+    open: Mutex<Vec<(Target, Arc<Open>)>>,
+}
+
+#[derive(Default)]
+struct Open {
+    connection: OnceCell<Connection>,
+    /// Users of whom it is known that no job of an earlier run goes on.
+    settled: tokio::sync::Mutex<HashSet<Option<Become>>>,
 }
 
 impl Connections {
     /// The connection to a target, made now if there is none.
     pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
-        let cell = {
-            let mut open = self.open.lock().expect("no panic holds the lock");
-            match open.iter().find(|(other, _)| other == target) {
-                Some((_, cell)) => cell.clone(),
-                None => {
-                    let cell = Arc::new(OnceCell::new());
-                    open.push((target.clone(), cell.clone()));
-                    cell
-                }
-            }
-        };
-        cell.get_or_try_init(|| Connection::connect(target)).await.cloned()
+        self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
+    }
+
+    /// The connection to a place, on which nothing of an earlier run goes on any more: jobs that outlived their run are waited for, and `waits` is told.
+    pub async fn settled(&self, place: &Place, waits: impl Fn(String)) -> Result<Connection, Trouble> {
+        let connection = self.to(&place.target).await.map_err(Trouble::Connect)?;
+        let open = self.entry(&place.target);
+        let mut settled = open.settled.lock().await;
+        if settled.contains(&place.r#become) {
+            return Ok(connection);
+        }
+        let run = || Running { r#become: place.r#become.clone(), ..Running::default() };
+        for job in connection.unfinished_jobs(run()).await.map_err(Trouble::Run)? {
+            let seconds = job.since.elapsed().unwrap_or_default().as_secs();
+            waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
+            connection.wait_for_job(&job, run()).await.map_err(Trouble::Run)?;
+        }
+        settled.insert(place.r#become.clone());
+        Ok(connection)
     }
 
     /// Ends the connection to a target; the next use makes a new one (`reset_connection`, after a reboot).
     pub async fn drop(&self, target: &Target) {
-        let cell = {
+        let entry = {
             let mut open = self.open.lock().expect("no panic holds the lock");
             let at = open.iter().position(|(other, _)| other == target);
             at.map(|at| open.swap_remove(at).1)
         };
-        if let Some(connection) = cell.as_ref().and_then(|cell| cell.get()) {
+        if let Some(connection) = entry.as_ref().and_then(|entry| entry.connection.get()) {
             connection.clone().close().await;
         }
     }
@@ -66,11 +81,30 @@ impl Connections {
     pub async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock().expect("no panic holds the lock"));
         let mut closing = tokio::task::JoinSet::new();
-        for connection in open.into_iter().filter_map(|(_, cell)| cell.get().cloned()) {
+        for connection in open.into_iter().filter_map(|(_, entry)| entry.connection.get().cloned()) {
             closing.spawn(connection.close());
         }
         closing.join_all().await;
     }
+
+    fn entry(&self, target: &Target) -> Arc<Open> {
+        let mut open = self.open.lock().expect("no panic holds the lock");
+        if let Some((_, entry)) = open.iter().find(|(other, _)| other == target) {
+            return entry.clone();
+        }
+        let entry = Arc::new(Open::default());
+        open.push((target.clone(), entry.clone()));
+        entry
+    }
+}
+
+/// Why a place cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error(transparent)]
+    Connect(ConnectError),
+    #[error(transparent)]
+    Run(RunError),
 }
 
 /// Where a task is done: which connection, as which user.
@@ -118,8 +152,8 @@ impl Playing {
             None => read.keyword(&keywords.remote_user)?.or_else(|| settings.user.clone()),
         };
         let key = read.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
-        let private_keys = key.map_or_else(|| settings.private_keys.clone(), |key| vec![self.from_home(&key)]);
-        let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::new);
+        let private_keys = key.map_or_else(|| settings.private_keys.clone(), |key| vec![Playing::in_home(&key)]);
+        let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
         let mut ssh = Ssh {
             host: read.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_owned()),
             port,
@@ -174,12 +208,12 @@ impl Playing {
         {
             return Ok(None);
         }
-        let password = read.text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?.map(Secret::new);
+        let password = read.text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?.map(Secret::from);
         Ok(Some(Become { method, user, password: password.or_else(|| settings.become_password.clone()) }))
     }
 
     /// A path of the command line or the inventory, with `~` filled in; relative to the working folder.
-    fn from_home(&self, path: &str) -> PathBuf {
+    fn in_home(path: &str) -> PathBuf {
         match path.strip_prefix("~/").zip(std::env::home_dir()) {
             Some((rest, home)) => home.join(rest),
             None => PathBuf::from(path),

@@ -116,9 +116,8 @@ impl Cursor {
 
     /// Handlers of a host that has failed (`force_handlers`): nothing follows them.
     pub fn flush_last(&mut self, handlers: Arc<Vec<Entry>>) {
-        self.frames.clear();
-        self.frames.push(Frame::new(Entries::Includes(Vec::new())));
-        self.frames[0].index = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        // An empty list of includes has the last place of all, so that the other hosts come to the play's end first.
+        self.frames = vec![Frame::new(Entries::Includes(Vec::new()))];
         self.flush(handlers);
     }
 
@@ -162,11 +161,6 @@ impl Cursor {
         for frame in &mut self.frames {
             frame.fails_after = false;
         }
-    }
-
-    /// The end: nothing more for this host in this play.
-    pub fn finish(&mut self) {
-        self.frames.clear();
     }
 
     /// Leaves the innermost role (`meta: end_role`).

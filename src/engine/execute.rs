@@ -252,7 +252,8 @@ impl Wire {
             }
             None => None,
         };
-        let connection = run.connections.to(&place.target).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
+        let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let no_log = keywords.no_log.is_some();
         let on_line = move |line: &str| {

@@ -163,7 +163,7 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     let mut vars = VarMap::new();
     let settings = &run.settings;
     let groups: std::collections::BTreeMap<String, Value> = run.inventory().groups().into_iter().map(|(group, hosts)| (group, names(&hosts))).collect();
-    put(&mut vars, "groups", Value::from_iter(groups));
+    put(&mut vars, "groups", Value::from(groups));
     put(&mut vars, "playbook_dir", path(&std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())));
     put(&mut vars, "ansible_play_hosts", names(active));
     put(&mut vars, "play_hosts", names(active));

@@ -17,7 +17,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("python3", "python3-minimal"),
-    ("find", "findutils"),
+    ("curl", "curl"),
+    ("dpkg-deb", "dpkg"),
+    ("debootstrap", "debootstrap"),
+    ("apt-ftparchive", "apt-utils"),
+    ("gpg", "gpg"),
+    ("zstd", "zstd"),
 ];
 
 /// Checks, and installs what can be installed. `tell` hears of installations.

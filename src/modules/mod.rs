@@ -1,10 +1,73 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod apt;
+mod apt_repository;
+mod attributes;
+mod blockinfile;
+mod command;
+mod copy;
+mod copy_tree;
+mod deb822_repository;
+mod dpkg_selections;
+mod edit;
+mod fetch;
+mod file;
+mod fnmatch;
+mod getent;
+mod group;
 mod in_engine;
+mod lineinfile;
+mod look;
+mod package;
+mod package_facts;
+mod ping;
+mod put;
+mod regex;
+mod replace;
+mod service_facts;
+mod setup;
+mod slurp;
+mod stat;
+mod systemd;
+mod template;
+mod user;
+mod wait_for;
+mod write_file;
+#[cfg(test)]
+mod trial;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
-use crate::module::AnyModule;
+use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
-pub static ON_HOST: &[&dyn AnyModule] = &[];
+pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(apt::Apt),
+    &Host(apt_repository::AptRepository),
+    &Host(blockinfile::BlockInFile),
+    &Host(command::Command),
+    &Host(copy::Copy),
+    &Host(deb822_repository::Deb822Repository),
+    &Host(dpkg_selections::DpkgSelections),
+    &Host(fetch::Fetch),
+    &Host(file::File),
+    &Host(getent::Getent),
+    &Host(group::Group),
+    &Host(lineinfile::LineInFile),
+    &Host(package::Package),
+    &Host(package_facts::PackageFacts),
+    &Host(ping::Ping),
+    &Host(command::Raw),
+    &Host(replace::Replace),
+    &Host(command::ScriptFile),
+    &Host(systemd::Service),
+    &Host(service_facts::ServiceFacts),
+    &Host(setup::Setup),
+    &Host(command::Shell),
+    &Host(slurp::Slurp),
+    &Host(stat::Stat),
+    &Host(systemd::Systemd),
+    &Host(template::Template),
+    &Host(user::User),
+    &Host(wait_for::WaitFor),
+];

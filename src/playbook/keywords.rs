@@ -133,6 +133,18 @@ impl Place {
         self.words().any(|known| known == word) || (matches!(self, Place::Task | Place::Handler) && word.starts_with("with_"))
     }
 
+    /// Those that take a word, for messages.
+    fn plural(self) -> &'static str {
+        match self {
+            Place::Play => "plays",
+            Place::Block => "blocks",
+            Place::Task => "tasks",
+            Place::Handler => "handlers",
+            Place::Role => "roles",
+            Place::Apply => "`apply`",
+        }
+    }
+
     /// With its article, for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -244,7 +256,7 @@ impl Reading<'_> {
     }
 
     /// A word that no level takes, or not this one.
-    pub(super) fn unknown_word(&mut self, place: Place, key: &Node, more: &[&str]) {
+    pub(super) fn unknown_word(&mut self, place: Place, key: &Node, more: &[&'static str]) {
         let Some(word) = key.as_str() else {
             return self.say(Diag::error(format!("a keyword must be a word, not {}", key.kind_name())).at(&key.span));
         };
@@ -254,7 +266,7 @@ impl Reading<'_> {
         let diag = Diag::error(format!("{} has no keyword `{word}`", place.name())).at(&key.span);
         let elsewhere = [Place::Play, Place::Block, Place::Task, Place::Handler].into_iter().find(|other| other.takes(word));
         self.say(match elsewhere {
-            Some(other) => diag.hint(format!("`{word}` is a keyword of {}", other.name().trim_start_matches("a "))),
+            Some(other) => diag.hint(format!("`{word}` is a keyword of {}", other.plural())),
             None => diag.did_you_mean(word, place.words().chain(more.iter().copied())),
         });
     }

@@ -14,8 +14,8 @@ pub(super) struct Reading<'l> {
     pub loader: &'l Loader,
     findings: Findings,
     pub play: Gathered,
-    /// Includes that were looked into: each file is, once.
-    pub looked_into: HashSet<PathBuf>,
+    /// Files of includes that were looked into: each is, once; those that may not be reached, perhaps once more.
+    looked_into: HashSet<(PathBuf, bool)>,
 }
 
 /// What the tasks of one play bring beside themselves.
@@ -98,6 +98,25 @@ impl<'l> Reading<'l> {
         Reading { loader, findings: Vec::new(), play: Gathered::default(), looked_into: HashSet::new() }
     }
 
+    /// Whether an include is yet to be looked into.
+    pub(super) fn is_new_include(&mut self, file: PathBuf, is_sure: bool) -> bool {
+        !self.looked_into.contains(&(file.clone(), true)) && self.looked_into.insert((file, is_sure))
+    }
+
+    /// Reads what the run will read again: what it finds counts if it is sure to be reached; what it brings does not, but for the names of
+    /// handlers.
+    pub(super) fn looking_ahead(&mut self, is_sure: bool, read: impl FnOnce(&mut Self)) {
+        let (n_roles, n_handlers) = (self.play.roles.len(), self.play.handlers.len());
+        let (n_findings, n_notified) = (self.findings.len(), self.play.notified.len());
+        read(self);
+        self.play.roles.truncate(n_roles);
+        self.play.handlers.truncate(n_handlers);
+        if !is_sure {
+            self.findings.truncate(n_findings);
+            self.play.notified.truncate(n_notified);
+        }
+    }
+
     pub(super) fn say(&mut self, diag: Diag) {
         self.findings.push(diag);
     }
@@ -116,6 +135,16 @@ impl<'l> Reading<'l> {
         let mut seen = HashSet::new();
         let mut findings = self.findings;
         findings.retain(|diag| seen.insert((diag.title.clone(), diag.places.first().map(|(span, _)| span.to_string()))));
+        // File by file as they were read, each from top to bottom.
+        let file = |diag: &Diag| diag.places.first().map(|(span, _)| span.source.name.clone());
+        let mut files: Vec<Option<String>> = Vec::new();
+        for name in findings.iter().map(file) {
+            if !files.contains(&name) {
+                files.push(name);
+            }
+        }
+        let start = |diag: &Diag| diag.places.first().map(|(span, _)| span.start);
+        findings.sort_by_cached_key(|diag| (files.iter().position(|name| *name == file(diag)), start(diag)));
         if findings.iter().any(|diag| diag.level == Level::Error) { Err(findings) } else { Ok(findings) }
     }
 
@@ -151,17 +180,20 @@ impl<'l> Reading<'l> {
 
     /// A name that must be known before the run: rendered if it is a template.
     pub(super) fn rendered_name(&mut self, name: &Node, scope: &Scope) -> Option<String> {
-        let rendered = if name.is_template() {
-            match (self.loader.render)(name, &scope.known) {
-                Ok(rendered) => rendered,
-                Err(diag) => {
-                    self.say(diag.hint("an import is resolved before the run: only variables of the playbook, its roles and `-e` are known then"));
-                    return None;
+        let rendered =
+            if name.is_template() {
+                match (self.loader.render)(name, &scope.known) {
+                    Ok(rendered) => rendered,
+                    Err(diag) => {
+                        self.say(diag.hint(
+                            "an import is resolved before the run: only variables of the playbook, its roles and `-e` are known then",
+                        ));
+                        return None;
+                    }
                 }
-            }
-        } else {
-            name.clone()
-        };
+            } else {
+                name.clone()
+            };
         match rendered.as_str() {
             Some(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
             _ => {
@@ -226,7 +258,7 @@ impl<'l> Reading<'l> {
         let file = file.unwrap_or(entry);
         let mut inner = scope.inside(keywords);
         let Some(name) = self.rendered_name(file, &inner) else { return Vec::new() };
-        let path = inner.play_dir.join(&name);
+        let path = search::tidy(&inner.play_dir.join(&name));
         if !path.is_file() {
             self.say(Diag::error(format!("there is no playbook `{}`", path.display())).at(&file.span));
             return Vec::new();
@@ -316,9 +348,7 @@ impl<'l> Reading<'l> {
             let own = self.entries(value, "handlers", &Scope { is_handlers: true, ..inner.clone() });
             handlers.extend(super::tasks::as_block(own, &value.span));
         }
-        for (word, entries) in
-            [("pre_tasks", &mut play.pre_tasks), ("tasks", &mut play.tasks), ("post_tasks", &mut play.post_tasks)]
-        {
+        for (word, entries) in [("pre_tasks", &mut play.pre_tasks), ("tasks", &mut play.tasks), ("post_tasks", &mut play.post_tasks)] {
             if let Some(value) = list(word) {
                 *entries = self.entries(value, word, &inner);
             }
@@ -353,8 +383,11 @@ impl<'l> Reading<'l> {
             }
             let exists = |name: &Node| search::find_file("vars", name.as_str()?, None, &scope.play_dir, &scope.play_dir).ok();
             if !names.is_empty() && names.iter().all(|name| exists(name).is_none()) {
-                let of = if names.len() == 1 { "this file" } else { "any of these files" };
-                self.say(Diag::error(format!("`vars_files` names {of}, which does not exist")).at(&file.span));
+                let title = match names.as_slice() {
+                    [name] => format!("there is no file of variables `{}`", name.as_str().unwrap_or("")),
+                    _ => "none of these files of variables exists".to_owned(),
+                };
+                self.say(Diag::error(title).at(&file.span));
             }
         }
         files.to_vec()

@@ -15,7 +15,7 @@ mod tasks;
 pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What loading needs to know of the run.

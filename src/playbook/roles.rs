@@ -3,7 +3,7 @@
 use super::checks::plain;
 use super::keywords::Place;
 use super::load::{Reading, Scope, first_line, path_variable, same_file};
-use super::search::ancestors;
+use super::search::{ancestors, tidy};
 use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable};
@@ -166,17 +166,13 @@ impl Reading<'_> {
             return;
         }
         let Some(call) = self.call_of(action, scope) else { return };
-        let path = self.find_role(&call.name, scope);
-        if conditional || path.is_none() {
+        let Some(path) = self.find_role(&call.name, scope) else {
             self.play.is_open = true;
-            if path.is_none() {
-                self.no_such_role(&call, scope);
-            }
-            return;
-        }
-        let is_circle = path.is_some_and(|path| ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)));
-        if !is_circle {
-            self.looking_ahead(|reading| {
+            return self.no_such_role(&call, scope);
+        };
+        // Once, for a role may include itself.
+        if self.is_new_include(path.join(&call.key), !conditional) {
+            self.looking_ahead(!conditional, |reading| {
                 reading.role(call, scope);
             });
         }
@@ -190,8 +186,12 @@ impl Reading<'_> {
             Some(value) => self.rendered_name(value, scope),
             None => Some("main".to_owned()),
         };
-        let files =
-            Files { tasks: from("tasks_from")?, vars: from("vars_from")?, defaults: from("defaults_from")?, handlers: from("handlers_from")? };
+        let files = Files {
+            tasks: from("tasks_from")?,
+            vars: from("vars_from")?,
+            defaults: from("defaults_from")?,
+            handlers: from("handlers_from")?,
+        };
         let allow_duplicates = argument("allow_duplicates").and_then(Node::as_bool).unwrap_or(true);
         let key = files.key();
         Some(Call {
@@ -211,12 +211,6 @@ impl Reading<'_> {
             self.no_such_role(&call, scope);
             return None;
         };
-        if ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)) {
-            let title = format!("the role `{}` needs itself", call.name);
-            let chain: Vec<String> = ancestors(scope.role.as_ref()).map(|role| format!("`{}`", role.name)).collect();
-            self.say(Diag::error(title).at(&call.asked.span).note(format!("it is wanted by {}", chain.join(", wanted by "))));
-            return None;
-        }
         let name = path.file_name().map_or(call.name.clone(), |name| name.to_string_lossy().into_owned());
         let mut inner = scope.inside(call.keywords);
         inner.learn(&place_of(&name, &path));
@@ -245,6 +239,9 @@ impl Reading<'_> {
             let parent = Arc::new(copy_of(&role));
             let outside = Scope { role: Some(parent), ..inner.clone() };
             for call in self.calls("dependencies", dependencies, &outside) {
+                if self.is_circle(&call, &outside) {
+                    continue;
+                }
                 let Some(read) = self.role(call, &outside) else { continue };
                 entries.extend(read.entries);
                 handlers.extend(read.handlers);
@@ -275,8 +272,24 @@ impl Reading<'_> {
         Some(Read { role, entries, handlers, roles })
     }
 
+    /// Whether a dependency is one of those that want it.
+    fn is_circle(&mut self, call: &Call, scope: &Scope) -> bool {
+        let path = self.find_role(&call.name, scope);
+        let is_circle = path.is_some_and(|path| ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)));
+        if is_circle {
+            let title = format!("the role `{}` needs itself", call.name);
+            let chain: Vec<String> = ancestors(scope.role.as_ref()).map(|role| format!("`{}`", role.name)).collect();
+            self.say(Diag::error(title).at(&call.asked.span).note(format!("it is wanted by {}", chain.join(", wanted by "))));
+        }
+        is_circle
+    }
+
     fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
-        self.role_folders(scope).into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| path.components().collect())
+        self.role_folders(scope)
+            .into_iter()
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_dir())
+            .map(|path| tidy(&path))
     }
 
     fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {
@@ -293,7 +306,8 @@ impl Reading<'_> {
     fn no_such_role(&mut self, call: &Call, scope: &Scope) {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
-            return self.say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
+            return self
+                .say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();
@@ -313,7 +327,8 @@ impl Reading<'_> {
         let bare = std::iter::once(base.clone());
         let with_extension = EXTENSIONS.iter().map(|extension| PathBuf::from(format!("{}{extension}", base.display())));
         // `main` alone is looked for last, a name that was given first.
-        let candidates: Vec<PathBuf> = if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
+        let candidates: Vec<PathBuf> =
+            if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
         let found = candidates.into_iter().find(|path| path.is_file() || (may_be_folder && path.is_dir()));
         if found.is_none() && from != "main" {
             let diag = Diag::error(format!("the role has no file `{folder}/{from}`")).at(&asked.span);

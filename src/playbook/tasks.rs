@@ -100,14 +100,8 @@ impl Reading<'_> {
         }
         let inner = scope.inside(own);
         let mut list = |word: &str| part(word).map_or(Vec::new(), |(_, value)| self.entries(value, word, &inner));
-        let block = Block {
-            block: list("block"),
-            rescue: list("rescue"),
-            always: list("always"),
-            name,
-            role_call: None,
-            span: entry.span.clone(),
-        };
+        let block =
+            Block { block: list("block"), rescue: list("rescue"), always: list("always"), name, role_call: None, span: entry.span.clone() };
         Some(Entry::Block(Arc::new(block)))
     }
 
@@ -241,7 +235,7 @@ impl Reading<'_> {
         match &value.kind {
             Kind::Null => return None,
             Kind::Str(string) if is_identifier(&string.text) => return Some(value.clone()),
-            Kind::Map(_) => self.not_supported_yet("register with a mapping", &value.span),
+            Kind::Map(_) => self.say(Diag::error("`register` with a mapping is not supported yet").at(&value.span)),
             Kind::Str(string) => {
                 let diag = Diag::error(format!("`register` cannot name a variable `{}`", string.text)).at(&value.span);
                 self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
@@ -255,7 +249,8 @@ impl Reading<'_> {
         let lookup = word.strip_prefix("with_").map(str::to_owned);
         match &lookup {
             Some(lookup) if !(self.loader.has_lookup)(lookup) => {
-                let known = ["items", "list", "dict", "fileglob", "first_found", "nested", "sequence", "subelements", "together", "indexed_items"];
+                let known =
+                    ["items", "list", "dict", "fileglob", "first_found", "nested", "sequence", "subelements", "together", "indexed_items"];
                 let known = known.into_iter().filter(|known| (self.loader.has_lookup)(known)).collect::<Vec<_>>();
                 let diag = Diag::error(format!("there is no lookup `{lookup}` for `{word}`")).at(&key.span);
                 self.say(diag.did_you_mean(lookup, known));
@@ -385,23 +380,18 @@ impl Reading<'_> {
         if let Some((_, apply)) = action.args.iter().find(|(word, _)| word == "apply") {
             self.apply(apply, &mut applied);
         }
-        let include = Include {
-            keywords: scope.keywords.with(applied),
-            vars: own.vars.first().cloned().unwrap_or_default(),
-        };
-        let mut inner = Scope { keywords: include.keywords.clone(), ..scope.clone() };
+        let include = Include { keywords: scope.keywords.with(applied), vars: own.vars.first().cloned().unwrap_or_default() };
+        // A circle through an include may end at run time.
+        let mut inner = Scope { keywords: include.keywords.clone(), files: Vec::new(), ..scope.clone() };
         inner.learn(&include.vars);
         if action.module.spec().name == "ansible.builtin.include_role" {
             self.look_into_role(action, &inner, conditional);
         } else if let Some((_, file)) = action.args.iter().find(|(word, _)| word == "file") {
             match file.as_str() {
-                Some(name) if !file.is_template() => {
-                    let path = self.find_tasks(name, file, &inner);
-                    match path {
-                        Some(path) if !conditional => self.look_into_tasks(&path, file, &inner),
-                        _ => self.play.is_open = true,
-                    }
-                }
+                Some(name) if !file.is_template() => match self.find_tasks(name, file, &inner) {
+                    Some(path) => self.look_into_tasks(&path, file, &inner, !conditional),
+                    None => self.play.is_open = true,
+                },
                 _ => self.play.is_open = true,
             }
         } else {
@@ -425,21 +415,12 @@ impl Reading<'_> {
         }
     }
 
-    fn look_into_tasks(&mut self, path: &Path, asked: &Node, scope: &Scope) {
-        if !self.looked_into.insert(path.to_owned()) || scope.files.iter().any(|file| same_file(file, path)) {
-            return;
+    fn look_into_tasks(&mut self, path: &Path, asked: &Node, scope: &Scope, is_sure: bool) {
+        if self.is_new_include(path.to_owned(), is_sure) {
+            self.looking_ahead(is_sure, |reading| {
+                reading.tasks_file(path, Some(asked), scope);
+            });
         }
-        self.looking_ahead(|reading| {
-            reading.tasks_file(path, Some(asked), scope);
-        });
-    }
-
-    /// Reads what the run will read again: what it finds counts, what it brings does not, but for the names of handlers.
-    pub(super) fn looking_ahead(&mut self, read: impl FnOnce(&mut Self)) {
-        let (n_roles, n_handlers) = (self.play.roles.len(), self.play.handlers.len());
-        read(self);
-        self.play.roles.truncate(n_roles);
-        self.play.handlers.truncate(n_handlers);
     }
 }
 

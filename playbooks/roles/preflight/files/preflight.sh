@@ -53,7 +53,7 @@ timedatectl show --property NTPSynchronized --value 2>/dev/null | grep -qx no &&
 # --- what else runs here
 
 # Ports are free, or held by our own components on a host that is a node already.
-case $STATE in prepared | absent | foreign) own='^$' ;; *) own='^(kubelet|kube-proxy|kube-apiserver|kube-controller|kube-scheduler|etcd)$' ;; esac
+case $STATE in prepared | absent) own='^$' ;; *) own='^(kubelet|kube-proxy|kube-apiserver|kube-controller|kube-scheduler|etcd)$' ;; esac
 ports="10250 10256"
 [ "$ROLE" = control_plane ] && ports="$ports $API_PORT 2379 2380 10257 10259"
 listeners=$(ss -Htlnp)
@@ -63,9 +63,8 @@ for port in $ports; do
   name=$(printf %s "$holder" | sed -n 's/.*(("\([^"]*\)".*/\1/p')
   printf '%s\n' "$name" | grep -Eq "$own" || finding "Port-$port" "port $port is held by ${name:-another network}"
 done
-used=$(sed -n 's/.*--container-runtime-endpoint=\([^ "]*\).*/\1/p' /var/lib/kubelet/kubeadm-flags.env 2>/dev/null)
-if [ -n "$used" ] && [ "${used#unix://}" != "${CRI_SOCKET#unix://}" ]; then
-  finding ContainerRuntime "this node runs with $used; to change the runtime, reset it first"
+if [ -n "$USED_SOCKET" ] && [ "${USED_SOCKET#unix://}" != "${CRI_SOCKET#unix://}" ]; then
+  finding ContainerRuntime "this node runs with $USED_SOCKET; to change the runtime, reset it first"
 fi
 if command -v docker >/dev/null && [ -n "$(docker ps -q 2>/dev/null)" ]; then
   warning Docker "docker runs containers here; its iptables rules drop forwarded packets"

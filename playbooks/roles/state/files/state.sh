@@ -7,11 +7,11 @@
 # Environment: ROLE (control_plane or worker), NODE_NAME, ENDPOINT and CLUSTER_NAME as they are wanted.
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin"
 etc=/etc/kubernetes
-ca='' endpoint='' kubeadm=''
+ca='' endpoint='' kubeadm='' socket=''
 
 answer() {
   reason=$(printf %s "$2" | tr '\n"\\' "  /" | cut -c1-400)
-  printf 'state: "%s"\nreason: "%s"\nca: "%s"\nendpoint: "%s"\nkubeadm: "%s"\n' "$1" "$reason" "$ca" "$endpoint" "$kubeadm"
+  printf '%s: "%s"\n' state "$1" reason "$reason" ca "$ca" endpoint "$endpoint" kubeadm "$kubeadm" socket "$socket"
   exit 0
 }
 
@@ -45,6 +45,9 @@ for conf in "$etc/admin.conf" "$etc/kubelet.conf" "$etc/bootstrap-kubelet.conf";
   [ -n "$endpoint" ] && break
 done
 command -v kubeadm >/dev/null && kubeadm=$(kubeadm version -o short 2>/dev/null)
+# The runtime that this node was made with: kubeadm writes it into the one file or, from 1.34 on, into the other.
+socket=$(sed -n 's/.*--container-runtime-endpoint=\([^ "]*\).*/\1/p' /var/lib/kubelet/kubeadm-flags.env 2>/dev/null)
+[ -n "$socket" ] || socket=$(field /var/lib/kubelet/instance-config.yaml containerRuntimeEndpoint | tr -d '"')
 
 leftovers=''
 for path in "$etc/kubelet.conf" "$etc/bootstrap-kubelet.conf" "$etc/admin.conf" "$etc/pki/apiserver.crt" \
@@ -95,6 +98,8 @@ if [ -e "$etc/admin.conf" ] && said=$(ask $admin get --raw /readyz); then
     kubelet_runs || answer unhealthy "kubelet does not run"
     answer member "control plane of $endpoint"
   fi
+  # From 1.29 on admin.conf may do nothing until init has given it its role, right after the API server came up.
+  case $config in *Forbidden*) [ -e "$unfinished" ] && answer half-initialised "init did not end: $config" ;; esac
   case $config in *NotFound*) ;; *) answer unhealthy "its cluster could not be asked: $config" ;; esac
   nodes=$(ask $admin get nodes -o name) || answer unhealthy "its cluster could not be asked: $nodes"
   others=$(printf '%s\n' "$nodes" | grep -vx "node/$NODE_NAME" | grep . | tr '\n' ' ')

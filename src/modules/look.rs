@@ -1,0 +1,319 @@
+//! How the file modules look at a host: shell functions for a probe, fields that are unambiguous for any file name, and what `stat` says
+//! of a path with a type. *Not there*, *not allowed* and *could not look* stay three answers.
+
+use crate::module::Failure;
+use crate::sh::{Output, quote};
+use serde_json::{Map, Value as Json};
+
+/// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
+///
+/// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
+pub const FUNCTIONS: &str = r#"say() { printf '%s\0' "$1"; }
+look() { if s=$(LC_ALL=C stat $2 -c '%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G' -- "$1" 2>&1); then say "$s"; else say "!$s"; s=''; fi; }
+link() { s=$(readlink -n -- "$1" && echo .) && say "${s%.}"; }
+sum() { if s=$(LC_ALL=C sha1sum 2>&1 < "$1"); then say "${s%% *}"; else say "!cannot read it"; fi; } 2>/dev/null
+number() {
+  while IFS=: read -r name x id x; do
+    if [ "$name" = "$3" ]; then say "$id"; return; fi
+  done < "$1"
+  if s=$(getent "$2" "$3" 2>/dev/null); then s=${s#*:}; s=${s#*:}; say "${s%%:*}"; else say ''; fi
+}
+"#;
+
+/// A path as a word of a script: `~`, `$NAME` and `${NAME}` are expanded on the host, an unset variable stays as it is written.
+pub fn path_word(path: &str) -> String {
+    let mut word = String::new();
+    let mut plain = String::new();
+    let mut rest = path;
+    if let Some(after) = path.strip_prefix('~') {
+        let user_len = after.find('/').unwrap_or(after.len());
+        let user = &after[..user_len];
+        if user.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+            word.push('~');
+            word.push_str(user);
+            rest = &after[user_len..];
+        }
+    }
+    while let Some(at) = rest.find('$') {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (name, length) = variable_at(rest);
+        if name.is_empty() {
+            plain.push('$');
+            rest = &rest[1..];
+            continue;
+        }
+        if !plain.is_empty() {
+            word.push_str(&quote(&plain));
+            plain.clear();
+        }
+        let written = &rest[..length];
+        word.push_str(&format!("\"${{{name}-\\{written}}}\""));
+        rest = &rest[length..];
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() || word.is_empty() {
+        word.push_str(&quote(&plain));
+    }
+    word
+}
+
+/// The variable that `text`, which starts with `$`, begins with, and how long its reference is.
+fn variable_at(text: &str) -> (&str, usize) {
+    let is_name = |name: &str| {
+        !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    if let Some(inner) = text.strip_prefix("${") {
+        return match inner.find('}') {
+            Some(end) if is_name(&inner[..end]) => (&inner[..end], end + 3),
+            _ => ("", 0),
+        };
+    }
+    let inner = &text[1..];
+    let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+    if is_name(&inner[..end]) { (&inner[..end], end + 1) } else { ("", 0) }
+}
+
+/// The fields that a script said, one after another.
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// The answer of a script that has to have ended well; `doing` is what it was for.
+    pub fn of(doing: &str, output: &'a Output) -> Result<Fields<'a>, Failure> {
+        if output.success() { Ok(Fields { rest: &output.stdout }) } else { Err(Failure::script(doing, output)) }
+    }
+
+    pub fn bytes(&mut self) -> Result<&'a [u8], Failure> {
+        let end = self.rest.iter().position(|byte| *byte == 0).ok_or_else(|| Failure::new("the host's answer is cut short"))?;
+        let field = &self.rest[..end];
+        self.rest = &self.rest[end + 1..];
+        Ok(field)
+    }
+
+    pub fn text(&mut self) -> Result<String, Failure> {
+        Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
+    }
+
+    /// What follows the last field, as it is: a file's content.
+    pub fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The answer of `look`.
+    pub fn entry(&mut self, path: &str) -> Result<Option<Entry>, Failure> {
+        let field = self.text()?;
+        match field.strip_prefix('!') {
+            None => Entry::parse(&field).map(Some).ok_or_else(|| Failure::new(format!("{path}: stat said something unexpected: {field}"))),
+            Some(message) => {
+                let message = message.trim_end();
+                if message.ends_with("No such file or directory") {
+                    Ok(None)
+                } else {
+                    Err(Failure::new(format!("cannot look at {path}: {message}")).with("path", path))
+                }
+            }
+        }
+    }
+
+    /// The answer of `sum`: none where the file could not be read.
+    pub fn sum(&mut self) -> Result<Option<String>, Failure> {
+        let field = self.text()?;
+        Ok((!field.starts_with('!')).then_some(field))
+    }
+
+    /// A field that is empty or a number.
+    pub fn number(&mut self) -> Result<Option<u32>, Failure> {
+        let field = self.text()?;
+        match field.trim() {
+            "" => Ok(None),
+            digits => digits.parse().map(Some).map_err(|_| Failure::new(format!("expected a number from the host, not `{digits}`"))),
+        }
+    }
+}
+
+/// Seconds since 1970 and nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Time {
+    pub seconds: i64,
+    pub nanos: u32,
+}
+
+impl Time {
+    pub fn as_f64(self) -> f64 {
+        self.seconds as f64 + f64::from(self.nanos) / 1e9
+    }
+}
+
+/// What `stat` says of a path.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    raw_mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub nlink: u64,
+    pub inode: u64,
+    pub dev: u64,
+    pub size: u64,
+    pub atime: Time,
+    pub mtime: Time,
+    pub ctime: Time,
+    pub blocks: u64,
+    pub block_size: u64,
+    pub device_type: u64,
+    pub owner: String,
+    pub group: String,
+}
+
+impl Entry {
+    fn parse(text: &str) -> Option<Entry> {
+        let mut parts = text.trim_end_matches('\n').split('|');
+        let numbers: Vec<&str> = parts.next()?.split(' ').collect();
+        let [mode, uid, gid, nlink, inode, dev, size, atime, mtime, ctime, blocks, block_size, major, minor] = numbers.as_slice() else {
+            return None;
+        };
+        let mut time = |seconds: &str| Some(Time { seconds: seconds.parse().ok()?, nanos: nanos_of(parts.next()?) });
+        let (atime, mtime, ctime) = (time(atime)?, time(mtime)?, time(ctime)?);
+        let (uid, gid): (u32, u32) = (uid.parse().ok()?, gid.parse().ok()?);
+        // As Ansible: an id without a name is shown by its number.
+        let name = |name: &str, id: u32| if name == "UNKNOWN" { id.to_string() } else { name.to_owned() };
+        Some(Entry {
+            raw_mode: u32::from_str_radix(mode, 16).ok()?,
+            uid,
+            gid,
+            nlink: nlink.parse().ok()?,
+            inode: inode.parse().ok()?,
+            dev: dev.parse().ok()?,
+            size: size.parse().ok()?,
+            atime,
+            mtime,
+            ctime,
+            blocks: blocks.parse().ok()?,
+            block_size: block_size.parse().ok()?,
+            device_type: (u64::from_str_radix(major, 16).ok()? << 8) | u64::from_str_radix(minor, 16).ok()?,
+            owner: name(parts.next()?, uid),
+            group: name(parts.next()?, gid),
+        })
+    }
+
+    /// An entry of which only the mode, with its type, and the owners are known.
+    pub fn of_ids(raw_mode: u32, uid: u32, gid: u32) -> Entry {
+        let never = Time { seconds: 0, nanos: 0 };
+        let (owner, group) = (uid.to_string(), gid.to_string());
+        Entry {
+            raw_mode,
+            uid,
+            gid,
+            nlink: 1,
+            inode: 0,
+            dev: 0,
+            size: 0,
+            atime: never,
+            mtime: never,
+            ctime: never,
+            blocks: 0,
+            block_size: 0,
+            device_type: 0,
+            owner,
+            group,
+        }
+    }
+
+    /// Permission bits with setuid, setgid and sticky.
+    pub fn mode(&self) -> u32 {
+        self.raw_mode & 0o7777
+    }
+
+    /// The bits that say what it is (`S_IFMT`).
+    pub fn file_type(&self) -> u32 {
+        self.raw_mode & 0o170_000
+    }
+
+    pub fn is_dir(&self) -> bool {
+        self.file_type() == 0o040_000
+    }
+
+    pub fn is_link(&self) -> bool {
+        self.file_type() == 0o120_000
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.file_type() == 0o100_000
+    }
+
+    /// Ansible's word for it.
+    pub fn state(&self) -> &'static str {
+        if self.is_link() {
+            "link"
+        } else if self.is_dir() {
+            "directory"
+        } else if self.nlink > 1 {
+            "hard"
+        } else {
+            "file"
+        }
+    }
+
+    /// What every file module returns of the path it worked on.
+    pub fn add_to(&self, data: &mut Map<String, Json>) {
+        data.insert("uid".into(), self.uid.into());
+        data.insert("gid".into(), self.gid.into());
+        data.insert("owner".into(), self.owner.as_str().into());
+        data.insert("group".into(), self.group.as_str().into());
+        data.insert("mode".into(), show_mode(self.mode()).into());
+        data.insert("state".into(), self.state().into());
+        data.insert("size".into(), self.size.into());
+    }
+}
+
+/// A mode as Ansible returns it: `0644`, `04755`.
+pub fn show_mode(mode: u32) -> String {
+    format!("0{mode:03o}")
+}
+
+/// The nanoseconds of `2026-11-20 10:32:41.123456789 +0000`.
+fn nanos_of(shown: &str) -> u32 {
+    let fraction = shown.split_once('.').map_or("", |(_, fraction)| fraction);
+    let digits: String = fraction.chars().take_while(char::is_ascii_digit).take(9).collect();
+    format!("{digits:0<9}").parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expands_on_the_host_only_what_ansible_expands() {
+        assert_eq!(path_word("/etc/foo"), "/etc/foo");
+        assert_eq!(path_word("~/it's"), r#"~'/it'"'"'s'"#);
+        assert_eq!(path_word("~deploy"), "~deploy");
+        assert_eq!(path_word("~a;b/c"), "'~a;b/c'");
+        assert_eq!(path_word("/a $B/${C}d/$1"), r#"'/a '"${B-\$B}"/"${C-\${C}}"'d/$1'"#);
+        assert_eq!(path_word(""), "''");
+    }
+
+    #[test]
+    fn reads_stat() {
+        let said = "89ed 1000 7 2 11 2049 6 1763634761 1763634762 1763634763 8 4096 0 0|2026-11-20 10:32:41.123456789 +0000|2026-11-20 10:32:42.5 +0000|x|UNKNOWN|adm";
+        let entry = Entry::parse(said).expect("a complete answer");
+        assert_eq!((entry.mode(), entry.is_file(), entry.state()), (0o4755, true, "hard"));
+        assert_eq!((entry.owner.as_str(), entry.group.as_str()), ("1000", "adm"));
+        assert_eq!((entry.atime.nanos, entry.mtime.nanos, entry.ctime.nanos), (123_456_789, 500_000_000, 0));
+    }
+
+    #[test]
+    fn not_there_is_not_the_same_as_not_allowed() {
+        let answer = |said: &str| {
+            let stdout = format!("{said}\0").into_bytes();
+            Fields { rest: &stdout }.entry("/x").map(|entry| entry.is_some()).map_err(|failure| failure.message)
+        };
+        assert_eq!(answer("!stat: cannot statx '/x': No such file or directory"), Ok(false));
+        assert_eq!(answer("!stat: cannot statx '/x': Permission denied"), Err("cannot look at /x: stat: cannot statx '/x': Permission denied".into()));
+        assert_eq!(answer("!sh: stat: not found"), Err("cannot look at /x: sh: stat: not found".into()));
+    }
+}
