@@ -104,6 +104,11 @@ fn content() {
 }
 
 #[test]
+fn roles() {
+    check("roles.yml");
+}
+
+#[test]
 fn networks() {
     check("networks.yml");
 }

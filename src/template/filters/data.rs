@@ -138,11 +138,6 @@ fn to_json(value: &Value, args: &mut Args, nice: bool) -> Res {
     Ok(Value::from(out))
 }
 
-/// A value as Python's `json.dumps` writes it by default.
-pub(in crate::template) fn json_text(value: &Value) -> Res<String> {
-    text(&to_json(value, &mut Args::default(), false)?)
-}
-
 fn write_json(out: &mut String, value: &Value, style: &JsonStyle, depth: usize) -> Res<()> {
     check(value)?;
     if depth > 200 {

@@ -10,7 +10,7 @@ use minijinja::Value;
 use std::sync::Arc;
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[
-    ("items", |_, terms, _| Ok(flatten(terms)?)),
+    ("items", |_, terms, _| flatten(terms)),
     ("flattened", |run, terms, _| items(&filters::apply(run, "flatten", list(terms), Args::default())?)),
     ("list", |_, terms, _| Ok(terms)),
     ("dict", |_, terms, _| {
