@@ -132,7 +132,9 @@ struct Prepared {
 async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Option<Prepared>, Diag> {
     if let Some(dir) = playbook.parent() {
         let added = run.inventory.write().expect("no panic holds the lock").add_playbook_dir(dir);
-        added.map_err(|err| Diag::error(format!("{err:#}")))?;
+        for warning in added.map_err(|err| Diag::error(format!("{err:#}")))? {
+            run.warn(warning.to_string());
+        }
     }
     let mut view = View::default();
     view.add(crate::vars::Level::Play, play.vars.clone());
@@ -258,8 +260,11 @@ fn sections(play: &Arc<Play>) -> Vec<Entry> {
 /// The name by which the implicit fact gathering is known to `task`, which asks `gather_facts` whether to do it.
 pub const GATHERING_FACTS: &str = "Gathering Facts";
 
+/// Where the tasks stand that every play has although nobody wrote them.
+pub const UNWRITTEN: &str = "<every play>";
+
 fn gathering(play: &Play) -> Task {
-    let written = Source::from_text("<nodewright>", "");
+    let written = Source::from_text(UNWRITTEN, "");
     let span = written.span(0, 0);
     let mut args = Vec::new();
     for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
@@ -273,7 +278,7 @@ fn gathering(play: &Play) -> Task {
 }
 
 fn flush_handlers(play: &Play) -> Task {
-    let written = Source::from_text("<nodewright>", "flush_handlers");
+    let written = Source::from_text(UNWRITTEN, "flush_handlers");
     let span = written.span(0, written.text.len());
     let always = Keywords { tags: vec![Node::string("always", span.clone())], ..Keywords::default() };
     synthetic(play, "meta", "flush_handlers", vec![("action".to_owned(), Node::string("flush_handlers", span))], always)

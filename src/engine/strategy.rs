@@ -226,7 +226,13 @@ async fn meta(playing: &Arc<Playing>, walkers: &mut [Walker], steps: &[(usize, S
     let task = &steps[0].1.task;
     let action = task.action.args.iter().find(|(name, _)| name == "action").and_then(|(_, node)| node.as_str()).unwrap_or_default();
     let mut holds = Vec::new();
+    // The flushes that every play has are not announced, those that somebody wrote are.
+    let is_written = task.action.args.iter().all(|(_, node)| node.span.source.name != super::play::UNWRITTEN);
     for (at, step) in steps {
+        if is_written {
+            let (name, place) = (task.name.as_ref().and_then(Node::as_str).unwrap_or("meta").to_owned(), task.span.to_string());
+            playing.run.emit(Event::TaskStarted { task: playing.run.new_task_number(), name, kind: TaskKind::Task, place, check_mode: playing.run.settings.check });
+        }
         match playing.holds(&walkers[*at].host, step) {
             Ok(true) => holds.push(*at),
             Ok(false) => walkers[*at].cursor.advance(),

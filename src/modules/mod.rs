@@ -1,11 +1,13 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
 mod apt;
+mod apt_repository;
 mod attributes;
 mod blockinfile;
 mod command;
 mod copy;
 mod copy_tree;
+mod deb822_repository;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -29,6 +31,7 @@ mod stat;
 mod systemd;
 mod template;
 mod user;
+mod wait_for;
 mod write_file;
 #[cfg(test)]
 mod trial;
@@ -40,9 +43,11 @@ use crate::module::{AnyModule, Host};
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(apt::Apt),
+    &Host(apt_repository::AptRepository),
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
+    &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
     &Host(file::File),
@@ -64,4 +69,5 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(template::Template),
     &Host(user::User),
+    &Host(wait_for::WaitFor),
 ];

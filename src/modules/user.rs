@@ -91,7 +91,7 @@ impl Module for User {
                 words.extend(args.is("force").then_some("-f"));
                 words.extend(args.is("remove").then_some("-r"));
                 words.push(name);
-                let diff = Diff { before: format!("{}\n", account.line()), ..Diff::default() };
+                let diff = Diff { before: account.line(), ..Diff::default() };
                 let outcome = Outcome { changed: true, ..outcome }.with("force", args.is("force")).with("remove", args.is("remove")).diff(diff);
                 Decision::from(Change::new(outcome, Script::new(quote_all(words) + "\n")).finish(finish_removal))
             }
@@ -142,6 +142,11 @@ fn present(args: &Args, account: &Account, mut outcome: Outcome) -> Result<Decis
         text += &creation(args, account)?;
     } else {
         let changes = modification(args, account, password.is_some());
+        if changes.iter().any(|word| word == "-m")
+            && let Some(home) = args.str("home")
+        {
+            text += &format!("home={}\nmkdir -p -- \"${{home%/*}}/\" || exit $?\n", words::on_host(home));
+        }
         if !changes.is_empty() {
             text += &format!("usermod {} -- {} </dev/null || exit $?\n", changes.join(" "), quote(name));
         }

@@ -3,7 +3,7 @@
 use super::checks::plain;
 use super::keywords::Place;
 use super::load::{Reading, Scope, first_line, path_variable, same_file};
-use super::search::ancestors;
+use super::search::{ancestors, tidy};
 use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable};
@@ -289,7 +289,7 @@ impl Reading<'_> {
             .into_iter()
             .map(|folder| folder.join(name))
             .find(|path| path.is_dir())
-            .map(|path| path.components().collect())
+            .map(|path| tidy(&path))
     }
 
     fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {

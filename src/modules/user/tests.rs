@@ -42,7 +42,7 @@ fn leaves_alone_what_is_as_asked() {
 #[test]
 fn changes_what_differs() {
     assert_eq!(calls(json!({"name": "deploy", "groups": ["docker"], "append": true, "shell": "/bin/sh"}), DEPLOY).0, ["usermod -a -G docker -s /bin/sh -- deploy"]);
-    assert_eq!(calls(json!({"name": "deploy", "groups": [], "home": "/home/d x", "move_home": true}), DEPLOY).0, ["usermod -G '' -d '/home/d x' -m -- deploy"]);
+    assert_eq!(calls(json!({"name": "deploy", "groups": [], "home": "/home/d x", "move_home": true}), DEPLOY).0, ["home='/home/d x'", "mkdir -p -- \"${home%/*}/\"", "usermod -G '' -d '/home/d x' -m -- deploy"]);
     assert_eq!(calls(json!({"name": "deploy", "password_lock": true, "expires": 1893456000, "password_expire_min": 2}), DEPLOY).0, ["usermod -e 2030-01-01 -L -- deploy", "chage -m 2 -- deploy"]);
     let (lines, input) = calls(json!({"name": "deploy", "password": "$6$new$hash", "password_lock": true}), DEPLOY);
     assert_eq!((lines, input.as_str()), (vec!["chpasswd -e".to_owned()], "deploy:!$6$new$hash\n"));
