@@ -91,8 +91,13 @@ fn outline(play: &Play, out: &mut String) {
     for role in &play.static_roles {
         outline_role(role, out);
     }
-    let sections =
-        [("pre_tasks", &play.pre_tasks), ("roles", &play.roles), ("tasks", &play.tasks), ("post_tasks", &play.post_tasks), ("handlers", &play.handlers)];
+    let sections = [
+        ("pre_tasks", &play.pre_tasks),
+        ("roles", &play.roles),
+        ("tasks", &play.tasks),
+        ("post_tasks", &play.post_tasks),
+        ("handlers", &play.handlers),
+    ];
     for (what, entries) in sections {
         if !entries.is_empty() {
             let _ = writeln!(out, "  {what}");

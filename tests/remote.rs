@@ -6,7 +6,7 @@ mod keys;
 mod lost;
 #[path = "remote/sshd.rs"]
 mod sshd;
-#[path = "remote/work.rs"]
-mod work;
 #[path = "remote/users.rs"]
 mod users;
+#[path = "remote/work.rs"]
+mod work;

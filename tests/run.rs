@@ -56,7 +56,13 @@ fn transcript(stdout: &str, scratch: &Path, code: Option<i32>) -> String {
         records.sort();
         out.extend(records.drain(..));
     };
+    // ansible-core explains a failure before its line, in words of its own; so do we, on standard error.
+    let mut in_explanation = false;
     for line in stdout.lines() {
+        in_explanation = line.starts_with("[ERROR]") || (in_explanation && !is_header(line) && !is_result(line));
+        if in_explanation {
+            continue;
+        }
         let line = line.replace(&scratch.display().to_string(), "[SCRATCH]").replace(&project().join("tests/run").display().to_string(), "[HERE]");
         let line = line.trim_end();
         if line.is_empty() {

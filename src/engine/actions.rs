@@ -84,7 +84,7 @@ impl Action<'_> {
                 let expression = Node::string(format!("{{{{ {name} }}}}"), var.span.clone());
                 let value = match self.render(&expression) {
                     Ok(value) => plain(&value),
-                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => "VARIABLE IS NOT DEFINED!".into(),
+                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => format!("<< error 1 - {} >>", diag.title).into(),
                     Err(diag) => return Err(diag),
                 };
                 executed.data.insert(name, value);

@@ -2,7 +2,8 @@
 
 use super::play::{Playing, Walker, identity};
 use crate::playbook::{Entry, Task};
-use crate::source::Diag;
+use crate::source::{Diag, Node};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Playing {
@@ -16,8 +17,12 @@ impl Playing {
         }
         let handlers = self.listed_handlers();
         for name in names {
-            let listening = handlers.iter().filter(|handler| handler.listen.iter().any(|topic| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name)));
-            let mut found: Vec<usize> = listening.map(identity).collect();
+            // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
+            let mut names = HashSet::new();
+            let is_topic = |topic: &Node| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name);
+            let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
+            let last = listening.filter(|handler| self.handler_name(handler).is_none_or(|own| names.insert((own, handler.role.as_ref().map(|role| role.name.clone())))));
+            let mut found: Vec<usize> = last.map(identity).collect();
             found.extend(self.named(name).as_ref().map(identity));
             if found.is_empty() {
                 let known: Vec<String> = handlers.iter().filter_map(|handler| self.handler_name(handler)).collect();

@@ -38,7 +38,7 @@ impl Include {
 
     fn shown(&self) -> String {
         match &self.what {
-            What::Tasks { path, .. } => path.display().to_string(),
+            What::Tasks { path, .. } => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
             What::Role { request, .. } => request.name.as_str().unwrap_or_default().to_owned(),
         }
     }

@@ -132,7 +132,9 @@ struct Prepared {
 async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Option<Prepared>, Diag> {
     if let Some(dir) = playbook.parent() {
         let added = run.inventory.write().expect("no panic holds the lock").add_playbook_dir(dir);
-        added.map_err(|err| Diag::error(format!("{err:#}")))?;
+        for warning in added.map_err(|err| Diag::error(format!("{err:#}")))? {
+            run.warn(warning.to_string());
+        }
     }
     let mut view = View::default();
     view.add(crate::vars::Level::Play, play.vars.clone());
@@ -160,14 +162,10 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         None => hosts,
     };
     let hosts = batches::in_order(limited, text(&play.order)?.as_deref(), &play.span)?;
-    run.emit(Event::PlayStarted { name: name.clone(), hosts: hosts.iter().map(|host| host.to_string()).collect() });
-    if hosts.is_empty() {
-        run.emit(Event::NoHostsMatched);
-        return Ok(None);
-    }
     let taking_part: Vec<_> = hosts.iter().filter(|host| !run.is_out(host)).cloned().collect();
     if taking_part.is_empty() {
-        run.emit(Event::NoMoreHosts);
+        run.emit(Event::PlayStarted { name, hosts: Vec::new() });
+        run.emit(if hosts.is_empty() { Event::NoHostsMatched } else { Event::NoMoreHosts });
         return Ok(None);
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
@@ -188,6 +186,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
     let sections = Arc::new(sections(&play));
     for batch in prepared.batches {
+        run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
         let playing = Arc::new(Playing {
             run: run.clone(),
             play: play.clone(),
@@ -222,7 +221,6 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
         }
         let lost = walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()).count();
         if lost == walkers.len() || end == strategy::End::Aborted {
-            run.emit(Event::NoMoreHosts);
             return false;
         }
         if end == strategy::End::Play {
@@ -262,8 +260,11 @@ fn sections(play: &Arc<Play>) -> Vec<Entry> {
 /// The name by which the implicit fact gathering is known to `task`, which asks `gather_facts` whether to do it.
 pub const GATHERING_FACTS: &str = "Gathering Facts";
 
+/// Where the tasks stand that every play has although nobody wrote them.
+pub const UNWRITTEN: &str = "<every play>";
+
 fn gathering(play: &Play) -> Task {
-    let written = Source::from_text("<nodewright>", "");
+    let written = Source::from_text(UNWRITTEN, "");
     let span = written.span(0, 0);
     let mut args = Vec::new();
     for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
@@ -277,7 +278,7 @@ fn gathering(play: &Play) -> Task {
 }
 
 fn flush_handlers(play: &Play) -> Task {
-    let written = Source::from_text("<nodewright>", "flush_handlers");
+    let written = Source::from_text(UNWRITTEN, "flush_handlers");
     let span = written.span(0, written.text.len());
     let always = Keywords { tags: vec![Node::string("always", span.clone())], ..Keywords::default() };
     synthetic(play, "meta", "flush_handlers", vec![("action".to_owned(), Node::string("flush_handlers", span))], always)

@@ -103,6 +103,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
         _ => false,
     };
     let run_once = flag(&task.keywords.run_once);
+    // `add_host` is about the inventory, not about the hosts: one of them is enough.
+    let is_for_all = task.action.module.spec().name == "ansible.builtin.add_host";
     let any_errors_fatal = run_once || flag(&task.keywords.any_errors_fatal);
     let throttle = match (&task.keywords.throttle, &first_view) {
         (Some(node), Ok(view)) => run.templar.render(node, view).ok().and_then(|value| usize::try_from(value).ok()).filter(|throttle| *throttle > 0),
@@ -124,8 +126,8 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     run.emit(Event::TaskStarted { task: number, name: name.clone(), kind, place: task.span.to_string(), check_mode: run.settings.check });
 
     let slots = Arc::new(Semaphore::new(throttle.unwrap_or(Semaphore::MAX_PERMITS)));
-    let also: Vec<Arc<str>> = if run_once { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
-    let doers = if run_once { &steps[..1] } else { &steps[..] };
+    let also: Vec<Arc<str>> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
+    let doers = if run_once || is_for_all { &steps[..1] } else { &steps[..] };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
         let one = TaskRun {
@@ -155,7 +157,7 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     }
     let mut includes = Vec::new();
     let mut lost = false;
-    let others: Vec<usize> = if run_once { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
+    let others: Vec<usize> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
     for (at, mut end) in ends {
         let walker = &mut walkers[at];
         playing.run.count_end(&walker.host, &end);
@@ -224,7 +226,13 @@ async fn meta(playing: &Arc<Playing>, walkers: &mut [Walker], steps: &[(usize, S
     let task = &steps[0].1.task;
     let action = task.action.args.iter().find(|(name, _)| name == "action").and_then(|(_, node)| node.as_str()).unwrap_or_default();
     let mut holds = Vec::new();
+    // The flushes that every play has are not announced, those that somebody wrote are.
+    let is_written = task.action.args.iter().all(|(_, node)| node.span.source.name != super::play::UNWRITTEN);
     for (at, step) in steps {
+        if is_written {
+            let (name, place) = (task.name.as_ref().and_then(Node::as_str).unwrap_or("meta").to_owned(), task.span.to_string());
+            playing.run.emit(Event::TaskStarted { task: playing.run.new_task_number(), name, kind: TaskKind::Task, place, check_mode: playing.run.settings.check });
+        }
         match playing.holds(&walkers[*at].host, step) {
             Ok(true) => holds.push(*at),
             Ok(false) => walkers[*at].cursor.advance(),

@@ -319,7 +319,7 @@ impl TaskRun {
                 attempt.executed.failed = true;
                 return attempt;
             }
-            let left = retries - made + 1;
+            let left = retries - made;
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),
@@ -472,7 +472,7 @@ impl TaskRun {
         HostResult {
             host: self.host.to_string(),
             module: self.step.task.action.module.spec().short_name(),
-            delegated_to: attempt.delegated_to.clone(),
+            delegated_to: attempt.delegated_to.clone().filter(|delegate| *delegate != *self.host),
             status: attempt.status,
             ignored: false,
             rescued: failed && self.rescues && item.is_none(),
@@ -538,7 +538,13 @@ impl Playing {
 
     /// A task's name as it is shown: its role's first, the module's if it has none.
     pub fn name_of(&self, task: &Task, view: &Arc<View>) -> String {
-        let name = task.name.as_ref().map_or_else(|| task.action.name.clone(), |name| self.run.templar.render_name(name, view));
+        let name = match &task.name {
+            Some(name) => self.run.templar.render_name(name, view),
+            None => match task.action.args.iter().find(|(name, _)| task.include.is_some() && matches!(name.as_str(), "name" | "role")) {
+                Some((_, role)) => format!("{} : {}", task.action.name, self.run.templar.render_name(role, view)),
+                None => task.action.name.clone(),
+            },
+        };
         match &task.role {
             Some(role) => format!("{} : {name}", role.name),
             None => name,

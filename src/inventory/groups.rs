@@ -3,7 +3,7 @@
 use super::Inventory;
 use crate::vars::VarMap;
 use indexmap::IndexSet;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -96,31 +96,26 @@ impl Inventory {
         let host = self.actual(host);
         match self.hosts.get(host) {
             Some(host) => host.groups.clone(),
-            None => self.find_groups(host, &self.ancestors()),
+            None => self.find_groups(host),
         }
     }
 
-    fn find_groups(&self, host: &str, ancestors: &HashMap<String, BTreeSet<String>>) -> Vec<String> {
-        let mut names = BTreeSet::from(["all".to_owned()]);
-        for (name, _) in self.groups.iter().filter(|(_, group)| group.hosts.contains(host)) {
-            names.insert(name.clone());
-            names.extend(ancestors.get(name).into_iter().flatten().cloned());
+    fn find_groups(&self, host: &str) -> Vec<String> {
+        let direct = self.groups.iter().filter(|(_, group)| group.hosts.contains(host)).map(|(name, _)| name.as_str());
+        let mut names: BTreeSet<&str> = direct.chain(["all"]).collect();
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (name, group) in &self.groups {
+                if !names.contains(name.as_str()) && group.children.iter().any(|child| names.contains(child.as_str())) {
+                    changed = names.insert(name);
+                }
+            }
         }
-        let mut names: Vec<_> = names.into_iter().collect();
+        let mut names: Vec<_> = names.into_iter().map(str::to_owned).collect();
         // Stable: of the same depth and priority, by name.
         names.sort_by_key(|name| (self.groups[name].depth, self.groups[name].priority));
         names
-    }
-
-    /// Every group's ancestors.
-    fn ancestors(&self) -> HashMap<String, BTreeSet<String>> {
-        let mut ancestors: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for name in self.groups.keys() {
-            for below in self.descendants(name).into_iter().skip(1) {
-                ancestors.entry(below).or_default().insert(name.clone());
-            }
-        }
-        ancestors
     }
 
     /// Keeps the promises after a change: every group is below `all`, and `ungrouped` has the hosts that are nowhere else.
@@ -128,17 +123,6 @@ impl Inventory {
         let with_parents: HashSet<String> = self.groups.values().flat_map(|group| group.children.iter().cloned()).collect();
         let orphans: Vec<_> = self.groups.keys().filter(|name| *name != "all" && !with_parents.contains(*name)).cloned().collect();
         self.groups["all"].children.extend(orphans);
-
-        let grouped: HashSet<Arc<str>> = self
-            .groups
-            .iter()
-            .filter(|(name, _)| *name != "all" && *name != "ungrouped")
-            .flat_map(|(_, group)| group.hosts.iter().cloned())
-            .collect();
-        let nowhere: Vec<_> = self.hosts.keys().filter(|host| !grouped.contains(*host)).cloned().collect();
-        let ungrouped = &mut self.groups["ungrouped"].hosts;
-        ungrouped.retain(|host| !grouped.contains(host));
-        ungrouped.extend(nowhere);
 
         for group in self.groups.values_mut() {
             group.depth = 0;
@@ -157,10 +141,23 @@ impl Inventory {
             }
         }
 
-        let ancestors = self.ancestors();
-        for at in 0..self.hosts.len() {
-            let groups = self.find_groups(&self.hosts.keys()[at].clone(), &ancestors);
-            self.hosts[at].groups = groups;
+        let hosts: Vec<_> = self.hosts.keys().cloned().collect();
+        for host in hosts {
+            self.settle(&host);
         }
+    }
+
+    /// The same for one host, when no group is new and none has new children.
+    pub(super) fn settle(&mut self, host: &str) {
+        if !self.has_host(host) {
+            return;
+        }
+        let is_grouped = |(name, group): (&String, &Group)| name != "all" && name != "ungrouped" && group.hosts.contains(host);
+        if self.groups.iter().any(is_grouped) {
+            self.groups["ungrouped"].hosts.shift_remove(host);
+        } else {
+            self.groups["ungrouped"].hosts.insert(host.into());
+        }
+        self.hosts[host].groups = self.find_groups(host);
     }
 }

@@ -145,11 +145,12 @@ impl Inventory {
         if let Some(port) = port {
             vars.insert("ansible_port".to_owned(), Variable::Data(Value::from(port)));
         }
-        let mut changed = self.ensure_host(name, None);
-        if changed {
+        let is_new = self.ensure_host(name, None);
+        if is_new {
             self.groups["all"].hosts.insert(name.into());
             self.read_host_files(name)?;
         }
+        let mut changed = is_new;
         let own = Arc::make_mut(&mut self.hosts[name].vars);
         for (key, value) in vars {
             let before = own.get(&key);
@@ -159,36 +160,41 @@ impl Inventory {
                 changed = true;
             }
         }
+        let mut new_group = false;
         for group in groups {
             if self.ensure_group(group) {
-                changed = true;
+                new_group = true;
                 self.read_group_files(group)?;
             }
             changed |= self.groups[group.as_str()].hosts.insert(name.into());
         }
-        if changed {
+        if new_group {
             self.reconcile();
+        } else {
+            self.settle(name);
         }
-        Ok(changed)
+        Ok(changed || new_group)
     }
 
     /// `group_by`: puts a host into a group, which is made a child of `parents`. True if that changed anything.
     pub fn add_to_group(&mut self, host: &str, group: &str, parents: &[String]) -> Result<bool, Diag> {
-        let mut changed = false;
+        let mut new_shape = false;
         for name in std::iter::once(group).chain(parents.iter().map(String::as_str)) {
             if self.ensure_group(name) {
-                changed = true;
+                new_shape = true;
                 self.read_group_files(name)?;
             }
         }
         for parent in parents {
-            changed |= self.add_child(parent, group).map_err(Diag::error)?;
+            new_shape |= self.add_child(parent, group).map_err(Diag::error)?;
         }
-        changed |= self.groups[group].hosts.insert(host.into());
-        if changed {
+        let added = self.groups[group].hosts.insert(host.into());
+        if new_shape {
             self.reconcile();
+        } else if added {
+            self.settle(host);
         }
-        Ok(changed)
+        Ok(new_shape || added)
     }
 
     /// The file in which a host was first named (`inventory_file`; its folder is `inventory_dir`). None for hosts of a comma list and of `add_host`.

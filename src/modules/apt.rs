@@ -28,37 +28,41 @@ use update::Updated;
 /// `ansible.builtin.apt`
 pub struct Apt;
 
-static SPEC: Spec = Spec {
-    name: "ansible.builtin.apt",
-    aliases: &[],
-    params: &[
-        Param::list("name").alias(&["package", "pkg"]),
-        Param::str("state").default("present").choices(&["absent", "build-dep", "fixed", "latest", "present"]),
-        Param::bool("update_cache").alias(&["update-cache"]),
-        Param::int("update_cache_retries").default("5"),
-        Param::int("update_cache_retry_max_delay").default("12"),
-        Param::int("cache_valid_time").default("0"),
-        Param::bool("purge").default("no"),
-        Param::str("default_release").alias(&["default-release"]),
-        Param::bool("install_recommends").alias(&["install-recommends"]),
-        Param::bool("force").default("no"),
-        Param::bool("clean"),
-        Param::bool("allow_unauthenticated").alias(&["allow-unauthenticated"]).default("no"),
-        Param::bool("allow_downgrade").alias(&["allow-downgrade", "allow_downgrades", "allow-downgrades"]).default("no"),
-        Param::bool("allow_change_held_packages").default("no"),
-        Param::str("upgrade").default("no").choices(&["dist", "full", "no", "safe", "yes", "true", "false"]),
-        Param::str("dpkg_options").default("force-confdef,force-confold"),
-        Param::path("deb"),
-        Param::bool("autoremove"),
-        Param::bool("autoclean"),
-        Param::int("policy_rc_d"),
-        Param::bool("only_upgrade").default("no"),
-        Param::bool("fail_on_autoremove").default("no"),
-        Param::bool("force_apt_get").default("no"),
-        Param::int("lock_timeout").default("600"),
-    ],
-    free_form: FreeForm::None,
-};
+/// What `apt` takes, and `package` with it.
+macro_rules! apt_params {
+    ($($more:expr)?) => {
+        &[
+            $($more,)?
+            Param::list("name").alias(&["package", "pkg"]),
+            Param::str("state").default("present").choices(&["absent", "build-dep", "fixed", "latest", "present"]),
+            Param::bool("update_cache").alias(&["update-cache"]),
+            Param::int("update_cache_retries").default("5"),
+            Param::int("update_cache_retry_max_delay").default("12"),
+            Param::int("cache_valid_time").default("0"),
+            Param::bool("purge").default("no"),
+            Param::str("default_release").alias(&["default-release"]),
+            Param::bool("install_recommends").alias(&["install-recommends"]),
+            Param::bool("force").default("no"),
+            Param::bool("clean"),
+            Param::bool("allow_unauthenticated").alias(&["allow-unauthenticated"]).default("no"),
+            Param::bool("allow_downgrade").alias(&["allow-downgrade", "allow_downgrades", "allow-downgrades"]).default("no"),
+            Param::bool("allow_change_held_packages").default("no"),
+            Param::str("upgrade").default("no").choices(&["dist", "full", "no", "safe", "yes", "true", "false"]),
+            Param::str("dpkg_options").default("force-confdef,force-confold"),
+            Param::path("deb"),
+            Param::bool("autoremove"),
+            Param::bool("autoclean"),
+            Param::int("policy_rc_d"),
+            Param::bool("only_upgrade").default("no"),
+            Param::bool("fail_on_autoremove").default("no"),
+            Param::bool("force_apt_get").default("no"),
+            Param::int("lock_timeout").default("600"),
+        ]
+    };
+}
+pub(super) use apt_params;
+
+static SPEC: Spec = Spec { name: "ansible.builtin.apt", aliases: &[], params: apt_params![], free_form: FreeForm::None };
 
 impl Module for Apt {
     type State = State;

@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json};
 
 /// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
 ///
-/// `say TEXT` · `look PATH [-L]` what is there · `link PATH` a link's target · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
+/// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
 pub const FUNCTIONS: &str = r#"say() { printf '%s\0' "$1"; }
-look() { if s=$(LC_ALL=C stat $2 -c '%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G' -- "$1" 2>&1); then say "$s"; else say "!$s"; fi; }
+look() { if s=$(LC_ALL=C stat $2 -c '%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G' -- "$1" 2>&1); then say "$s"; else say "!$s"; s=''; fi; }
 link() { s=$(readlink -n -- "$1" && echo .) && say "${s%.}"; }
 sum() { if s=$(LC_ALL=C sha1sum 2>&1 < "$1"); then say "${s%% *}"; else say "!cannot read it"; fi; } 2>/dev/null
 number() {
@@ -19,6 +19,9 @@ number() {
   if s=$(getent "$2" "$3" 2>/dev/null); then s=${s#*:}; s=${s#*:}; say "${s%%:*}"; else say ''; fi
 }
 "#;
+
+/// What [`Entry::parse`] reads; the same as in `look`.
+pub const STAT_FORMAT: &str = "%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G";
 
 /// A path as a word of a script: `~`, `$NAME` and `${NAME}` are expanded on the host, an unset variable stays as it is written.
 pub fn path_word(path: &str) -> String {
@@ -171,7 +174,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn parse(text: &str) -> Option<Entry> {
+    /// Reads what `stat` printed for [`STAT_FORMAT`].
+    pub fn parse(text: &str) -> Option<Entry> {
         let mut parts = text.trim_end_matches('\n').split('|');
         let numbers: Vec<&str> = parts.next()?.split(' ').collect();
         let [mode, uid, gid, nlink, inode, dev, size, atime, mtime, ctime, blocks, block_size, major, minor] = numbers.as_slice() else {

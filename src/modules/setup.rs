@@ -68,6 +68,8 @@ impl Module for Setup {
         if !filters.is_empty() {
             facts.retain(|name, _| is_wanted(name));
         }
+        facts.insert("gather_subset".into(), args.get("gather_subset").cloned().unwrap_or_default());
+        facts.insert("module_setup".into(), true.into());
         Ok(Outcome { facts, ..Outcome::unchanged() }.into())
     }
 }

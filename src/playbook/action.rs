@@ -8,8 +8,7 @@ use crate::module::{self, FreeForm, Registered};
 use crate::source::{Diag, Kind, Node, Span};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
-const BESIDE_COMMAND: &[&str] =
-    &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
+const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
 
 /// Modules whose text is a command.
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
@@ -106,12 +105,11 @@ impl Reading<'_> {
         };
         let word = key.as_str().unwrap_or("");
         let is_local = word == "local_action";
-        let call = if is_action_word(word) { self.named_in_value(key, value)? } else { Call {
-            name: word.to_owned(),
-            name_span: key.span.clone(),
-            value,
-            text: None,
-        } };
+        let call = if is_action_word(word) {
+            self.named_in_value(key, value)?
+        } else {
+            Call { name: word.to_owned(), name_span: key.span.clone(), value, text: None }
+        };
         let Some(module) = module::find(&call.name) else {
             let name = Node::string(call.name.as_str(), call.name_span.clone());
             self.unknown_module_or_word(place, &name, true);
@@ -128,7 +126,9 @@ impl Reading<'_> {
         let word = key.as_str().unwrap_or("");
         let name_node = if value.as_map().is_some() { value.get("module") } else { Some(value) };
         let Some((name_node, text)) = name_node.and_then(|node| Some((node, node.as_str()?))) else {
-            self.say(Diag::error(format!("`{word}` needs the name of a module")).at(&value.span).hint(format!("`{word}: command hostname`")));
+            self.say(
+                Diag::error(format!("`{word}` needs the name of a module")).at(&value.span).hint(format!("`{word}: command hostname`")),
+            );
             return None;
         };
         let text = text.trim_start();
@@ -150,8 +150,7 @@ impl Reading<'_> {
     fn arguments(&mut self, module: Registered, call: Call<'_>, args_keyword: Option<&Node>) -> Option<Action> {
         let is_mapped = call.text.is_none();
         let value = call.text.as_ref().unwrap_or(call.value);
-        let mut action =
-            Action { name: call.name, name_span: call.name_span, module, args: Vec::new(), args_from: None };
+        let mut action = Action { name: call.name, name_span: call.name_span, module, args: Vec::new(), args_from: None };
         match &value.kind {
             Kind::Null => {}
             Kind::Map(pairs) => {

@@ -126,7 +126,8 @@ impl Reading<'_> {
 
     /// Files of the controller that an action names outright.
     pub(super) fn check_files(&mut self, action: &Action, scope: &Scope) {
-        let literal = |word: &str| action.args.iter().find(|(given, _)| given == word).map(|(_, value)| value).filter(|value| !value.is_template());
+        let literal =
+            |word: &str| action.args.iter().find(|(given, _)| given == word).map(|(_, value)| value).filter(|value| !value.is_template());
         let (kind, file) = match action.module.spec().name {
             "ansible.builtin.template" => ("templates", literal("src")),
             "ansible.builtin.copy" if !action.args.iter().any(|(word, _)| word == "remote_src") => ("files", literal("src")),

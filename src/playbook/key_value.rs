@@ -65,9 +65,9 @@ pub(super) fn key_value(text: &str, word: Range<usize>) -> Option<(&str, Range<u
     let word_text = &text[word.clone()];
     let equals = word_text.match_indices('=').map(|(at, _)| at).find(|&at| at == 0 || word_text.as_bytes()[at - 1] != b'\\')?;
     let value = &word_text[equals + 1..];
-    let quoted = ['"', '\''].into_iter().any(|quote| {
-        value.len() >= 2 && value.starts_with(quote) && value.ends_with(quote) && !value[..value.len() - 1].ends_with('\\')
-    });
+    let quoted = ['"', '\'']
+        .into_iter()
+        .any(|quote| value.len() >= 2 && value.starts_with(quote) && value.ends_with(quote) && !value[..value.len() - 1].ends_with('\\'));
     let trim = usize::from(quoted);
     Some((&word_text[..equals], word.start + equals + 1 + trim..word.end - trim))
 }
@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn quotes_and_braces_hold_words_together() {
-        assert_eq!(split(" a=b  c='d e'\n f={{ g | h('i j') }}k "), Ok(vec!["a=b".into(), "c='d e'".into(), "f={{ g | h('i j') }}k".into()]));
+        assert_eq!(
+            split(" a=b  c='d e'\n f={{ g | h('i j') }}k "),
+            Ok(vec!["a=b".into(), "c='d e'".into(), "f={{ g | h('i j') }}k".into()])
+        );
         assert_eq!(split("x={{ {'a': {'b': 1}} }} y"), Ok(vec!["x={{ {'a': {'b': 1}} }}".into(), "y".into()]));
         assert_eq!(split(r"say \'hi there"), Ok(vec!["say".into(), r"\'hi".into(), "there".into()]));
         assert_eq!(split("echo don't"), Err(Unbalanced(8)));

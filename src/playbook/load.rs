@@ -180,17 +180,20 @@ impl<'l> Reading<'l> {
 
     /// A name that must be known before the run: rendered if it is a template.
     pub(super) fn rendered_name(&mut self, name: &Node, scope: &Scope) -> Option<String> {
-        let rendered = if name.is_template() {
-            match (self.loader.render)(name, &scope.known) {
-                Ok(rendered) => rendered,
-                Err(diag) => {
-                    self.say(diag.hint("an import is resolved before the run: only variables of the playbook, its roles and `-e` are known then"));
-                    return None;
+        let rendered =
+            if name.is_template() {
+                match (self.loader.render)(name, &scope.known) {
+                    Ok(rendered) => rendered,
+                    Err(diag) => {
+                        self.say(diag.hint(
+                            "an import is resolved before the run: only variables of the playbook, its roles and `-e` are known then",
+                        ));
+                        return None;
+                    }
                 }
-            }
-        } else {
-            name.clone()
-        };
+            } else {
+                name.clone()
+            };
         match rendered.as_str() {
             Some(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
             _ => {
@@ -255,7 +258,7 @@ impl<'l> Reading<'l> {
         let file = file.unwrap_or(entry);
         let mut inner = scope.inside(keywords);
         let Some(name) = self.rendered_name(file, &inner) else { return Vec::new() };
-        let path = inner.play_dir.join(&name);
+        let path = search::tidy(&inner.play_dir.join(&name));
         if !path.is_file() {
             self.say(Diag::error(format!("there is no playbook `{}`", path.display())).at(&file.span));
             return Vec::new();
@@ -345,9 +348,7 @@ impl<'l> Reading<'l> {
             let own = self.entries(value, "handlers", &Scope { is_handlers: true, ..inner.clone() });
             handlers.extend(super::tasks::as_block(own, &value.span));
         }
-        for (word, entries) in
-            [("pre_tasks", &mut play.pre_tasks), ("tasks", &mut play.tasks), ("post_tasks", &mut play.post_tasks)]
-        {
+        for (word, entries) in [("pre_tasks", &mut play.pre_tasks), ("tasks", &mut play.tasks), ("post_tasks", &mut play.post_tasks)] {
             if let Some(value) = list(word) {
                 *entries = self.entries(value, word, &inner);
             }

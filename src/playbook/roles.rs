@@ -3,7 +3,7 @@
 use super::checks::plain;
 use super::keywords::Place;
 use super::load::{Reading, Scope, first_line, path_variable, same_file};
-use super::search::ancestors;
+use super::search::{ancestors, tidy};
 use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable};
@@ -186,8 +186,12 @@ impl Reading<'_> {
             Some(value) => self.rendered_name(value, scope),
             None => Some("main".to_owned()),
         };
-        let files =
-            Files { tasks: from("tasks_from")?, vars: from("vars_from")?, defaults: from("defaults_from")?, handlers: from("handlers_from")? };
+        let files = Files {
+            tasks: from("tasks_from")?,
+            vars: from("vars_from")?,
+            defaults: from("defaults_from")?,
+            handlers: from("handlers_from")?,
+        };
         let allow_duplicates = argument("allow_duplicates").and_then(Node::as_bool).unwrap_or(true);
         let key = files.key();
         Some(Call {
@@ -281,7 +285,11 @@ impl Reading<'_> {
     }
 
     fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
-        self.role_folders(scope).into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| path.components().collect())
+        self.role_folders(scope)
+            .into_iter()
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_dir())
+            .map(|path| tidy(&path))
     }
 
     fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {
@@ -298,7 +306,8 @@ impl Reading<'_> {
     fn no_such_role(&mut self, call: &Call, scope: &Scope) {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
-            return self.say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
+            return self
+                .say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();
@@ -318,7 +327,8 @@ impl Reading<'_> {
         let bare = std::iter::once(base.clone());
         let with_extension = EXTENSIONS.iter().map(|extension| PathBuf::from(format!("{}{extension}", base.display())));
         // `main` alone is looked for last, a name that was given first.
-        let candidates: Vec<PathBuf> = if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
+        let candidates: Vec<PathBuf> =
+            if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
         let found = candidates.into_iter().find(|path| path.is_file() || (may_be_folder && path.is_dir()));
         if found.is_none() && from != "main" {
             let diag = Diag::error(format!("the role has no file `{folder}/{from}`")).at(&asked.span);

@@ -62,6 +62,11 @@ pub fn ancestors(role: Option<&Arc<Role>>) -> impl Iterator<Item = &Arc<Role>> {
     std::iter::successors(role, |role| role.parent.as_ref())
 }
 
+/// Without a leading `./`, as a user would name it.
+pub fn tidy(path: &Path) -> PathBuf {
+    path.strip_prefix(".").unwrap_or(path).components().collect()
+}
+
 /// The folder of a file. Of a name without folders: the present one.
 pub fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
@@ -74,8 +79,8 @@ fn first_that_exists(mut candidates: Vec<PathBuf>) -> Result<PathBuf, Vec<PathBu
     let mut seen = std::collections::HashSet::new();
     candidates.retain(|path| seen.insert(path.clone()));
     match candidates.iter().find(|path| path.exists()) {
-        Some(path) => Ok(path.clone()),
-        None => Err(candidates),
+        Some(path) => Ok(tidy(path)),
+        None => Err(candidates.iter().map(|path| tidy(path)).collect()),
     }
 }
 

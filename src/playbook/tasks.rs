@@ -100,14 +100,8 @@ impl Reading<'_> {
         }
         let inner = scope.inside(own);
         let mut list = |word: &str| part(word).map_or(Vec::new(), |(_, value)| self.entries(value, word, &inner));
-        let block = Block {
-            block: list("block"),
-            rescue: list("rescue"),
-            always: list("always"),
-            name,
-            role_call: None,
-            span: entry.span.clone(),
-        };
+        let block =
+            Block { block: list("block"), rescue: list("rescue"), always: list("always"), name, role_call: None, span: entry.span.clone() };
         Some(Entry::Block(Arc::new(block)))
     }
 
@@ -255,7 +249,8 @@ impl Reading<'_> {
         let lookup = word.strip_prefix("with_").map(str::to_owned);
         match &lookup {
             Some(lookup) if !(self.loader.has_lookup)(lookup) => {
-                let known = ["items", "list", "dict", "fileglob", "first_found", "nested", "sequence", "subelements", "together", "indexed_items"];
+                let known =
+                    ["items", "list", "dict", "fileglob", "first_found", "nested", "sequence", "subelements", "together", "indexed_items"];
                 let known = known.into_iter().filter(|known| (self.loader.has_lookup)(known)).collect::<Vec<_>>();
                 let diag = Diag::error(format!("there is no lookup `{lookup}` for `{word}`")).at(&key.span);
                 self.say(diag.did_you_mean(lookup, known));
@@ -385,10 +380,7 @@ impl Reading<'_> {
         if let Some((_, apply)) = action.args.iter().find(|(word, _)| word == "apply") {
             self.apply(apply, &mut applied);
         }
-        let include = Include {
-            keywords: scope.keywords.with(applied),
-            vars: own.vars.first().cloned().unwrap_or_default(),
-        };
+        let include = Include { keywords: scope.keywords.with(applied), vars: own.vars.first().cloned().unwrap_or_default() };
         // A circle through an include may end at run time.
         let mut inner = Scope { keywords: include.keywords.clone(), files: Vec::new(), ..scope.clone() };
         inner.learn(&include.vars);
@@ -396,12 +388,10 @@ impl Reading<'_> {
             self.look_into_role(action, &inner, conditional);
         } else if let Some((_, file)) = action.args.iter().find(|(word, _)| word == "file") {
             match file.as_str() {
-                Some(name) if !file.is_template() => {
-                    match self.find_tasks(name, file, &inner) {
-                        Some(path) => self.look_into_tasks(&path, file, &inner, !conditional),
-                        None => self.play.is_open = true,
-                    }
-                }
+                Some(name) if !file.is_template() => match self.find_tasks(name, file, &inner) {
+                    Some(path) => self.look_into_tasks(&path, file, &inner, !conditional),
+                    None => self.play.is_open = true,
+                },
                 _ => self.play.is_open = true,
             }
         } else {

@@ -169,7 +169,9 @@ impl Login<'_> {
         let user = self.config.user.clone();
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => self.handle.authenticate_publickey_with(user, key, hash, agent).await,
-            AgentIdentity::Certificate { certificate, .. } => self.handle.authenticate_certificate_with(user, certificate, hash, agent).await,
+            AgentIdentity::Certificate { certificate, .. } => {
+                self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
+            }
         };
         match result {
             Ok(result) => self.note(result),
@@ -216,7 +218,8 @@ impl Login<'_> {
                         given = true;
                         self.tried.push("the password (keyboard-interactive)".to_owned());
                     }
-                    let answers = prompts.iter().map(|prompt| if prompt.echo { String::new() } else { password.expose().to_owned() }).collect();
+                    let answers =
+                        prompts.iter().map(|prompt| if prompt.echo { String::new() } else { password.expose().to_owned() }).collect();
                     answer = self.handle.authenticate_keyboard_interactive_respond(answers).await.map_err(|error| self.broken(error))?;
                 }
             }

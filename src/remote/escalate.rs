@@ -33,9 +33,11 @@ pub(super) fn way(r#become: Option<&Become>, login: &str, sh: &str, id: &str) ->
             let prompt = format!("password-{id}:");
             Way { command: format!("exec sudo -S -H -p {prompt} -u {user} {announced}"), ready: Some(ready), prompt: Some(prompt) }
         }
-        (BecomeMethod::Su, _) => {
-            Way { command: format!("exec su {user} -s {sh} -c 'echo {ready}; exec {sh}'"), ready: Some(ready), prompt: Some(":".to_owned()) }
-        }
+        (BecomeMethod::Su, _) => Way {
+            command: format!("exec su {user} -s {sh} -c 'echo {ready}; exec {sh}'"),
+            ready: Some(ready),
+            prompt: Some(":".to_owned()),
+        },
     })
 }
 
@@ -55,7 +57,8 @@ pub(super) fn refusal(method: BecomeMethod, status: Option<i32>, words: &str, ga
         BecomeMethod::Sudo => "sudo",
         BecomeMethod::Su => "su",
     };
-    let last = words.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    // sudo adds a line about its plugins to what matters.
+    let last = words.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.contains("audit plugin")).unwrap_or_default();
     let says = |part: &str| words.to_lowercase().contains(part);
     if says("must have a tty") {
         return "sudo wants a terminal: take `requiretty` out of the host's sudoers".to_owned();
@@ -108,7 +111,10 @@ mod tests {
         assert_eq!(why("Sorry, try again.\n", true), "sudo does not accept the password");
         assert_eq!(why("sudo: Authentication failed, try again.\n", true), "sudo does not accept the password");
         assert!(why("sudo: sorry, you must have a tty to run sudo", false).contains("requiretty"));
-        assert_eq!(refusal(BecomeMethod::Sudo, Some(127), "/bin/sh: 1: exec: sudo: not found", false), "`sudo` is not installed on the host");
+        assert_eq!(
+            refusal(BecomeMethod::Sudo, Some(127), "/bin/sh: 1: exec: sudo: not found", false),
+            "`sudo` is not installed on the host"
+        );
         assert_eq!(why("deploy is not in the sudoers file.", false), "sudo says: deploy is not in the sudoers file.");
     }
 }

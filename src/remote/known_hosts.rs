@@ -78,7 +78,14 @@ impl HostKeys {
                 }
             }
         }
-        Ok(HostKeys { name, known, pinned, accept_new: config.accept_new, write_to: config.known_hosts.first().cloned(), hash: config.hash_known_hosts })
+        Ok(HostKeys {
+            name,
+            known,
+            pinned,
+            accept_new: config.accept_new,
+            write_to: config.known_hosts.first().cloned(),
+            hash: config.hash_known_hosts,
+        })
     }
 
     /// What the host is asked to prove itself with: the kinds of key that we know first, or it would show another and look unknown.
@@ -106,7 +113,8 @@ impl HostKeys {
     }
 
     fn refuse_revoked(&self, key: &PublicKey) -> Result<(), HostKeyError> {
-        let is_this = |known: &&Known| known.entry.marker() == Some(&Marker::Revoked) && known.entry.public_key().key_data() == key.key_data();
+        let is_this =
+            |known: &&Known| known.entry.marker() == Some(&Marker::Revoked) && known.entry.public_key().key_data() == key.key_data();
         match self.known.iter().find(is_this) {
             Some(Known { file, line, .. }) => {
                 Err(HostKeyError::Revoked { host: self.name.clone(), key: fingerprint(key), file: file.display().to_string(), line: *line })
@@ -327,7 +335,10 @@ mod tests {
         accepting.check_key(&TWO.parse().unwrap()).unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(text.lines().next(), Some(format!("web1 {ONE}").as_str()));
-        assert_eq!((shows(&text, "web1", ONE).as_str(), shows(&text, "web2", TWO).as_str(), text.contains("web2")), ("known", "known", false));
+        assert_eq!(
+            (shows(&text, "web1", ONE).as_str(), shows(&text, "web2", TWO).as_str(), text.contains("web2")),
+            ("known", "known", false)
+        );
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }

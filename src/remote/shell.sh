@@ -19,15 +19,29 @@ nw_end() {
   printf '\036%s\n' "$nw_mark" >&2
 }
 
-nw_copy() { cat <&7 && cat <&8 >&2; }
+nw_copy() {
+  if [ -s "$nw_job/out" ]; then cat <&7 || return; fi
+  if [ -s "$nw_job/err" ]; then cat <&8 >&2 || return; fi
+}
 
-# Shows what a job writes while it runs. Stopped by USR1; then the caller copies the rest, from where this left off: the descriptors are shared.
+# Makes a file, for the first who tries.
+nw_claim() {
+  set -C
+  true 2>/dev/null >"$1"
+  nw_x=$?
+  set +C
+  return $nw_x
+}
+
+# Shows what a job writes while it runs, if it runs for long. Stopped by USR1; then the caller copies the rest, from where this left off:
+# the descriptors are shared. Killed at once if the caller was the first to claim the output.
 nw_show() {
   nw_stop=
   trap 'nw_stop=1' USR1
   while [ -z "$nw_stop" ]; do
     { sleep 0.2 || sleep 1; } >/dev/null 2>&1 7<&- 8<&- &
     wait $!
+    [ -e "$nw_job/shown" ] || nw_claim "$nw_job/shown" || exit
     nw_copy || exit
   done
 }
@@ -41,17 +55,14 @@ nw_is_alive() {
 
 # Starts the job that lies in $nw_job, unless it was started before, and follows it to its end.
 nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
-  set -C
-  if true 2>/dev/null >"$nw_job/started"; then
-    set +C
+  if nw_claim "$nw_job/started"; then
     exec 7<"$nw_job/out" 8<"$nw_job/err"
     nw_show </dev/null &
     nw_shower=$!
     "$nw_setsid" "$nw_sh" -c "$nw_supervisor" nodewright "$nw_job" "$1" "$nw_setsid" "$nw_sh" </dev/null >/dev/null 2>&1 7<&- 8<&-
-    kill -USR1 $nw_shower 2>/dev/null
+    if nw_claim "$nw_job/shown"; then kill -KILL $nw_shower; else kill -USR1 $nw_shower; fi 2>/dev/null
     wait $nw_shower 2>/dev/null
   else
-    set +C
     exec 7<"$nw_job/out" 8<"$nw_job/err"
     [ "$2" = 0 ] || dd bs=1 skip="$2" count=0 <&7 2>/dev/null
     [ "$3" = 0 ] || dd bs=1 skip="$3" count=0 <&8 2>/dev/null
@@ -73,16 +84,16 @@ nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
   esac
 }
 
-# Jobs that still run, and no trace of those of yesterday.
+# Jobs of other runs that still go on, and no trace of those of yesterday.
 nw_unfinished() {
   [ -n "$nw_jobs" ] || return 0
   nw_now=$(date +%s)
   for nw_job in "$nw_jobs"/*/; do
     nw_job=${nw_job%/}
-    nw_b=
-    { read -r nw_b <"$nw_job/boot"; } 2>/dev/null
+    nw_whose= nw_b=
+    { read -r nw_whose nw_b <"$nw_job/run"; } 2>/dev/null
     read -r nw_state nw_x 2>/dev/null <"$nw_job/state" || nw_state=
-    if [ "$nw_state" = new ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
+    if [ "$nw_state" = new ] && [ "$nw_whose" != "$nw_this" ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
       printf '%s %s ' "${nw_job##*/}" $((nw_now - $(stat -c %Y "$nw_job/started")))
       cat "$nw_job/title"
       echo

@@ -99,7 +99,12 @@ impl Session {
         tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::Timeout { address, after: limit }))
     }
 
-    async fn login(ssh: &Ssh, config: &HostConfig, stream: Box<dyn Stream>, through: Option<Box<Session>>) -> Result<Session, ConnectError> {
+    async fn login(
+        ssh: &Ssh,
+        config: &HostConfig,
+        stream: Box<dyn Stream>,
+        through: Option<Box<Session>>,
+    ) -> Result<Session, ConnectError> {
         let keys = HostKeys::new(ssh, config)?;
         let banner = Arc::new(Mutex::new(String::new()));
         let address = config.address();
@@ -206,7 +211,8 @@ async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>,
     let address = config.address();
     let connecting = async {
         let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
-        let addresses: Vec<_> = found.map_err(|source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) })?.collect();
+        let addresses: Vec<_> =
+            found.map_err(|source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) })?.collect();
         TcpStream::connect(&addresses[..]).await.map_err(|source| ConnectError::Tcp { address: address.clone(), source: Arc::new(source) })
     };
     let stream = match tokio::time::timeout(patience, connecting).await {
@@ -219,7 +225,12 @@ async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>,
 }
 
 /// Through the last of the jump hosts, which is reached through those before it.
-async fn jump(ssh: &Ssh, config: &HostConfig, jumps: &[ssh_config::Jump], depth: usize) -> Result<(Box<dyn Stream>, Session), ConnectError> {
+async fn jump(
+    ssh: &Ssh,
+    config: &HostConfig,
+    jumps: &[ssh_config::Jump],
+    depth: usize,
+) -> Result<(Box<dyn Stream>, Session), ConnectError> {
     let Some((last, before)) = jumps.split_last() else {
         return Err(ConnectError::Config { host: ssh.host.clone(), reason: "an empty ProxyJump".to_owned() });
     };
@@ -238,10 +249,12 @@ async fn jump(ssh: &Ssh, config: &HostConfig, jumps: &[ssh_config::Jump], depth:
         ..Ssh::default()
     };
     let session = Box::pin(Session::open_at_depth(&hop, depth + 1)).await.map_err(failed)?;
-    let channel = session.handle.channel_open_direct_tcpip(config.hostname.clone(), u32::from(config.port), "127.0.0.1", 0).await.map_err(|error| {
-        let reason = format!("it cannot reach {}: {error}", config.address());
-        failed(ConnectError::Broken { address: session.address.clone(), reason })
-    })?;
+    let channel = session.handle.channel_open_direct_tcpip(config.hostname.clone(), u32::from(config.port), "127.0.0.1", 0).await.map_err(
+        |error| {
+            let reason = format!("it cannot reach {}: {error}", config.address());
+            failed(ConnectError::Broken { address: session.address.clone(), reason })
+        },
+    )?;
     Ok((Box::new(channel.into_stream()), session))
 }
 

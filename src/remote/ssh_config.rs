@@ -57,7 +57,12 @@ impl HostConfig {
     /// The hosts on the way, nearest first, or what is wrong with how they are written.
     pub fn jumps(&self) -> Option<Result<Vec<Jump>, ConnectError>> {
         let jumps = self.proxy_jump.as_deref()?;
-        Some(jumps.split(',').map(|jump| parse_jump(jump.trim()).ok_or_else(|| config_error(&self.hostname, format!("`{jump}` is not a jump host")))).collect())
+        Some(
+            jumps
+                .split(',')
+                .map(|jump| parse_jump(jump.trim()).ok_or_else(|| config_error(&self.hostname, format!("`{jump}` is not a jump host"))))
+                .collect(),
+        )
     }
 }
 
@@ -112,7 +117,8 @@ pub(super) async fn resolve(ssh: &Ssh) -> Result<HostConfig, ConnectError> {
     if let Some(command) = &config.proxy_command {
         config.proxy_command = Some(expand(command, host, &config));
     }
-    config.identity_files = config.identity_files.iter().map(|path| PathBuf::from(expand(&path.to_string_lossy(), host, &config))).collect();
+    config.identity_files =
+        config.identity_files.iter().map(|path| PathBuf::from(expand(&path.to_string_lossy(), host, &config))).collect();
     config.accept_new |= ssh.accept_new_host_keys;
     Ok(config)
 }
@@ -250,8 +256,20 @@ fn read_files(ssh: &Ssh, host: &str) -> Result<HostConfig, ConnectError> {
 
 fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen: &mut Vec<String>) -> Result<(), ConnectError> {
     const KNOWN: [&str; 14] = [
-        "hostname", "port", "user", "identityfile", "identitiesonly", "identityagent", "proxyjump", "proxycommand", "userknownhostsfile",
-        "globalknownhostsfile", "hostkeyalias", "hashknownhosts", "stricthostkeychecking", "connecttimeout",
+        "hostname",
+        "port",
+        "user",
+        "identityfile",
+        "identitiesonly",
+        "identityagent",
+        "proxyjump",
+        "proxycommand",
+        "userknownhostsfile",
+        "globalknownhostsfile",
+        "hostkeyalias",
+        "hashknownhosts",
+        "stricthostkeychecking",
+        "connecttimeout",
     ];
     let mut applies = true;
     for (index, line) in text.lines().enumerate() {

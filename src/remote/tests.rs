@@ -25,7 +25,7 @@ async fn hosts() -> Vec<Host> {
         let shell = directory.path().join("sh").display().to_string();
         std::os::unix::fs::symlink(program, &shell).unwrap();
         let target = Target { name: "here".into(), transport: Transport::Local };
-        let connection = Connection::with_shell(&target, &shell).await.unwrap();
+        let connection = Connection::of_run(&target, &shell, &frame::random_id()).await.unwrap();
         hosts.push(Host { connection, shell: program.to_owned(), _directory: directory });
     }
     hosts
@@ -59,7 +59,12 @@ async fn a_script_touches_nothing_but_itself() {
     for host in hosts().await {
         let before = host.probe("umask; pwd").await.stdout;
         let first = host.probe("cd /; set -f; umask 077; x=1; trap 'echo bye' EXIT; echo out; echo err >&2; exit 3").await;
-        assert_eq!((first.status, first.stdout_text().as_ref(), first.stderr_text().as_ref()), (3, "out\nbye\n", "err\n"), "{}", host.shell);
+        assert_eq!(
+            (first.status, first.stdout_text().as_ref(), first.stderr_text().as_ref()),
+            (3, "out\nbye\n", "err\n"),
+            "{}",
+            host.shell
+        );
         assert_eq!(host.probe("umask; pwd; echo ${x-}").await.stdout, [&before[..], b"\n"].concat());
         assert_eq!(host.probe("if").await.status, 2, "a syntax error stays inside: {}", host.shell);
         assert_eq!(host.probe("kill -9 $(exec sh -c 'echo $PPID')").await.status, 137, "{}", host.shell);
@@ -78,7 +83,8 @@ async fn every_byte_arrives_on_both_ways() {
     for host in hosts().await {
         for input in [&bytes, &large, &Vec::new()] {
             let script = Script::new("cat; echo \"$A\" >&2").with_input(&input[..]).with_environment([("A".into(), "it's\n\"a\"".into())]);
-            for output in [host.connection.probe(script.clone(), Run::default()).await, host.connection.apply(script, Run::default()).await] {
+            for output in [host.connection.probe(script.clone(), Run::default()).await, host.connection.apply(script, Run::default()).await]
+            {
                 let output = output.unwrap();
                 assert!(output.stdout == *input, "{}: {} of {} bytes", host.shell, output.stdout.len(), input.len());
                 assert_eq!(output.stderr_text(), "it's\n\"a\"\n");
@@ -101,7 +107,9 @@ async fn a_job_is_like_a_script_and_leaves_nothing() {
         assert_eq!(host.apply("kill -9 $$").await.status, 137, "{}", host.shell);
         assert_eq!(host.apply("if").await.status, 2);
         assert_eq!(host.apply("echo $#; exit").await.stdout, b"0\n");
-        let place = host.apply("for d in /run/nodewright/* ~/.cache/nodewright/jobs/*; do grep -l 'a word of its own' $d/script; done 2>/dev/null").await;
+        let place = host
+            .apply("for d in /run/nodewright/* ~/.cache/nodewright/jobs/*; do grep -l 'a word of its own' $d/script; done 2>/dev/null")
+            .await;
         let place = place.stdout_text().trim().trim_end_matches("/script").to_owned();
         assert!(place.contains("nodewright"), "{}: {place}", host.shell);
         until(async || !std::path::Path::new(&place).exists()).await;
@@ -170,10 +178,11 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
                     started.send(line.to_owned()).unwrap();
                 }
             };
-            let run = Run { on_line: Some(Arc::new(on_line)), ..Run::default() };
+            let run = Run { title: "dropped".into(), on_line: Some(Arc::new(on_line)), ..Run::default() };
             let script = Script::new("sh -c 'echo $$; exec sleep 986'");
             let connection = host.connection.clone();
-            let running = tokio::spawn(async move { if is_job { connection.apply(script, run).await } else { connection.probe(script, run).await } });
+            let running =
+                tokio::spawn(async move { if is_job { connection.apply(script, run).await } else { connection.probe(script, run).await } });
             let pid = is_running.await.unwrap();
             let behind = tokio::spawn({
                 let connection = host.connection.clone();
@@ -184,8 +193,14 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
             if is_job {
                 // It outlives us; whoever comes later finds it.
                 assert!(!is_gone(&pid));
-                let jobs = host.connection.unfinished_jobs(Run::default()).await.unwrap();
-                assert!(!jobs.is_empty());
+                let dropped = async |host: &Host| {
+                    let jobs = host.connection.unfinished_jobs(Run::default()).await.unwrap();
+                    jobs.iter().filter(|job| job.what == "dropped").count()
+                };
+                assert_eq!(dropped(&host).await, 0, "our own jobs are not those of an earlier run");
+                let later = hosts().await.into_iter().find(|later| later.shell == host.shell).unwrap();
+                assert!(dropped(&later).await > 0);
+                later.probe("for job in \"$nw_jobs\"/*/; do ! grep -q dropped \"$job/title\" || rm -rf \"$job\"; done").await;
                 host.probe(&format!("kill {pid}")).await;
             }
             until(async || is_gone(&pid)).await;
@@ -200,7 +215,11 @@ async fn a_later_run_finds_an_unfinished_job_and_gets_its_answer() {
         let title = format!("install nginx for {}", host.shell);
         let (started, is_running) = tokio::sync::oneshot::channel();
         let started = Mutex::new(Some(started));
-        let on_line = move |_: &str| drop(lock(&started).take().map(|started| started.send(())));
+        let on_line = move |_: &str| {
+            if let Some(started) = lock(&started).take() {
+                started.send(()).unwrap();
+            }
+        };
         let run = Run { title: title.clone(), on_line: Some(Arc::new(on_line)), ..Run::default() };
         let script = Script::new(format!("echo one; while [ -e {} ]; do sleep 0.05; done; echo two; exit 5", go.display()));
         let running = tokio::spawn({
@@ -217,6 +236,7 @@ async fn a_later_run_finds_an_unfinished_job_and_gets_its_answer() {
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.stdout_text().as_ref()), (5, "one\ntwo\n"));
         assert!(!later.connection.unfinished_jobs(Run::default()).await.unwrap().contains(job));
+        later.probe(&format!("rm -rf \"$nw_jobs\"/{}", job.id)).await;
     }
 }
 
@@ -246,7 +266,11 @@ async fn speed() {
         let time = async |n: u32, is_job: bool| {
             let started = Instant::now();
             for _ in 0..n {
-                if is_job { host.apply("true").await } else { host.probe("true").await };
+                if is_job {
+                    host.apply("true").await
+                } else {
+                    host.probe("true").await
+                };
             }
             started.elapsed() / n
         };
@@ -265,9 +289,9 @@ async fn speed() {
         let flood = started.elapsed();
         assert_eq!(binary.stdout.len(), 20_000_000);
         eprintln!("{}: probe {probe:?}, job {job:?}, 50 probes together {together:?}, 20 MB of binary {flood:?}", host.shell);
-        // Far above what is measured (0.4, 5, 15 and 300 ms): only a stall fails.
-        assert!(probe < Duration::from_millis(30) && job < Duration::from_millis(150), "{probe:?} {job:?}");
-        assert!(together < Duration::from_secs(1) && flood < Duration::from_secs(10), "{together:?} {flood:?}");
+        // Far above what an idle machine needs (0.4, 10, 15 and 150 ms): only a stall or a quadratic search fails.
+        assert!(probe < Duration::from_millis(200) && job < Duration::from_secs(1), "{probe:?} {job:?}");
+        assert!(together < Duration::from_secs(3) && flood < Duration::from_secs(20), "{together:?} {flood:?}");
     }
 }
 

@@ -142,7 +142,10 @@ impl Lines {
             map.remove(key);
         }
         if result.module == "debug" {
-            map.remove("changed");
+            // Only what was asked for, not what a loop adds to a result.
+            let names = ["ansible_loop_var", "ansible_index_var"].map(|key| map.remove(key));
+            let names = names.iter().flatten().filter_map(Json::as_str);
+            ["changed"].into_iter().chain(names).for_each(|key| drop(map.remove(key)));
         }
         if result.status == Status::Skipped {
             map.remove("skipped");

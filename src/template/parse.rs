@@ -76,20 +76,28 @@ pub(super) fn parse(text: &str, dialect: &Dialect) -> Result<&'static Parsed, Sy
     parsed
 }
 
-fn lookup<'a>(cache: &'a HashMap<(Dialect, Cow<'a, str>), Result<&'static Parsed, SyntaxError>>, key: &(Dialect, Cow<'a, str>)) -> Option<Result<&'static Parsed, SyntaxError>> {
+fn lookup<'a>(
+    cache: &'a HashMap<(Dialect, Cow<'a, str>), Result<&'static Parsed, SyntaxError>>,
+    key: &(Dialect, Cow<'a, str>),
+) -> Option<Result<&'static Parsed, SyntaxError>> {
     cache.get(key).cloned()
 }
 
 fn parse_afresh(text: &str, dialect: &Dialect) -> Result<&'static Parsed, SyntaxError> {
     let readable = match dialect {
-        Dialect::File { trim_blocks: true, .. } => keep_newline_after_raw(text),
-        _ => text.to_owned(),
+        Dialect::File { trim_blocks: false, .. } | Dialect::Expr => text.to_owned(),
+        _ => keep_newline_after_raw(text),
     };
     let kept: &'static str = readable.leak();
     let parsed = match dialect {
         Dialect::Expr => machinery::parse_expr(kept).map(Root::Expr),
         _ => syntax(dialect).and_then(|syntax| machinery::parse(kept, "template", syntax)).map(Root::Template),
     };
+    if let (Err(err), Some(bracketed)) = (&parsed, bracket_bare_tuples(kept))
+        && err.kind() == minijinja::ErrorKind::SyntaxError
+    {
+        return parse_afresh(&bracketed, dialect);
+    }
     match parsed {
         Ok(root) => Ok(Box::leak(Box::new(Parsed { text: kept, root, mutates: mutates(kept) }))),
         Err(err) => {
@@ -101,7 +109,7 @@ fn parse_afresh(text: &str, dialect: &Dialect) -> Result<&'static Parsed, Syntax
 
 fn syntax(dialect: &Dialect) -> Result<SyntaxConfig, minijinja::Error> {
     let mut builder = SyntaxConfig::builder();
-    builder.keep_trailing_newline(true);
+    builder.trim_blocks(true);
     if let Dialect::File { trim_blocks, lstrip_blocks, delimiters } = dialect {
         builder.trim_blocks(*trim_blocks).lstrip_blocks(*lstrip_blocks);
         let Delimiters { variable, block, comment } = delimiters.clone();
@@ -123,9 +131,45 @@ fn keep_newline_after_raw(text: &str) -> String {
     out
 }
 
+/// `for x in "a", "b"`: Jinja2 takes the bare tuple, minijinja wants brackets. They take the place of the blanks around it, so that places in the
+/// text stay where they are. Nothing if there is no such loop.
+fn bracket_bare_tuples(text: &str) -> Option<String> {
+    let mut out = text.as_bytes().to_vec();
+    let mut found = false;
+    for (start, _) in text.match_indices("{%") {
+        let Some(len) = text[start + 2..].find("%}") else { continue };
+        let inner = &text[start + 2..start + 2 + len];
+        let words = inner.trim_start_matches(['-', '+']).trim_start();
+        let Some(at) = inner.find(" in ").filter(|_| words.starts_with("for ")) else { continue };
+        let tuple = inner[at + 4..].trim_end_matches(['-', '+']);
+        let literals = tuple.trim().split(',').all(|part| {
+            let part = part.trim();
+            part.len() > 1 && part.starts_with(['\'', '"']) && part.ends_with(['\'', '"']) || part.parse::<f64>().is_ok()
+        });
+        if literals && tuple.contains(',') && tuple.ends_with(' ') {
+            out[start + 2 + at + 3] = b'(';
+            out[start + 2 + at + 4 + tuple.len() - 1] = b')';
+            found = true;
+        }
+    }
+    String::from_utf8(out).ok().filter(|_| found)
+}
+
 fn mutates(text: &str) -> bool {
-    const CHANGING: &[&str] =
-        &[".append(", ".extend(", ".insert(", ".update(", ".pop(", ".popitem(", ".remove(", ".setdefault(", ".__setitem__(", ".clear(", ".sort(", ".reverse("];
+    const CHANGING: &[&str] = &[
+        ".append(",
+        ".extend(",
+        ".insert(",
+        ".update(",
+        ".pop(",
+        ".popitem(",
+        ".remove(",
+        ".setdefault(",
+        ".__setitem__(",
+        ".clear(",
+        ".sort(",
+        ".reverse(",
+    ];
     CHANGING.iter().any(|call| text.contains(call))
 }
 

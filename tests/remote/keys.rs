@@ -44,9 +44,9 @@ async fn a_key_with_a_passphrase_needs_the_agent() {
     while !socket.exists() {
         tokio::task::yield_now().await;
     }
-    let added = Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket).env("SSH_ASKPASS", sshd.at("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
-    let mut added = added.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    assert!(added.wait().unwrap().success());
+    let mut add = Command::new("ssh-add");
+    add.arg(&key).env("SSH_AUTH_SOCK", &socket).env("SSH_ASKPASS", sshd.at("askpass")).env("SSH_ASKPASS_REQUIRE", "force");
+    assert!(add.stdin(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
     let config = std::fs::read_to_string(sshd.at("ssh_config")).unwrap() + &format!("  IdentityAgent {}\n", socket.display());
     std::fs::write(sshd.at("ssh_config"), config).unwrap();
     for private_keys in [vec![key], vec![]] {
@@ -106,8 +106,14 @@ async fn through_jump_hosts_and_an_alias() {
     let connection = Connection::connect(&target(ssh)).await.unwrap();
     assert_eq!(probe(&connection, "echo in").await.stdout, b"in\n");
 
+    let known = format!("[127.0.0.1]:{0},[localhost]:{0} {1}\n", sshd.port, sshd.host_key());
+    std::fs::write(sshd.at("known_hosts"), known).unwrap();
     let config = std::fs::read_to_string(sshd.at("ssh_config")).unwrap();
-    let alias = format!("Host deep\n  HostName 127.0.0.1\n  Port {}\n  ProxyJump {gate}\n  IdentityFile {}\n{config}", sshd.port, sshd.at("id").display());
+    let alias = format!(
+        "Host deep\n  HostName 127.0.0.1\n  Port {0}\n  ProxyJump localhost:{0}\n  IdentityFile {1}\n{config}",
+        sshd.port,
+        sshd.at("id").display()
+    );
     std::fs::write(sshd.at("ssh_config"), alias).unwrap();
     let ssh = Ssh { host: "deep".into(), config_file: Some(sshd.at("ssh_config")), private_keys: vec![sshd.at("id")], ..Ssh::default() };
     let connection = Connection::connect(&target(ssh)).await.unwrap();
@@ -127,7 +133,8 @@ async fn errors_tell_a_closed_door_from_a_wrong_key() {
 
     let named = error(Ssh { host: "-oProxyCommand=id".into(), ..Ssh::default() }).await;
     assert!(matches!(named, ConnectError::Config { .. }), "{named}");
-    let unknown = error(Ssh { host: "no-such-host.invalid".into(), connect_timeout: Some(Duration::from_secs(30)), ..Ssh::default() }).await;
+    let unknown =
+        error(Ssh { host: "no-such-host.invalid".into(), connect_timeout: Some(Duration::from_secs(30)), ..Ssh::default() }).await;
     assert!(matches!(unknown, ConnectError::Resolve { .. }), "{unknown}");
 
     let Some(sshd) = Sshd::start("").await else { return };

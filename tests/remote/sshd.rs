@@ -5,7 +5,7 @@ use nodewright::sh::{Output, Script};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -55,15 +55,26 @@ impl Sshd {
             directory.path().display()
         );
         std::fs::write(at("sshd_config"), config).unwrap();
-        std::fs::write(at("ssh_config"), format!("Host *\n  UserKnownHostsFile {0}/known_hosts\n  GlobalKnownHostsFile none\n  IdentityFile {0}/none\n", directory.path().display())).unwrap();
+        std::fs::write(
+            at("ssh_config"),
+            format!(
+                "Host *\n  UserKnownHostsFile {0}/known_hosts\n  GlobalKnownHostsFile none\n  IdentityFile {0}/none\n",
+                directory.path().display()
+            ),
+        )
+        .unwrap();
         let child = spawn(&at("sshd_config"), port).await;
         Some(Sshd { port, directory, child })
     }
 
-    /// Again on the same port, with one more setting.
-    pub async fn restart(&mut self, setting: &str) {
+    pub fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Again on the same port, with one more setting.
+    pub async fn restart(&mut self, setting: &str) {
+        self.stop();
         let config = self.at("sshd_config");
         std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + setting + "\n").unwrap();
         self.child = spawn(&config, self.port).await;
@@ -95,7 +106,7 @@ impl Sshd {
 }
 
 async fn spawn(config: &Path, port: u16) -> Child {
-    let child = Command::new(SSHD).args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).spawn().unwrap();
+    let child = Command::new(SSHD).args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let started = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         assert!(started.elapsed() < Duration::from_secs(10), "sshd does not start");
@@ -122,6 +133,7 @@ pub struct Proxy {
     cut_after: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
     cut: tokio::sync::watch::Sender<()>,
+    is_stalled: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -131,26 +143,37 @@ impl Proxy {
         let cut_after = Arc::new(AtomicUsize::new(usize::MAX));
         let connections = Arc::new(AtomicUsize::new(0));
         let (cut, watch) = tokio::sync::watch::channel(());
+        let is_stalled = Arc::new(AtomicBool::new(false));
+        let stalls = is_stalled.clone();
         let (limit, count) = (cut_after.clone(), connections.clone());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
+                if stalls.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+                let stalls = stalls.clone();
                 let (limit, mut watch) = (limit.swap(usize::MAX, Ordering::SeqCst), watch.clone());
                 watch.mark_unchanged();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(near, far, limit) => (),
+                        () = forward(near, far, limit, stalls) => (),
                         _ = watch.changed() => (),
                     }
                 });
             }
         });
-        Proxy { port: own_port, cut_after, connections, cut }
+        Proxy { port: own_port, cut_after, connections, cut, is_stalled }
     }
 
     pub fn cut_next_connection_after(&self, bytes: usize) {
         self.cut_after.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Nothing passes any more, and nothing ends either; new connections do, at once.
+    pub fn stall(&self) {
+        self.is_stalled.store(true, Ordering::SeqCst);
     }
 
     pub fn cut(&self) {
@@ -158,7 +181,7 @@ impl Proxy {
     }
 }
 
-async fn forward(near: TcpStream, far: TcpStream, limit: usize) {
+async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let (mut near_read, mut near_write) = near.into_split();
@@ -168,6 +191,9 @@ async fn forward(near: TcpStream, far: TcpStream, limit: usize) {
         let mut left = limit;
         let mut buffer = [0; 4096];
         while let Ok(n) = far_read.read(&mut buffer).await {
+            if stalls.load(Ordering::SeqCst) {
+                return std::future::pending().await;
+            }
             let n = n.min(left);
             left -= n;
             if n == 0 || near_write.write_all(&buffer[..n]).await.is_err() {

@@ -84,7 +84,10 @@ async fn who(connection: &Connection, run: Run) -> Result<String, RunError> {
     let probed = said(connection.probe(Script::new(text), run.clone()).await?);
     assert_eq!(said(connection.apply(Script::new(text), run.clone()).await?), probed);
     let large = vec![b'x'; 300_000];
-    assert_eq!(said(connection.apply(Script::new("id -un; wc -c").with_input(large), run).await?), format!("{}\n300000", probed.split(' ').next().unwrap()));
+    assert_eq!(
+        said(connection.apply(Script::new("id -un; wc -c").with_input(large), run).await?),
+        format!("{}\n300000", probed.split(' ').next().unwrap())
+    );
     Ok(probed)
 }
 
@@ -163,7 +166,9 @@ async fn no_password_can_be_seen_on_the_host() {
 
 #[tokio::test]
 async fn logging_in_with_a_password() {
-    for setting in ["KbdInteractiveAuthentication yes\nPasswordAuthentication no", "KbdInteractiveAuthentication no\nPasswordAuthentication yes"] {
+    for setting in
+        ["KbdInteractiveAuthentication yes\nPasswordAuthentication no", "KbdInteractiveAuthentication no\nPasswordAuthentication yes"]
+    {
         let Some(host) = Host::start(setting).await else { return };
         let ssh = |password: &str| Ssh { private_keys: Vec::new(), password: Some(password.into()), ..host.ssh("deploy") };
         let connection = Connection::connect(&target(ssh("secret-of-deploy"))).await.unwrap();
@@ -173,7 +178,9 @@ async fn logging_in_with_a_password() {
         assert!(!format!("{:?} {error:?}", ssh("wrong")).contains("wrong"));
     }
     // Two factors: a key and then the password.
-    let Some(host) = Host::start("AuthenticationMethods publickey,keyboard-interactive\nKbdInteractiveAuthentication yes").await else { return };
+    let Some(host) = Host::start("AuthenticationMethods publickey,keyboard-interactive\nKbdInteractiveAuthentication yes").await else {
+        return;
+    };
     let ssh = Ssh { password: Some("secret-of-deploy".into()), ..host.ssh("deploy") };
     Connection::connect(&target(ssh)).await.unwrap().close().await;
 }

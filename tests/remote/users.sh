@@ -11,9 +11,6 @@ mkdir -p /run/sshd
 for user in admin nopass deploy; do
   useradd -m -s /bin/bash "$user"
   echo "$user:secret-of-$user" | chpasswd
-  mkdir -m 700 "/home/$user/.ssh"
-  echo "$3" >"/home/$user/.ssh/authorized_keys"
-  chown -R "$user:" "/home/$user/.ssh"
 done
 echo root:secret-of-root | chpasswd
 rm -rf /etc/sudoers.d
@@ -27,10 +24,13 @@ SUDOERS
 chmod 440 /etc/sudoers
 ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/of_test
 cp /etc/ssh/of_test.pub "$1/../host.pub"
+echo "$3" >/etc/ssh/keys_of_test
 cat >/etc/ssh/sshd_of_test <<SSHD
 ListenAddress 127.0.0.1:$2
 HostKey /etc/ssh/of_test
 UsePAM yes
+PermitRootLogin yes
+AuthorizedKeysFile /etc/ssh/keys_of_test
 PidFile none
 LogLevel ERROR
 $4

@@ -39,7 +39,8 @@ async fn a_connection_renews_its_keys_and_files_arrive_whole() {
     let copy = sshd.at("copy");
     let script = || Script::new(format!("cat >>{}; echo done", copy.display())).with_file(&file);
     let started = Instant::now();
-    let (one, two) = tokio::join!(connection.apply(script(), Run::default()), connection.probe(Script::new("cksum").with_file(&file), Run::default()));
+    let (one, two) =
+        tokio::join!(connection.apply(script(), Run::default()), connection.probe(Script::new("cksum").with_file(&file), Run::default()));
     eprintln!("twice 32 MB in {:?}", started.elapsed());
     assert_eq!(one.unwrap().stdout, b"done\n");
     assert!(std::fs::read(&copy).unwrap() == bytes);
@@ -73,7 +74,7 @@ async fn fifty_probes_travel_together() {
     }
     eprintln!("50 probes in {together:?}, a job in {:?}", started.elapsed() / 20);
     // 15 ms when the machine is idle.
-    assert!(together < Duration::from_secs(1), "{together:?}");
+    assert!(together < Duration::from_secs(3), "{together:?}");
     connection.close().await;
 }
 

@@ -89,7 +89,10 @@ pub fn download(url: &str, to: &str) -> String {
 
 const ENVIRONMENT: &str = "export LC_ALL=C LANG=C LANGUAGE=C DEBIAN_FRONTEND=noninteractive\n";
 
-const QUERY: &str = r#"command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || { echo "no dpkg and apt here" >&2; exit 1; }
+const QUERY: &str = r#"command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || {
+  for manager in dnf yum zypper apk pacman; do ! command -v $manager >/dev/null || break; manager=; done
+  echo "there is no dpkg and apt here${manager:+: this host has $manager, which is not supported}" >&2; exit 1
+}
 printf 'now\t%s\n' "$(date +%s)"
 set -- /var/lib/apt/lists/*Packages*
 [ ! -e "$1" ] || stat -c 'lists	%Y' /var/lib/apt/periodic/update-success-stamp /var/lib/apt/lists 2>/dev/null

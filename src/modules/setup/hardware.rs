@@ -160,7 +160,6 @@ fn uuids<'a>(seen: &Seen<'a>) -> BTreeMap<String, &'a str> {
 fn devices(seen: &Seen) -> Facts {
     let uuids = uuids(seen);
     let names: BTreeSet<_> = seen.paths.iter().filter_map(|path| path.strip_suffix("/removable")).filter(|name| !name.contains('/')).collect();
-    let is_virtual = |name: &str| seen.lines("blocks").any(|line| line.contains(&format!("/sys/block/{name} -> ")) && line.contains("/devices/virtual/"));
     let holders = |name: &str| {
         let folder = format!("/sys/block/{name}/holders/");
         seen.lines("blocks").filter_map(|line| line.split_once(&folder)?.1.split(' ').next().map(Json::from)).collect::<Json>()
@@ -169,7 +168,7 @@ fn devices(seen: &Seen) -> Facts {
     let device = |name: &str| {
         let file = |path: &str| seen.file(&format!("{name}/{path}"));
         let sectors = file("size").and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
-        let sector_size = file("queue/physical_block_size").unwrap_or("512");
+        let sector_size = file("queue/logical_block_size").unwrap_or("512");
         let scheduler = file("queue/scheduler").unwrap_or_default();
         let scheduler = scheduler.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or(scheduler, |(mode, _)| mode);
         let prefix = format!("{name}/");
@@ -183,7 +182,7 @@ fn devices(seen: &Seen) -> Facts {
         json!({
             "holders": holders(name), "host": "", "links": links(name), "model": file("device/model"), "partitions": partitions.map(|part| (part.to_owned(), partition(part))).collect::<Facts>(),
             "removable": file("removable"), "rotational": file("queue/rotational"), "sas_address": null, "sas_device_handle": null, "scheduler_mode": scheduler, "sectors": sectors,
-            "sectorsize": sector_size, "size": human(sectors * 512), "support_discard": file("queue/discard_granularity"), "vendor": file("device/vendor"), "virtual": i32::from(is_virtual(name)),
+            "sectorsize": sector_size, "size": human(sectors * 512), "support_discard": file("queue/discard_granularity"), "vendor": file("device/vendor"), "virtual": 1,
         })
     };
     names.into_iter().map(|name| (name.to_string(), device(name))).collect()

@@ -45,7 +45,7 @@ files /etc/os-release /usr/lib/os-release /etc/debian_version /etc/lsb-release /
 
 const MINIMAL: &str = r#"section date; LC_ALL=C date '+%s %N|%Y-%m-%d|%H:%M:%S|%A|%w|%W|%Z|%z'
 section zones; year=$(date +%Y); for second in 0 15724800; do LC_ALL=C date -d "@$(( (year - 1970) * 31557600 + second ))" '+%z %Z' 2>/dev/null; done
-section fqdn; node=$(uname -n); limit getent hosts "$node" 2>/dev/null
+section fqdn; address=$(limit getent hosts "$(uname -n)" 2>/dev/null); [ -z "$address" ] || limit getent hosts "${address%%[ 	]*}" 2>/dev/null
 section user; id -u; id -g; id -ru; id -rg; getent passwd "$(id -u)" 2>/dev/null || grep "^[^:]*:[^:]*:$(id -u):" /etc/passwd
 section environment; tr '\000' '\035' </proc/self/environ
 [ -e /etc/lsb-release ] || ! command -v lsb_release >/dev/null || { section lsb; lsb_release -a 2>/dev/null; }
@@ -89,8 +89,8 @@ while read -r device mount type _; do
 done </proc/mounts
 [ $# -eq 0 ] || limit stat -f -c '%n	%s	%S	%b	%a	%c	%d' "$@" 2>/dev/null
 section uuids; ls -l /dev/disk/by-uuid 2>/dev/null
-section blocks; LC_ALL=C ls -ld /sys/block/* /sys/block/*/holders/* 2>/dev/null
-cd /sys/block && files */size */removable */queue/rotational */queue/physical_block_size */queue/scheduler */queue/discard_granularity */device/model */device/vendor */*/partition */*/start */*/size
+section blocks; LC_ALL=C ls -ld /sys/block/*/holders/* 2>/dev/null
+cd /sys/block && files */size */removable */queue/rotational */queue/logical_block_size */queue/scheduler */queue/discard_granularity */device/model */device/vendor */*/partition */*/start */*/size
 cd /
 "#;
 

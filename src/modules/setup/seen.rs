@@ -31,16 +31,18 @@ impl<'a> Seen<'a> {
     }
 
     fn add_files(&mut self, body: &'a str) {
+        let mut files: HashMap<&'a str, String> = HashMap::new();
         for line in body.lines() {
             let Some((path, line)) = line.split_once(':') else { continue };
-            let content = self.files.entry(path).or_default();
-            if content.is_empty() {
+            let content = files.entry(path).or_insert_with(|| {
                 self.paths.push(path);
-            } else {
-                content.push('\n');
-            }
+                String::new()
+            });
             content.push_str(line);
+            content.push('\n');
         }
+        // Two parts of the script may ask for the same file.
+        self.files.extend(files);
     }
 
     pub fn section(&self, name: &str) -> Option<&'a str> {

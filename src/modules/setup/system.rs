@@ -18,7 +18,9 @@ pub fn platform(seen: &Seen, facts: &mut Facts) {
     let mut uname = seen.lines("uname");
     let mut next = || uname.next().unwrap_or_default().to_owned();
     let (system, node, kernel, version, machine) = (next(), next(), next(), next(), next());
-    let fqdn = seen.lines("fqdn").flat_map(|line| line.split_whitespace().skip(1)).find(|name| name.contains('.')).unwrap_or(&node).to_owned();
+    // The first of the address's names that has a domain, else its first one.
+    let names: Vec<_> = seen.lines("fqdn").next().unwrap_or_default().split_whitespace().skip(1).collect();
+    let fqdn = names.iter().find(|name| name.contains('.')).or(names.first()).map_or_else(|| node.clone(), ToString::to_string);
     let is_32_bit_intel = machine.len() == 4 && machine.starts_with('i') && machine.ends_with("86");
     let bits = match seen.section("bits").map(str::trim) {
         Some(bits @ ("32" | "64")) => bits,

@@ -221,9 +221,12 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 struct Timestamp {
     /// Year, month, day.
     date: [u32; 3],
-    /// Hour, minute, second, microsecond, and the offset: `Z` or a sign with hours and minutes.
-    time: Option<([u32; 4], Option<(char, u32, u32)>)>,
+    /// Hour, minute, second, microsecond, and the offset.
+    time: Option<([u32; 4], Option<Offset>)>,
 }
+
+/// `Z` or a sign, hours and minutes.
+type Offset = (char, u32, u32);
 
 fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let mut rest = Rest(text.as_bytes());

@@ -23,7 +23,11 @@ impl Eval {
             Expr::Var(var) if var.id == "super" => self.super_block(),
             callee => {
                 let target = self.firm(callee)?;
-                let args = self.args(&call.args)?;
+                let is_lookup = matches!(callee, Expr::Var(var) if matches!(var.id, "lookup" | "query" | "q"));
+                let outer = std::mem::replace(&mut self.in_lookup, is_lookup);
+                let args = self.args(&call.args);
+                self.in_lookup = outer;
+                let args = args?;
                 self.invoke(&target, args, caller)
             }
         }
@@ -81,12 +85,17 @@ impl Eval {
         if let Some(caller) = caller {
             self.set("caller", caller);
         }
-        let mut out = Out::text();
+        let mut out = Out::native();
         self.statements(&decl.body, &mut out)?;
-        Ok(out.into_value())
+        Ok(out.into_value_or_empty())
     }
 
-    fn method(&mut self, attr: &'static ast::Spanned<ast::GetAttr<'static>>, args: &'static [ast::CallArg<'static>], caller: Option<Value>) -> Res {
+    fn method(
+        &mut self,
+        attr: &'static ast::Spanned<ast::GetAttr<'static>>,
+        args: &'static [ast::CallArg<'static>],
+        caller: Option<Value>,
+    ) -> Res {
         let of = self.soft(&attr.expr)?;
         if is_undefined(&of) {
             return Ok(of);

@@ -14,14 +14,14 @@ use super::functions::GlobalFn;
 use super::lazy::{Deeper, Run};
 use super::objects::{MutMap, MutSeq};
 use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
+use super::value::ValueMap;
 use super::value::{self, Type, text, truth, type_of};
 use super::{filters, functions, tests};
-use crate::source::Span;
+use crate::source::{Node, Span, may_be_template};
 use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr};
 use minijinja::value::Tuple;
-use super::value::ValueMap;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -35,11 +35,11 @@ pub(super) fn inline(run: &Arc<Run>, text: &str, origin: Origin) -> Res {
     let mut eval = Eval::new(run, Unit { parsed, origin, dialect: Dialect::Inline, raw_strings: true });
     if let [ast::Stmt::EmitExpr(emit)] = template.children.as_slice() {
         eval.in_variable = true;
-        return eval.soft(&emit.expr);
+        return eval.soft(&emit.expr).map(|value| with_last_newlines(value, text));
     }
     let mut out = Out::native();
     match eval.template(&template.children, &mut out) {
-        Ok(()) => Ok(out.into_value()),
+        Ok(()) => Ok(with_last_newlines(out.into_value(), text)),
         Err(fail) if fail.is_undefined() => Ok(marker(fail)),
         Err(fail) => Err(fail),
     }
@@ -50,20 +50,36 @@ pub(super) fn expression(run: &Arc<Run>, text: &str, origin: Origin) -> Res {
     let _deeper = Deeper::enter()?;
     let parsed = parse_at(text, &Dialect::Expr, &origin)?;
     let Root::Expr(expr) = &parsed.root else { return Ok(Value::from(())) };
-    let mut eval = Eval::new(run, Unit { parsed, origin, dialect: Dialect::Expr, raw_strings: true });
-    eval.in_variable = true;
+    let mut eval = Eval::new(run, Unit { parsed, origin, dialect: Dialect::Expr, raw_strings: false });
     eval.soft(expr)
+}
+
+/// Jinja drops the newline at the end of a template; Ansible gives a text as many as its template has.
+fn with_last_newlines(value: Value, template: &str) -> Value {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    match value.as_str() {
+        Some(text) if count(template) > count(text) => Value::from(text.to_owned() + &"\n".repeat(count(template) - count(text))),
+        _ => value,
+    }
 }
 
 /// A template file's text.
 pub(super) fn file(run: &Arc<Run>, text: &str, origin: Origin, dialect: &Dialect) -> Res<String> {
+    file_into(run, text, origin, dialect, Out::text()).and_then(|value| value::text(&value))
+}
+
+/// A template file's value, which is not a text if the file is a single expression: what the lookup gives.
+pub(super) fn file_value(run: &Arc<Run>, text: &str, origin: Origin, dialect: &Dialect) -> Res {
+    file_into(run, text, origin, dialect, Out::native())
+}
+
+fn file_into(run: &Arc<Run>, text: &str, origin: Origin, dialect: &Dialect, mut out: Out) -> Res {
     let _deeper = Deeper::enter()?;
     let parsed = parse_at(text, dialect, &origin)?;
-    let Root::Template(ast::Stmt::Template(template)) = &parsed.root else { return Ok(text.to_owned()) };
+    let Root::Template(ast::Stmt::Template(template)) = &parsed.root else { return Ok(Value::from(text)) };
     let mut eval = Eval::new(run, Unit { parsed, origin, dialect: dialect.clone(), raw_strings: false });
-    let mut out = Out::text();
     eval.template(&template.children, &mut out)?;
-    Ok(out.text)
+    Ok(with_last_newlines(out.into_value(), text))
 }
 
 type Frame = Rc<RefCell<HashMap<String, Value>>>;
@@ -95,6 +111,8 @@ struct Eval {
     /// The block that is being rendered, and which of its versions.
     block: Option<(&'static str, usize)>,
     in_variable: bool,
+    /// Among the arguments of a lookup: texts there may be templates.
+    in_lookup: bool,
 }
 
 impl Eval {
@@ -108,6 +126,7 @@ impl Eval {
             blocks: HashMap::new(),
             block: None,
             in_variable: false,
+            in_lookup: false,
         }
     }
 
@@ -135,7 +154,7 @@ impl Eval {
         self.run.step()?;
         let result = match expr {
             Expr::Var(var) => self.variable(var.id, var.span()),
-            Expr::Const(value) => Ok(self.constant(value)),
+            Expr::Const(value) => self.constant(value),
             Expr::Slice(slice) => self.slice(slice),
             Expr::UnaryOp(op) => self.unary(op),
             Expr::BinOp(op) => self.binary_op(op),
@@ -151,7 +170,9 @@ impl Eval {
             Expr::Map(map) => self.map(map),
         };
         match result {
-            Err(fail) if !matches!(fail.kind, FailKind::Break | FailKind::Continue) && fail.places.is_empty() => Err(fail.at(self.place(expr.span()))),
+            Err(fail) if !matches!(fail.kind, FailKind::Break | FailKind::Continue) && fail.places.is_empty() => {
+                Err(fail.at(self.place(expr.span())))
+            }
             other => other,
         }
     }
@@ -188,8 +209,15 @@ impl Eval {
         }
     }
 
-    fn constant(&self, constant: &ast::Spanned<ast::Const>) -> Value {
+    fn constant(&self, constant: &ast::Spanned<ast::Const>) -> Res {
         let value = &constant.value;
+        // `when: name == "{{ other }}"` and `lookup('file', '{{ name }}')`: old, but Ansible still renders them.
+        if (self.unit.dialect == Dialect::Expr || self.in_lookup)
+            && let Some(text) = value.as_str().filter(|text| may_be_template(text))
+        {
+            let Some(place) = self.place(constant.span()) else { return Ok(value.clone()) };
+            return inline(&self.run, text, Origin::Node(Node::string(text, place)));
+        }
         if self.unit.raw_strings
             && self.in_variable
             && let Some(cooked) = value.as_str()
@@ -197,12 +225,13 @@ impl Eval {
             let written = self.unit.parsed.text.get(range(constant.span())).unwrap_or("");
             let inner = written.strip_prefix(['\'', '"']).and_then(|rest| rest.strip_suffix(['\'', '"']));
             // Neighbouring strings are joined by the parser and span more than one literal.
-            if let Some(inner) = inner.filter(|inner| inner.contains('\\') && inner.len() >= cooked.len() && written.starts_with(&written[written.len() - 1..]))
+            if let Some(inner) = inner
+                .filter(|inner| inner.contains('\\') && inner.len() >= cooked.len() && written.starts_with(&written[written.len() - 1..]))
             {
-                return Value::from(inner);
+                return Ok(Value::from(inner));
             }
         }
-        value.clone()
+        Ok(value.clone())
     }
 
     fn slice(&mut self, slice: &'static ast::Slice<'static>) -> Res {
@@ -236,6 +265,10 @@ impl Eval {
     }
 
     fn binary_op(&mut self, op: &'static ast::BinOp<'static>) -> Res {
+        if matches!(op.op, ast::BinOpKind::In) {
+            let (left, right) = (self.soft(&op.left)?, self.firm(&op.right)?);
+            return value::contains(&right, &left).map(Value::from);
+        }
         let left = self.firm(&op.left)?;
         match op.op {
             ast::BinOpKind::ScAnd => return if truth(&left)? { self.eval(&op.right) } else { Ok(left) },
@@ -250,7 +283,6 @@ impl Eval {
             ast::BinOpKind::Lte => return value::order(&left, &right, "<=").map(|order| Value::from(order.is_le())),
             ast::BinOpKind::Gt => return value::order(&left, &right, ">").map(|order| Value::from(order.is_gt())),
             ast::BinOpKind::Gte => return value::order(&left, &right, ">=").map(|order| Value::from(order.is_ge())),
-            ast::BinOpKind::In => return value::contains(&right, &left).map(Value::from),
             ast::BinOpKind::Concat => return Ok(Value::from(text(&left)? + &text(&right)?)),
             ast::BinOpKind::Add => "+",
             ast::BinOpKind::Sub => "-",
@@ -259,7 +291,7 @@ impl Eval {
             ast::BinOpKind::FloorDiv => "//",
             ast::BinOpKind::Rem => "%",
             ast::BinOpKind::Pow => "**",
-            ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr => return Ok(right),
+            ast::BinOpKind::ScAnd | ast::BinOpKind::ScOr | ast::BinOpKind::In => return Ok(right),
         };
         binary(kind, &left, &right)
     }
@@ -308,7 +340,8 @@ impl Eval {
     fn apply_filter(&mut self, filter: &'static ast::Spanned<ast::Filter<'static>>, value: Value) -> Res {
         let args = self.args(&filter.args)?;
         let result = filters::apply(&self.run, filter.name, value, args);
-        let result = result.map_err(|fail| if fail.is_undefined() { fail } else { fail.at(self.name_place(filter.span(), filter.name)) })?;
+        let result =
+            result.map_err(|fail| if fail.is_undefined() { fail } else { fail.at(self.name_place(filter.span(), filter.name)) })?;
         if self.unit.parsed.mutates && filter.name == "list" { value::to_mutable(result) } else { Ok(result) }
     }
 
@@ -341,6 +374,9 @@ impl Eval {
     }
 
     fn member(&mut self, of: &Value, key: &Value, span: minijinja::machinery::Span, name: &str) -> Res {
+        if is_undefined(of) {
+            return Ok(of.clone());
+        }
         let found = member(of, key)?;
         let Err(fail) = check(&found) else { return Ok(found) };
         if !fail.places.is_empty() {
@@ -494,6 +530,10 @@ impl Out {
             self.text.push_str(&text(&first)?);
         }
         Ok(())
+    }
+
+    fn into_value_or_empty(self) -> Value {
+        if self.pieces == 0 { Value::from("") } else { self.into_value() }
     }
 
     fn into_value(self) -> Value {

@@ -14,6 +14,8 @@ mod texts;
 mod times;
 pub(super) mod yaml;
 
+#[cfg(test)]
+pub(super) use data::yaml_value;
 pub(super) use lists::subelements_of;
 
 use super::args::Args;

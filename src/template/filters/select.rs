@@ -143,13 +143,8 @@ fn sort(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 }
 
 fn unique(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
-    // Without either argument Ansible compares as Python does, upper and lower case apart.
-    let case_sensitive = args.get("case_sensitive").filter(|flag| !flag.is_none());
+    let sensitive = args.flag("case_sensitive", false)?;
     let attribute = args.get("attribute").filter(|attribute| !attribute.is_none());
-    let sensitive = match &case_sensitive {
-        Some(flag) => truth(flag)?,
-        None => attribute.is_none(),
-    };
     let mut seen: Vec<(Vec<Value>, Value)> = Vec::new();
     'items: for (key, item) in keyed(&value, attribute.as_ref(), sensitive)? {
         for (other, _) in &seen {

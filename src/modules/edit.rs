@@ -1,0 +1,160 @@
+//! A text file of the host that is changed in place: what `lineinfile`, `blockinfile` and `replace` share. The probe sends the whole file,
+//! the modules make the new content of it, and it is written back like any other.
+
+use super::attributes::{Fix, Ids, Wanted};
+use super::file::make_directories;
+use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::put::hex;
+use super::write_file::{Write, diff_of_contents, diff_of_states, finish_write, fix_script};
+use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
+use crate::sh::{Output, Script, quote};
+use serde_json::Map;
+use sha1::{Digest, Sha1};
+
+/// The file as it is.
+pub struct Text {
+    /// As the task says it, expanded.
+    pub path: String,
+    /// What is written: a link's target.
+    real: String,
+    entry: Option<Entry>,
+    ids: Ids,
+    /// Empty where there is no file.
+    pub content: String,
+}
+
+/// How a module tells of its change.
+pub struct Telling<'a> {
+    /// Ansible's `msg` for the change of the content.
+    pub msg: &'a str,
+    /// The return value that names the backup: `backup` (always there) or `backup_file`.
+    pub backup_key: &'static str,
+    /// Put after the path in the headers of the content's diff.
+    pub header_suffix: &'static str,
+}
+
+pub fn probe(args: &Args) -> Result<Script, Failure> {
+    let text = format!(
+        "{FUNCTIONS}p={}\nr=$p\nif [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${{r%??}}; fi\n\
+         say \"$p\"; say \"$r\"\nlook \"$r\"\n{}if [ -f \"$r\" ]; then cat -- \"$r\" || exit 1; fi\nexit 0\n",
+        path_word(args.required("path")?),
+        Wanted::of(args)?.ask_ids()
+    );
+    Ok(Script::new(text))
+}
+
+pub fn read(args: &Args, output: &Output) -> Result<Text, Failure> {
+    let mut fields = Fields::of(&format!("read {}", args.required("path")?), output)?;
+    let (path, real) = (fields.text()?, fields.text()?);
+    let entry = fields.entry(&real)?;
+    let ids = Wanted::of(args)?.ids(&mut fields)?;
+    if entry.as_ref().is_some_and(Entry::is_dir) {
+        return Err(Failure::argument("path", format!("Path {path} is a directory !")).with("rc", 256));
+    }
+    let content = String::from_utf8(fields.rest().to_vec())
+        .map_err(|_| Failure::argument("path", format!("{path} is not UTF-8, and cannot be edited as text")))?;
+    Ok(Text { path, real, entry, ids, content })
+}
+
+impl Text {
+    pub fn exists(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// The decision that makes `content` the file's, with the attributes that the task asks for.
+    pub fn decide(self, args: &Args, context: &dyn Context, outcome: Outcome, content: String, telling: &Telling) -> Result<Decision, Failure> {
+        let wanted = Wanted::of(args)?;
+        let is_new = self.entry.is_none();
+        let differs = is_new || content != self.content;
+        let fix = match &self.entry {
+            Some(entry) => wanted.fix(entry, &self.ids)?,
+            // Whether the owner will exist cannot be known while nothing is really made.
+            None if context.check_mode() => Fix::default(),
+            None => wanted.fix_new(0o666, false, &self.ids)?,
+        };
+        let (mut before, mut after) = (Map::new(), Map::new());
+        match &self.entry {
+            Some(entry) => fix.diff(entry, &mut before, &mut after),
+            None => fix.diff_new(0o666, &self.ids, &mut before, &mut after),
+        }
+        let mut msg = if differs { telling.msg.to_owned() } else { String::new() };
+        if before != after {
+            let joined = if msg.is_empty() { "" } else { " and " };
+            msg.push_str(joined);
+            msg.push_str("ownership, perms or SE linux context changed");
+        }
+        let changed = differs || !fix.is_nothing();
+        let mut outcome = Outcome { changed, ..outcome }.with("msg", msg);
+        if telling.backup_key == "backup" {
+            outcome = outcome.with("backup", "");
+        }
+        if !changed {
+            return Ok(outcome.into());
+        }
+        if context.diff_mode() {
+            let header = format!("{}{}", self.path, telling.header_suffix);
+            if differs {
+                let diff = diff_of_contents((&header, &header), Some(self.content.as_bytes()), content.as_bytes());
+                outcome.diff.extend(Some(diff).filter(|diff| diff.before != diff.after));
+            }
+            if before != after {
+                let header = format!("{} (file attributes)", self.path);
+                let mut diff = diff_of_states(before, after);
+                (diff.before_header, diff.after_header) = (header.clone(), header);
+                outcome = outcome.diff(diff);
+            }
+        }
+        if context.check_mode() {
+            return Ok(Change::new(outcome, Script::default()).into());
+        }
+        let doing = format!("change {}", self.path);
+        if !differs {
+            let script = fix_script(&self.real, &fix.lines("\"$p\"", false));
+            let finish = move |output: &Output, outcome| if output.success() { Ok(outcome) } else { Err(Failure::script(&doing, output)) };
+            return Ok(Change::new(outcome, script).finish(finish).into());
+        }
+        let mut folders = String::new();
+        if is_new && let Some((folder, _)) = self.real.rsplit_once('/').filter(|(folder, _)| !folder.is_empty()) {
+            let fix = Fix { uid: None, gid: None, mode: Some(0o777 & !self.ids.umask) };
+            folders = format!("p={}\n{}p={}\n", quote(folder), make_directories(&fix), quote(&self.real));
+        }
+        let checksum = hex(&Sha1::digest(content.as_bytes()));
+        let write = Write {
+            path: &self.real,
+            replaces: self.entry.as_ref(),
+            fix,
+            source: "cat",
+            checksum: Some(&checksum),
+            validate: args.str("validate"),
+            backup: args.is("backup"),
+            before: &folders,
+        };
+        let script = write.script()?.with_input(content.into_bytes());
+        let key = telling.backup_key;
+        let finish = finish_write(doing, self.real.clone());
+        let change = Change::new(outcome, script).finish(move |output, mut outcome| {
+            let written = finish(output, Outcome::default()).map_err(|failure| match failure.data.get("exit_status") {
+                Some(status) => {
+                    let stderr = failure.data.get("stderr").and_then(|stderr| stderr.as_str()).unwrap_or_default();
+                    Failure { message: format!("failed to validate: rc:{status} error:{stderr}"), ..failure }
+                }
+                None => failure,
+            })?;
+            if let Some(backup) = written.data.get("backup_file") {
+                outcome.data.insert(key.into(), backup.clone());
+            }
+            Ok(outcome)
+        });
+        Ok(change.into())
+    }
+}
+
+/// Lines with their line breaks, as Python's `readlines` gives them.
+pub fn lines_of(content: &str) -> Vec<String> {
+    content.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+/// A line without its line break.
+pub fn bare(line: &str) -> &str {
+    line.trim_end_matches(['\r', '\n'])
+}
