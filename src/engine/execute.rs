@@ -101,7 +101,15 @@ impl From<RunError> for Trouble {
                     .with("stdout", String::from_utf8_lossy(stdout).into_owned())
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
-            _ => Trouble::Unreachable(super::chain(&err)),
+            RunError::Gone { stdout, stderr, .. } => Trouble::Failure(
+                Failure::new(super::chain(&err))
+                    .with("stdout", String::from_utf8_lossy(stdout).into_owned())
+                    .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
+            ),
+            RunError::Lost(_) | RunError::Become { .. } | RunError::Shell(_) => Trouble::Unreachable(super::chain(&err)),
+            RunError::Start(_) | RunError::TooMuchOutput { .. } | RunError::Send { .. } | RunError::EnvironmentName(_) | RunError::Nul => {
+                Trouble::Failure(Failure::new(super::chain(&err)))
+            }
         }
     }
 }
