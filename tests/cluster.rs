@@ -17,7 +17,7 @@ fn two_hosts_become_a_cluster() {
         Err(why) => return skip("two_hosts_become_a_cluster", &why),
     };
     println!("stand-ins for CRI-O, crictl, Flannel, CoreDNS and nginx; Kubernetes itself is real");
-    for moment in ["kubeadm init", "kubeadm join"] {
+    for moment in ["Run kubeadm init", "Run kubeadm join"] {
         kill_when(&lab, moment);
     }
     let finished = run(&lab);

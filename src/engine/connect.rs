@@ -152,7 +152,7 @@ impl Playing {
             None => read.keyword(&keywords.remote_user)?.or_else(|| settings.user.clone()),
         };
         let key = read.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
-        let private_keys = key.map_or_else(|| settings.private_keys.clone(), |key| vec![self.from_home(&key)]);
+        let private_keys = key.map_or_else(|| settings.private_keys.clone(), |key| vec![Playing::in_home(&key)]);
         let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
         let mut ssh = Ssh {
             host: read.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_owned()),
@@ -213,7 +213,7 @@ impl Playing {
     }
 
     /// A path of the command line or the inventory, with `~` filled in; relative to the working folder.
-    fn from_home(&self, path: &str) -> PathBuf {
+    fn in_home(path: &str) -> PathBuf {
         match path.strip_prefix("~/").zip(std::env::home_dir()) {
             Some((rest, home)) => home.join(rest),
             None => PathBuf::from(path),

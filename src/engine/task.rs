@@ -472,7 +472,7 @@ impl TaskRun {
         HostResult {
             host: self.host.to_string(),
             module: self.step.task.action.module.spec().short_name(),
-            delegated_to: attempt.delegated_to.clone(),
+            delegated_to: attempt.delegated_to.clone().filter(|delegate| *delegate != *self.host),
             status: attempt.status,
             ignored: false,
             rescued: failed && self.rescues && item.is_none(),

@@ -20,6 +20,9 @@ number() {
 }
 "#;
 
+/// What [`Entry::parse`] reads; the same as in `look`.
+pub const STAT_FORMAT: &str = "%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G";
+
 /// A path as a word of a script: `~`, `$NAME` and `${NAME}` are expanded on the host, an unset variable stays as it is written.
 pub fn path_word(path: &str) -> String {
     let mut word = String::new();
@@ -171,7 +174,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn parse(text: &str) -> Option<Entry> {
+    /// Reads what `stat` printed for [`STAT_FORMAT`].
+    pub fn parse(text: &str) -> Option<Entry> {
         let mut parts = text.trim_end_matches('\n').split('|');
         let numbers: Vec<&str> = parts.next()?.split(' ').collect();
         let [mode, uid, gid, nlink, inode, dev, size, atime, mtime, ctime, blocks, block_size, major, minor] = numbers.as_slice() else {

@@ -12,12 +12,17 @@ mod dpkg_selections;
 mod edit;
 mod fetch;
 mod file;
+mod find;
 mod fnmatch;
+mod get_url;
 mod getent;
 mod group;
+mod hostname;
 mod in_engine;
 mod lineinfile;
 mod look;
+mod modprobe;
+mod mount;
 mod package;
 mod package_facts;
 mod ping;
@@ -28,13 +33,15 @@ mod service_facts;
 mod setup;
 mod slurp;
 mod stat;
+mod sysctl;
 mod systemd;
+mod tempfile;
 mod template;
-#[cfg(test)]
-mod trial;
 mod user;
 mod wait_for;
 mod write_file;
+#[cfg(test)]
+mod trial;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
@@ -51,9 +58,14 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
     &Host(file::File),
+    &Host(find::Find),
     &Host(getent::Getent),
+    &Host(get_url::GetUrl),
     &Host(group::Group),
+    &Host(hostname::Hostname),
     &Host(lineinfile::LineInFile),
+    &Host(modprobe::Modprobe),
+    &Host(mount::Mount),
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
@@ -66,7 +78,9 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(command::Shell),
     &Host(slurp::Slurp),
     &Host(stat::Stat),
+    &Host(sysctl::Sysctl),
     &Host(systemd::Systemd),
+    &Host(tempfile::TempFile),
     &Host(template::Template),
     &Host(user::User),
     &Host(wait_for::WaitFor),

@@ -120,56 +120,12 @@ impl Module for Stat {
 
 impl Found {
     fn describe(&self, path: &str) -> Map<String, Json> {
-        let entry = &self.entry;
-        let mode = entry.mode();
-        let mut stat = Map::new();
+        let mut stat = describe(&self.entry);
         let mut put = |key: &str, value: Json| {
             stat.insert(key.to_owned(), value);
         };
         put("exists", true.into());
         put("path", path.into());
-        put("mode", format!("{mode:04o}").into());
-        for (key, file_type) in [
-            ("isdir", 0o040_000),
-            ("ischr", 0o020_000),
-            ("isblk", 0o060_000),
-            ("isreg", 0o100_000),
-            ("isfifo", 0o010_000),
-            ("islnk", 0o120_000),
-            ("issock", 0o140_000),
-        ] {
-            put(key, (entry.file_type() == file_type).into());
-        }
-        for (key, bit) in [
-            ("rusr", 0o400),
-            ("wusr", 0o200),
-            ("xusr", 0o100),
-            ("rgrp", 0o040),
-            ("wgrp", 0o020),
-            ("xgrp", 0o010),
-            ("roth", 0o004),
-            ("woth", 0o002),
-            ("xoth", 0o001),
-            ("isuid", 0o4000),
-            ("isgid", 0o2000),
-        ] {
-            put(key, (mode & bit != 0).into());
-        }
-        put("uid", entry.uid.into());
-        put("gid", entry.gid.into());
-        put("pw_name", entry.owner.as_str().into());
-        put("gr_name", entry.group.as_str().into());
-        put("size", entry.size.into());
-        put("nlink", entry.nlink.into());
-        put("inode", entry.inode.into());
-        put("dev", entry.dev.into());
-        put("device_type", entry.device_type.into());
-        put("blocks", entry.blocks.into());
-        put("block_size", entry.block_size.into());
-        put("disk_usage_bytes", (entry.blocks * 512).into());
-        for (key, time) in [("atime", entry.atime), ("mtime", entry.mtime), ("ctime", entry.ctime)] {
-            put(key, time.as_f64().into());
-        }
         put("readable", self.readable.into());
         put("writeable", self.writeable.into());
         put("executable", self.executable.into());
@@ -195,6 +151,58 @@ impl Found {
         }
         stat
     }
+}
+
+/// What `stat` and `find` return of an entry.
+pub fn describe(entry: &Entry) -> Map<String, Json> {
+    let mode = entry.mode();
+    let mut stat = Map::new();
+    let mut put = |key: &str, value: Json| {
+        stat.insert(key.to_owned(), value);
+    };
+    put("mode", format!("{mode:04o}").into());
+    for (key, file_type) in [
+        ("isdir", 0o040_000),
+        ("ischr", 0o020_000),
+        ("isblk", 0o060_000),
+        ("isreg", 0o100_000),
+        ("isfifo", 0o010_000),
+        ("islnk", 0o120_000),
+        ("issock", 0o140_000),
+    ] {
+        put(key, (entry.file_type() == file_type).into());
+    }
+    for (key, bit) in [
+        ("rusr", 0o400),
+        ("wusr", 0o200),
+        ("xusr", 0o100),
+        ("rgrp", 0o040),
+        ("wgrp", 0o020),
+        ("xgrp", 0o010),
+        ("roth", 0o004),
+        ("woth", 0o002),
+        ("xoth", 0o001),
+        ("isuid", 0o4000),
+        ("isgid", 0o2000),
+    ] {
+        put(key, (mode & bit != 0).into());
+    }
+    put("uid", entry.uid.into());
+    put("gid", entry.gid.into());
+    put("pw_name", entry.owner.as_str().into());
+    put("gr_name", entry.group.as_str().into());
+    put("size", entry.size.into());
+    put("nlink", entry.nlink.into());
+    put("inode", entry.inode.into());
+    put("dev", entry.dev.into());
+    put("device_type", entry.device_type.into());
+    put("blocks", entry.blocks.into());
+    put("block_size", entry.block_size.into());
+    put("disk_usage_bytes", (entry.blocks * 512).into());
+    for (key, time) in [("atime", entry.atime), ("mtime", entry.mtime), ("ctime", entry.ctime)] {
+        put(key, time.as_f64().into());
+    }
+    stat
 }
 
 /// Ansible's word for a flag of `lsattr`.

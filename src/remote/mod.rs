@@ -8,7 +8,7 @@ use crate::sh::{Output, Script};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
@@ -102,14 +102,16 @@ pub enum BecomeMethod {
     Su,
 }
 
+/// Gets the lines of a script's output while it runs.
+pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// How a script is run.
 #[derive(Clone, Default)]
 pub struct Run {
     pub r#become: Option<Become>,
     /// The process group is killed after this.
     pub timeout: Option<Duration>,
-    /// Gets the script's output lines while it runs.
-    pub on_line: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    pub on_line: Option<OnLine>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
 }
@@ -138,11 +140,12 @@ struct Inner {
 
 impl Connection {
     pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-        Connection::with_shell(target, "/bin/sh").await
+        static RUN: OnceLock<String> = OnceLock::new();
+        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id)).await
     }
 
-    async fn with_shell(target: &Target, sh: &str) -> Result<Connection, ConnectError> {
-        let wire = Arc::new(wire::Wire::open(target, sh).await?);
+    async fn of_run(target: &Target, sh: &str, run: &str) -> Result<Connection, ConnectError> {
+        let wire = Arc::new(wire::Wire::open(target, sh, run).await?);
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
     }
 
@@ -167,7 +170,7 @@ impl Connection {
         Ok(output.stdout_text().lines().filter_map(text::unfinished_job).collect())
     }
 
-    /// Follows a job of an earlier run to its end.
+    /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
     pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
         self.call(&run, queue::Work::Follow(job.id.clone())).await
     }

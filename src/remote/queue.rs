@@ -11,7 +11,7 @@ use super::shell::{self, Shell};
 use super::text::{self, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, Run};
+use super::{Become, OnLine, Run};
 use crate::sh::Output;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) enum Work {
 pub(super) struct Call {
     work: Work,
     timeout: Option<Duration>,
-    on_line: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    on_line: Option<OnLine>,
     reply: oneshot::Sender<Result<Output, RunError>>,
     out: Stream,
     err: Stream,
@@ -134,8 +134,9 @@ impl Call {
     fn settle(self) -> Option<Vec<u8>> {
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
-            Work::Probe(_) => None,
-            Work::Job(text::Job { id, .. }) | Work::Follow(id) => Some(text::forget_job(id)),
+            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            // Whoever started it may want its answer yet.
+            Work::Probe(_) | Work::Follow(_) => None,
         };
         let mut words = self.answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
@@ -210,7 +211,7 @@ struct Queue {
 }
 
 enum Event {
-    Incoming(Option<Call>),
+    Incoming(Option<Box<Call>>),
     Piece(Option<Piece>),
     Late,
     Dropped,
@@ -236,7 +237,7 @@ impl Queue {
                 self.send();
             }
             match self.next_event(is_open).await {
-                Event::Incoming(Some(call)) => self.calls.push_back(call),
+                Event::Incoming(Some(call)) => self.calls.push_back(*call),
                 Event::Incoming(None) => is_open = false,
                 Event::Piece(Some(Piece::Out(bytes))) => self.feed(&bytes, |call| &mut call.out),
                 Event::Piece(Some(Piece::Err(bytes))) => self.feed(&bytes, |call| &mut call.err),
@@ -332,7 +333,7 @@ impl Queue {
         };
         tokio::select! {
             piece = async { match shell { Some(shell) => shell.output.recv().await, None => std::future::pending().await } } => Event::Piece(piece),
-            call = incoming.recv(), if is_open => Event::Incoming(call),
+            call = incoming.recv(), if is_open => Event::Incoming(call.map(Box::new)),
             () = async { match late { Some(late) => tokio::time::sleep_until(late).await, None => std::future::pending().await } } => Event::Late,
             () = async { match dropped { Some(reply) => reply.closed().await, None => std::future::pending().await } } => Event::Dropped,
         }

@@ -59,7 +59,7 @@ async fn try_open(wire: &Wire, session: &Session, r#become: Option<&Become>) -> 
     };
     let process = session.start(&way.command).await.map_err(Failure::Connect)?;
     let greeting = Greeting { way, r#become, out: Vec::new(), err: Vec::new(), asked: false };
-    match tokio::time::timeout(PATIENCE, greeting.exchange(process, &wire.sh)).await {
+    match tokio::time::timeout(PATIENCE, greeting.exchange(process, wire)).await {
         Ok(Ok(shell)) => Ok(shell),
         Ok(Err(Refusal::Lost)) => Err(Failure::Connect(ConnectError::Broken {
             address: wire.target.name.clone(),
@@ -95,14 +95,14 @@ struct Greeting<'a> {
 }
 
 impl Greeting<'_> {
-    async fn exchange(mut self, process: Process, sh: &str) -> Result<Shell, Refusal> {
+    async fn exchange(mut self, process: Process, wire: &Wire) -> Result<Shell, Refusal> {
         let Process { mut stdin, mut output } = process;
         let marker = random_id();
         let (mut out, mut err) = (Finder::new(&marker), Finder::new(&marker));
         let (mut answer, mut err_ended) = (None, false);
         let mut is_in = self.way.ready.is_none();
         if is_in {
-            send(&mut stdin, &text::hello(sh, &marker)).await?;
+            send(&mut stdin, &text::hello(&wire.sh, &wire.run, &marker)).await?;
         }
         loop {
             match output.recv().await {
@@ -111,7 +111,7 @@ impl Greeting<'_> {
                     let ready = self.way.ready.as_deref().unwrap_or_default().as_bytes();
                     if self.out.windows(ready.len()).any(|window| window == ready) {
                         is_in = true;
-                        send(&mut stdin, &text::hello(sh, &marker)).await?;
+                        send(&mut stdin, &text::hello(&wire.sh, &wire.run, &marker)).await?;
                     }
                 }
                 Some(Piece::Out(bytes)) => {

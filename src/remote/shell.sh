@@ -84,16 +84,16 @@ nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
   esac
 }
 
-# Jobs that still run, and no trace of those of yesterday.
+# Jobs of other runs that still go on, and no trace of those of yesterday.
 nw_unfinished() {
   [ -n "$nw_jobs" ] || return 0
   nw_now=$(date +%s)
   for nw_job in "$nw_jobs"/*/; do
     nw_job=${nw_job%/}
-    nw_b=
-    { read -r nw_b <"$nw_job/boot"; } 2>/dev/null
+    nw_whose= nw_b=
+    { read -r nw_whose nw_b <"$nw_job/run"; } 2>/dev/null
     read -r nw_state nw_x 2>/dev/null <"$nw_job/state" || nw_state=
-    if [ "$nw_state" = new ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
+    if [ "$nw_state" = new ] && [ "$nw_whose" != "$nw_this" ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
       printf '%s %s ' "${nw_job##*/}" $((nw_now - $(stat -c %Y "$nw_job/started")))
       cat "$nw_job/title"
       echo

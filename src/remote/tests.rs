@@ -25,7 +25,7 @@ async fn hosts() -> Vec<Host> {
         let shell = directory.path().join("sh").display().to_string();
         std::os::unix::fs::symlink(program, &shell).unwrap();
         let target = Target { name: "here".into(), transport: Transport::Local };
-        let connection = Connection::with_shell(&target, &shell).await.unwrap();
+        let connection = Connection::of_run(&target, &shell, &frame::random_id()).await.unwrap();
         hosts.push(Host { connection, shell: program.to_owned(), _directory: directory });
     }
     hosts
@@ -178,7 +178,7 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
                     started.send(line.to_owned()).unwrap();
                 }
             };
-            let run = Run { on_line: Some(Arc::new(on_line)), ..Run::default() };
+            let run = Run { title: "dropped".into(), on_line: Some(Arc::new(on_line)), ..Run::default() };
             let script = Script::new("sh -c 'echo $$; exec sleep 986'");
             let connection = host.connection.clone();
             let running =
@@ -193,8 +193,14 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
             if is_job {
                 // It outlives us; whoever comes later finds it.
                 assert!(!is_gone(&pid));
-                let jobs = host.connection.unfinished_jobs(Run::default()).await.unwrap();
-                assert!(!jobs.is_empty());
+                let dropped = async |host: &Host| {
+                    let jobs = host.connection.unfinished_jobs(Run::default()).await.unwrap();
+                    jobs.iter().filter(|job| job.what == "dropped").count()
+                };
+                assert_eq!(dropped(&host).await, 0, "our own jobs are not those of an earlier run");
+                let later = hosts().await.into_iter().find(|later| later.shell == host.shell).unwrap();
+                assert!(dropped(&later).await > 0);
+                later.probe("for job in \"$nw_jobs\"/*/; do ! grep -q dropped \"$job/title\" || rm -rf \"$job\"; done").await;
                 host.probe(&format!("kill {pid}")).await;
             }
             until(async || is_gone(&pid)).await;
@@ -230,6 +236,7 @@ async fn a_later_run_finds_an_unfinished_job_and_gets_its_answer() {
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.stdout_text().as_ref()), (5, "one\ntwo\n"));
         assert!(!later.connection.unfinished_jobs(Run::default()).await.unwrap().contains(job));
+        later.probe(&format!("rm -rf \"$nw_jobs\"/{}", job.id)).await;
     }
 }
 

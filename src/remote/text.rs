@@ -51,9 +51,9 @@ pub(super) fn check(script: &Script) -> Result<(), RunError> {
 }
 
 /// The first words to a new shell: the functions that jobs need, and a sign that it listens.
-pub(super) fn hello(sh: &str, marker: &str) -> Vec<u8> {
+pub(super) fn hello(sh: &str, run: &str, marker: &str) -> Vec<u8> {
     format!(
-        "nw_sh={}\nnw_supervisor={}\n{SHELL}\nnw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
+        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\nnw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
         quote(sh),
         quote(SUPERVISOR),
     )
@@ -95,7 +95,7 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
          if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
          elif [ -z \"$nw_setsid\" ]; then nw_end fail setsid is not installed\n\
          elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
-         printf '%s\\n' \"$nw_boot\" >\"$nw_job/boot\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
+         printf '%s\\n' \"$nw_this $nw_boot\" >\"$nw_job/run\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
          printf '%s' {} >\"$nw_job/title\" && printf '%s\\n' {} >\"$nw_job/script\"",
         quote(&title.replace(['\n', '\r', '\0'], " ")),
         quote(&script.text),

@@ -28,6 +28,8 @@ pub(super) struct Wire {
     pub target: Target,
     /// The shell that runs everything on the host.
     pub sh: String,
+    /// This run of nodewright: its own jobs are not those of an earlier one, on whichever connection they are seen.
+    pub run: String,
     /// Whom we were not allowed to become, and why: a wrong password is not tried again.
     pub refused: Mutex<HashMap<super::Become, String>>,
     /// Streams of files use a channel each, and sshd allows ten in all.
@@ -72,11 +74,12 @@ impl Session {
 }
 
 impl Wire {
-    pub async fn open(target: &Target, sh: &str) -> Result<Wire, ConnectError> {
+    pub async fn open(target: &Target, sh: &str, run: &str) -> Result<Wire, ConnectError> {
         let session = Session::open(target).await?;
         Ok(Wire {
             target: target.clone(),
             sh: sh.to_owned(),
+            run: run.to_owned(),
             refused: Mutex::default(),
             uploads: tokio::sync::Semaphore::new(2),
             session: tokio::sync::Mutex::new(Some(Arc::new(session))),

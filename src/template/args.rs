@@ -16,10 +16,6 @@ impl Args {
         Args { positional: positional.into(), named }
     }
 
-    pub fn positional(values: impl IntoIterator<Item = Value>) -> Args {
-        Args { positional: values.into_iter().collect(), named: IndexMap::new() }
-    }
-
     /// The first argument that is undefined, if any is.
     pub fn first_undefined(&self) -> Option<&Value> {
         self.positional.iter().chain(self.named.values()).find(|value| is_undefined(value))

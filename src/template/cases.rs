@@ -18,7 +18,8 @@ fn load(name: &str) -> Node {
 
 fn view(doc: &Node) -> Arc<View> {
     let pairs = doc.get("vars").and_then(Node::as_map).unwrap_or_default();
-    let mut vars: VarMap = pairs.iter().map(|(name, value)| (name.as_str().unwrap_or("").to_owned(), Variable::from(value.clone()))).collect();
+    let mut vars: VarMap =
+        pairs.iter().map(|(name, value)| (name.as_str().unwrap_or("").to_owned(), Variable::from(value.clone()))).collect();
     vars.insert("playbook_dir".to_owned(), Variable::Data(folder().display().to_string().into()));
     let mut view = View::default();
     view.add(Level::Play, Arc::new(vars));
@@ -98,6 +99,16 @@ fn conditions() {
 }
 
 #[test]
+fn content() {
+    check("content.yml");
+}
+
+#[test]
+fn roles() {
+    check("roles.yml");
+}
+
+#[test]
 fn networks() {
     check("networks.yml");
 }
@@ -162,9 +173,15 @@ fn a_view_is_rendered_when_it_is_looked_at() {
     let vars = Templar::lazy_map(view);
     assert_eq!(vars.get_attr("package").expect("a mapping").as_str(), Some("nginx"));
     let mut around = View::default();
-    around.add(Level::Magic, Arc::new(VarMap::from([("hostvars".to_owned(), Variable::Data(minijinja::Value::from_pairs([("web1", vars)])))])));
+    around.add(
+        Level::Magic,
+        Arc::new(VarMap::from([("hostvars".to_owned(), Variable::Data(minijinja::Value::from_pairs([("web1", vars)])))])),
+    );
     let span = Source::from_text("x", "").span(0, 0);
-    let expr = Node::string("{{ hostvars['web1'].package }} {{ hostvars.web2.package | default('none') }} {{ ['web1'] | map('extract', hostvars, 'package') | first }}", span);
+    let expr = Node::string(
+        "{{ hostvars['web1'].package }} {{ hostvars.web2.package | default('none') }} {{ ['web1'] | map('extract', hostvars, 'package') | first }}",
+        span,
+    );
     let shown = Templar::new().render(&expr, &Arc::new(around)).expect("renders");
     assert_eq!(shown.as_str(), Some("nginx none nginx"));
 }

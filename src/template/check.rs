@@ -19,7 +19,9 @@ pub(super) fn value(node: &Node) -> Vec<Diag> {
 pub(super) fn condition(node: &Node) -> Vec<Diag> {
     match &node.kind {
         Kind::Seq(items) => items.iter().flat_map(condition).collect(),
-        Kind::Str(text) if text.text.trim().is_empty() => vec![Diag::error("Empty conditional expressions are not allowed.").at(&node.span)],
+        Kind::Str(text) if text.text.trim().is_empty() => {
+            vec![Diag::error("Empty conditional expressions are not allowed.").at(&node.span)]
+        }
         Kind::Str(text) => {
             let whole = text.text.trim_start().starts_with("{{") && text.text.trim_end().ends_with("}}");
             text_in(node, &text.text, if whole { &Dialect::Inline } else { &Dialect::Expr })

@@ -23,7 +23,9 @@ pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
             }
             Ok(true)
         }
-        Kind::Str(text) if text.text.trim().is_empty() => Err(Fail::error("Empty conditional expressions are not allowed.").at(Some(node.span.clone()))),
+        Kind::Str(text) if text.text.trim().is_empty() => {
+            Err(Fail::error("Empty conditional expressions are not allowed.").at(Some(node.span.clone())))
+        }
         Kind::Str(text) => {
             let whole_template = text.tag == Tag::Plain && node.is_template();
             let result = match whole_template.then(|| whole_expression(&text.text)).flatten() {
@@ -32,7 +34,9 @@ pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
             };
             strictly_boolean(&result).map_err(|fail| fail.at(Some(node.span.clone())))
         }
-        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) => Err(Fail::error("Conditional expressions must be strings.").at(Some(node.span.clone()))),
+        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) => {
+            Err(Fail::error("Conditional expressions must be strings.").at(Some(node.span.clone())))
+        }
     }
 }
 
@@ -58,9 +62,11 @@ fn indirect(run: &Arc<Run>, node: &Node, expr: &'static Expr<'static>) -> Res {
     let root = root_name(expr);
     let written = root.is_some_and(|name| matches!(run.view.get(name), Some(Variable::Node(_))));
     if !written {
-        return Err(Fail::error(format!("the conditional's variable is the text '{inner}', which is not from a file and so is not evaluated"))
-            .at(Some(node.span.clone()))
-            .hint("write the expression itself, without `{{ }}`; `| bool` turns a text such as 'yes' into a boolean"));
+        return Err(Fail::error(format!(
+            "the conditional's variable is the text '{inner}', which is not from a file and so is not evaluated"
+        ))
+        .at(Some(node.span.clone()))
+        .hint("write the expression itself, without `{{ }}`; `| bool` turns a text such as 'yes' into a boolean"));
     }
     eval::expression(run, inner, Origin::Node(Node::string(inner, node.span.clone())))
 }

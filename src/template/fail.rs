@@ -133,7 +133,9 @@ impl Fail {
             }
             FailKind::Undefined(Lack::Item(item, of)) => {
                 let keys: Vec<String> = match super::value::is_map(&of) {
-                    true => super::value::raw_items(&of).unwrap_or_default().iter().filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+                    true => {
+                        super::value::raw_items(&of).unwrap_or_default().iter().filter_map(|key| key.as_str().map(str::to_owned)).collect()
+                    }
                     false => Vec::new(),
                 };
                 diag = diag.did_you_mean(item.trim_matches('\''), keys.iter().map(String::as_str));

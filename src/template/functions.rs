@@ -15,7 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) enum GlobalFn {
     Named(&'static str),
     /// What `cycler()` gives is a mapping with these functions, what `joiner()` gives is such a function.
-    Joiner { separator: Value, used: Mutex<bool> },
+    Joiner {
+        separator: Value,
+        used: Mutex<bool>,
+    },
     Cycle(Arc<Cycle>, &'static str),
 }
 
@@ -133,7 +136,11 @@ pub(super) fn call(run: &Arc<Run>, function: &GlobalFn, mut args: Args) -> Res {
 fn range(args: &[Value]) -> Res {
     let numbers = args
         .iter()
-        .map(|arg| as_int(arg).ok_or_else(|| Fail::error(format!("'{}' object cannot be interpreted as an integer: {}", type_name(arg), text(arg).unwrap_or_default()))))
+        .map(|arg| {
+            as_int(arg).ok_or_else(|| {
+                Fail::error(format!("'{}' object cannot be interpreted as an integer: {}", type_name(arg), text(arg).unwrap_or_default()))
+            })
+        })
         .collect::<Res<Vec<_>>>()?;
     let (start, stop, step) = match numbers.as_slice() {
         [stop] => (0, *stop, 1),

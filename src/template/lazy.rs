@@ -99,7 +99,6 @@ impl Run {
     pub fn unknown(&self, name: &str, at: Option<Span>) -> Value {
         marker(Fail::undefined(Lack::Name(name.to_owned(), self.view.clone())).at(at))
     }
-
 }
 
 /// All variables of a view as a mapping that renders one when it is looked at.

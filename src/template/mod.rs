@@ -136,7 +136,8 @@ fn file_vars(source: &Arc<Source>, options: &TemplateOptions) -> VarMap {
 
 fn user_name(uid: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let named = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2).is_some_and(|id| *id == uid.to_string()));
+    let named =
+        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2).is_some_and(|id| *id == uid.to_string()));
     named.map_or_else(|| uid.to_string(), |user| user[0].to_owned())
 }
 

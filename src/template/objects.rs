@@ -1,8 +1,8 @@
 //! The values that Python has and data has not: lists and mappings that can be changed in place, points in time and the spans between.
 
+use super::value::ValueMap;
 use jiff::civil::DateTime;
 use minijinja::Value;
-use super::value::ValueMap;
 use minijinja::value::{Enumerator, Object, ObjectRepr};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -76,7 +76,10 @@ pub(super) fn parse(text: &str, dialect: &Dialect) -> Result<&'static Parsed, Sy
     parsed
 }
 
-fn lookup<'a>(cache: &'a HashMap<(Dialect, Cow<'a, str>), Result<&'static Parsed, SyntaxError>>, key: &(Dialect, Cow<'a, str>)) -> Option<Result<&'static Parsed, SyntaxError>> {
+fn lookup<'a>(
+    cache: &'a HashMap<(Dialect, Cow<'a, str>), Result<&'static Parsed, SyntaxError>>,
+    key: &(Dialect, Cow<'a, str>),
+) -> Option<Result<&'static Parsed, SyntaxError>> {
     cache.get(key).cloned()
 }
 
@@ -134,8 +137,8 @@ fn bracket_bare_tuples(text: &str) -> Option<String> {
     let mut out = text.as_bytes().to_vec();
     let mut found = false;
     for (start, _) in text.match_indices("{%") {
-        let Some(len) = text[start..].find("%}") else { continue };
-        let inner = &text[start + 2..start + len];
+        let Some(len) = text[start + 2..].find("%}") else { continue };
+        let inner = &text[start + 2..start + 2 + len];
         let words = inner.trim_start_matches(['-', '+']).trim_start();
         let Some(at) = inner.find(" in ").filter(|_| words.starts_with("for ")) else { continue };
         let tuple = inner[at + 4..].trim_end_matches(['-', '+']);
@@ -153,8 +156,20 @@ fn bracket_bare_tuples(text: &str) -> Option<String> {
 }
 
 fn mutates(text: &str) -> bool {
-    const CHANGING: &[&str] =
-        &[".append(", ".extend(", ".insert(", ".update(", ".pop(", ".popitem(", ".remove(", ".setdefault(", ".__setitem__(", ".clear(", ".sort(", ".reverse("];
+    const CHANGING: &[&str] = &[
+        ".append(",
+        ".extend(",
+        ".insert(",
+        ".update(",
+        ".pop(",
+        ".popitem(",
+        ".remove(",
+        ".setdefault(",
+        ".__setitem__(",
+        ".clear(",
+        ".sort(",
+        ".reverse(",
+    ];
     CHANGING.iter().any(|call| text.contains(call))
 }
 

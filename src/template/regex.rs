@@ -90,7 +90,7 @@ fn is_quantifier(rest: &[char]) -> bool {
     let closed = rest.len() > inner.chars().count() + 1;
     let (low, high) = inner.split_once(',').unwrap_or((&inner, ""));
     let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    closed && digits(low) && digits(high) && inner != "" && inner != ","
+    closed && digits(low) && digits(high) && !inner.is_empty() && inner != ","
 }
 
 fn closes_quantifier(before: &[char]) -> bool {

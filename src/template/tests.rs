@@ -185,7 +185,10 @@ fn same(a: &Value, b: &Value) -> Res<bool> {
     }
     let changeable = |value: &Value| value.downcast_object_ref::<MutSeq>().is_some() || value.downcast_object_ref::<MutMap>().is_some();
     match (a.as_object(), b.as_object()) {
-        (Some(left), Some(right)) if changeable(a) || changeable(b) => Ok(std::ptr::eq(left.downcast_ref::<MutSeq>().map_or(std::ptr::null(), std::ptr::from_ref), right.downcast_ref::<MutSeq>().map_or(std::ptr::null(), std::ptr::from_ref))),
+        (Some(left), Some(right)) if changeable(a) || changeable(b) => Ok(std::ptr::eq(
+            left.downcast_ref::<MutSeq>().map_or(std::ptr::null(), std::ptr::from_ref),
+            right.downcast_ref::<MutSeq>().map_or(std::ptr::null(), std::ptr::from_ref),
+        )),
         _ => equal(a, b),
     }
 }

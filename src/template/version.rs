@@ -26,7 +26,9 @@ pub(super) fn test(value: &Value, args: &mut Args) -> Res<bool> {
         (None, Some(true)) | (Some("strict"), _) => strict_key(&a)?.cmp(&strict_key(&b)?),
         (Some("semver" | "semantic"), _) => semantic(&a, &b)?,
         (Some("pep440"), _) => return Err(Fail::error("the version type 'pep440' is not supported")),
-        (Some(other), _) => return Err(Fail::error(format!("Invalid version type ({other}). Must be one of loose, strict, semver, semantic"))),
+        (Some(other), _) => {
+            return Err(Fail::error(format!("Invalid version type ({other}). Must be one of loose, strict, semver, semantic")));
+        }
     };
     Ok(match operator.as_str() {
         "==" | "=" | "eq" => order.is_eq(),
@@ -35,7 +37,11 @@ pub(super) fn test(value: &Value, args: &mut Args) -> Res<bool> {
         "<=" | "le" => order.is_le(),
         ">" | "gt" => order.is_gt(),
         ">=" | "ge" => order.is_ge(),
-        other => return Err(Fail::error(format!("Invalid operator type ({other}). Must be one of ==, =, eq, <, lt, <=, le, >, gt, >=, ge, !=, <>, ne"))),
+        other => {
+            return Err(Fail::error(format!(
+                "Invalid operator type ({other}). Must be one of ==, =, eq, <, lt, <=, le, >, gt, >=, ge, !=, <>, ne"
+            )));
+        }
     })
 }
 

@@ -14,26 +14,49 @@ pub struct Shell {
     pub name: &'static str,
     program: &'static str,
     args: &'static [&'static str],
-    /// Put before PATH: busybox's own tools.
-    tools: Option<tempfile::TempDir>,
+    /// Put before PATH: busybox's own tools, and a sync that does not wait for the disk.
+    tools: tempfile::TempDir,
+    only_tools: bool,
 }
 
 impl Shell {
     /// Those that are installed here; sh always is.
     pub fn all() -> Vec<Shell> {
         let has = |program: &str| std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists());
-        let shell = |name, program, args| Shell { name, program, args, tools: None };
+        let shell = |name, program, args| {
+            let tools = tempfile::tempdir().expect("a folder for tools");
+            if program == "busybox" {
+                let installed = Command::new("busybox").args(["--install", "-s"]).arg(tools.path()).status();
+                assert!(installed.is_ok_and(|status| status.success()), "busybox installs its tools");
+                std::fs::remove_file(tools.path().join("sync")).expect("busybox has a sync");
+            }
+            std::os::unix::fs::symlink("/bin/true", tools.path().join("sync")).expect("a link");
+            Shell { name, program, args, tools, only_tools: false }
+        };
         let mut shells = vec![if has("dash") { shell("dash", "dash", &[][..]) } else { shell("sh", "sh", &[]) }];
         if has("bash") {
             shells.push(shell("bash", "bash", &["--posix"]));
         }
         if has("busybox") {
-            let tools = tempfile::tempdir().expect("a folder for busybox's tools");
-            let installed = Command::new("busybox").args(["--install", "-s"]).arg(tools.path()).status();
-            assert!(installed.is_ok_and(|status| status.success()), "busybox installs its tools");
-            shells.push(Shell { tools: Some(tools), ..shell("busybox ash", "busybox", &["ash"]) });
+            shells.push(shell("busybox ash", "busybox", &["ash"]));
         }
         shells
+    }
+
+    pub fn has(&self, program: &str) -> bool {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists())
+    }
+
+    /// The same where a program is not installed: a PATH of links to all others.
+    pub fn without(&self, program: &str) -> Shell {
+        let tools = tempfile::tempdir().expect("a folder for tools");
+        for folder in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.file_name() != program) {
+                // The first of a name counts.
+                let _ = std::os::unix::fs::symlink(entry.path(), tools.path().join(entry.file_name()));
+            }
+        }
+        Shell { name: self.name, program: self.program, args: self.args, tools, only_tools: true }
     }
 }
 
@@ -125,6 +148,9 @@ impl<'a> Host<'a> {
             Ok(outcome) => {
                 let mut data = Map::from_iter([("changed".to_owned(), Json::from(outcome.changed))]);
                 data.extend(outcome.data);
+                if outcome.skipped {
+                    data.insert("skipped".into(), true.into());
+                }
                 if !outcome.diff.is_empty() {
                     let diff = |diff: module::Diff| {
                         json!({"before_header": diff.before_header, "after_header": diff.after_header, "before": diff.before, "after": diff.after})
@@ -186,12 +212,12 @@ impl<'a> Host<'a> {
         if self.shell.args.is_empty() || self.shell.name == "bash" {
             command.arg0("sh");
         }
-        if let Some(tools) = &self.shell.tools {
-            let mut path = tools.path().as_os_str().to_owned();
+        let mut path = self.shell.tools.path().as_os_str().to_owned();
+        if !self.shell.only_tools {
             path.push(":");
             path.push(std::env::var_os("PATH").unwrap_or_default());
-            command.env("PATH", path);
         }
+        command.env("PATH", path);
         command.envs(script.environment.iter().cloned());
         let input = self.folder.path().join("input");
         match &script.input {
@@ -233,7 +259,9 @@ impl<'a> Host<'a> {
         let text = text.replace(&*self.project().join("files").to_string_lossy(), "[FILES]");
         let text = text.replace(&*self.root().to_string_lossy(), "[ROOT]");
         let backup = fancy_regex::Regex::new(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~").expect("a pattern");
-        backup.replace_all(&text, "[BACKUP]").into_owned()
+        let text = backup.replace_all(&text, "[BACKUP]");
+        let random = fancy_regex::Regex::new(r"(pre|ansible)\.\w{8}(\.suf)?").expect("a pattern");
+        random.replace_all(&text, "[RANDOM]").into_owned()
     }
 
     /// Everything below the scratch root, a line each.

@@ -50,9 +50,9 @@ async fn cut_anywhere_each_job_starts_once_and_ends_once() {
     let Some(sshd) = Sshd::start("").await else { return };
     let log = sshd.at("log");
     // From the middle of the key exchange of a shell's channel to after the answers.
-    for cut in 0..20 {
+    for cut in 0..12 {
         let proxy = Proxy::before(sshd.port).await;
-        proxy.cut_next_connection_after(2200 + cut * 301);
+        proxy.cut_next_connection_after(2200 + cut * 503);
         let ssh = Ssh { port: Some(proxy.port), reconnect_for: Some(Duration::from_secs(20)), ..sshd.ssh() };
         let Ok(connection) = Connection::connect(&target(ssh)).await else { continue };
         let _ = std::fs::remove_file(&log);

@@ -90,7 +90,12 @@ impl Eval {
         Ok(out.into_value_or_empty())
     }
 
-    fn method(&mut self, attr: &'static ast::Spanned<ast::GetAttr<'static>>, args: &'static [ast::CallArg<'static>], caller: Option<Value>) -> Res {
+    fn method(
+        &mut self,
+        attr: &'static ast::Spanned<ast::GetAttr<'static>>,
+        args: &'static [ast::CallArg<'static>],
+        caller: Option<Value>,
+    ) -> Res {
         let of = self.soft(&attr.expr)?;
         if is_undefined(&of) {
             return Ok(of);

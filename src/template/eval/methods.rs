@@ -2,10 +2,10 @@
 
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res, check};
+use crate::template::filters;
 use crate::template::lazy::Run;
 use crate::template::objects::{Delta, MutMap, MutSeq, Stamp};
 use crate::template::value::{self, Type, as_int, equal, int, items, list, pairs, raw_items, repr, text, type_name, type_of};
-use crate::template::filters;
 use jiff::civil::DateTime;
 use minijinja::Value;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ pub(super) fn call(run: &Arc<Run>, of: &Value, name: &str, mut args: Args) -> Re
             args.done()?;
             Ok(value)
         }
-        None if CHANGING.contains(&name) && matches!(type_of(of), Type::List | Type::Map) => Err(Fail::error(format!(
-            "`.{name}()` works on lists and mappings of this template, not on a part of a variable"
-        ))
-        .hint("copy the part with `{% set copy = ... %}` first, or use `combine` or `+`")),
+        None if CHANGING.contains(&name) && matches!(type_of(of), Type::List | Type::Map) => {
+            Err(Fail::error(format!("`.{name}()` works on lists and mappings of this template, not on a part of a variable"))
+                .hint("copy the part with `{% set copy = ... %}` first, or use `combine` or `+`"))
+        }
         None => Err(Fail::error(format!("object of type '{}' has no attribute '{name}'", type_name(of)))),
     }
 }
@@ -55,7 +55,8 @@ fn string(this: &str, name: &str, args: &mut Args) -> Res<Option<Value>> {
         "capitalize" => Value::from(capitalize(this)),
         "title" => Value::from(title(this)),
         "swapcase" => {
-            let swapped = this.chars().flat_map(|c| if c.is_uppercase() { c.to_lowercase().collect::<Vec<_>>() } else { c.to_uppercase().collect() });
+            let swapped =
+                this.chars().flat_map(|c| if c.is_uppercase() { c.to_lowercase().collect::<Vec<_>>() } else { c.to_uppercase().collect() });
             Value::from(swapped.collect::<String>())
         }
         "startswith" => Value::from(affix(args)?.iter().any(|prefix| this.starts_with(prefix.as_str()))),
@@ -97,7 +98,13 @@ fn string(this: &str, name: &str, args: &mut Args) -> Res<Option<Value>> {
             for item in items(&all)? {
                 match item.as_str() {
                     Some(text) => parts.push(text.to_owned()),
-                    None => return Err(Fail::error(format!("sequence item {}: expected str instance, {} found", parts.len(), type_name(&item)))),
+                    None => {
+                        return Err(Fail::error(format!(
+                            "sequence item {}: expected str instance, {} found",
+                            parts.len(),
+                            type_name(&item)
+                        )));
+                    }
                 }
             }
             Value::from(parts.join(this))
@@ -231,7 +238,11 @@ fn title(this: &str) -> String {
     let mut after_letter = false;
     let mut out = String::new();
     for c in this.chars() {
-        if after_letter { out.extend(c.to_lowercase()) } else { out.extend(c.to_uppercase()) }
+        if after_letter {
+            out.extend(c.to_lowercase())
+        } else {
+            out.extend(c.to_uppercase())
+        }
         after_letter = c.is_alphabetic();
     }
     out
@@ -324,7 +335,9 @@ fn with_spec(value: &Value, spec: &str) -> Res<String> {
     let width: usize = rest[..width_end].parse().unwrap_or(0).min(1 << 20);
     let percent = match &rest[width_end..] {
         "" => text(value)?,
-        spec if spec.ends_with(|c: char| c.is_ascii_alphabetic()) => super::format_percent(&format!("%{spec}"), std::slice::from_ref(value), &Value::from(()))?,
+        spec if spec.ends_with(|c: char| c.is_ascii_alphabetic()) => {
+            super::format_percent(&format!("%{spec}"), std::slice::from_ref(value), &Value::from(()))?
+        }
         spec => return Err(Fail::error(format!("the format `{spec}` is not supported"))),
     };
     let missing = width.saturating_sub(percent.chars().count());
@@ -510,5 +523,6 @@ fn date(of: &Value, name: &str, args: &mut Args) -> Res<Option<Value>> {
 pub(in crate::template) fn strftime(time: DateTime, format: &str) -> Res<String> {
     let micros = format!("{:06}", time.subsec_nanosecond() / 1000);
     let zoned = time.to_zoned(jiff::tz::TimeZone::system()).map_err(|err| Fail::error(err.to_string()))?;
-    jiff::fmt::strtime::format(format.replace("%f", &micros), &zoned).map_err(|err| Fail::error(format!("cannot format a date as `{format}`: {err}")))
+    jiff::fmt::strtime::format(format.replace("%f", &micros), &zoned)
+        .map_err(|err| Fail::error(format!("cannot format a date as `{format}`: {err}")))
 }

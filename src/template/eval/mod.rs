@@ -14,6 +14,7 @@ use super::functions::GlobalFn;
 use super::lazy::{Deeper, Run};
 use super::objects::{MutMap, MutSeq};
 use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
+use super::value::ValueMap;
 use super::value::{self, Type, text, truth, type_of};
 use super::{filters, functions, tests};
 use crate::source::{Node, Span, may_be_template};
@@ -21,7 +22,6 @@ use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr};
 use minijinja::value::Tuple;
-use super::value::ValueMap;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -170,7 +170,9 @@ impl Eval {
             Expr::Map(map) => self.map(map),
         };
         match result {
-            Err(fail) if !matches!(fail.kind, FailKind::Break | FailKind::Continue) && fail.places.is_empty() => Err(fail.at(self.place(expr.span()))),
+            Err(fail) if !matches!(fail.kind, FailKind::Break | FailKind::Continue) && fail.places.is_empty() => {
+                Err(fail.at(self.place(expr.span())))
+            }
             other => other,
         }
     }
@@ -223,7 +225,8 @@ impl Eval {
             let written = self.unit.parsed.text.get(range(constant.span())).unwrap_or("");
             let inner = written.strip_prefix(['\'', '"']).and_then(|rest| rest.strip_suffix(['\'', '"']));
             // Neighbouring strings are joined by the parser and span more than one literal.
-            if let Some(inner) = inner.filter(|inner| inner.contains('\\') && inner.len() >= cooked.len() && written.starts_with(&written[written.len() - 1..]))
+            if let Some(inner) = inner
+                .filter(|inner| inner.contains('\\') && inner.len() >= cooked.len() && written.starts_with(&written[written.len() - 1..]))
             {
                 return Ok(Value::from(inner));
             }
@@ -337,7 +340,8 @@ impl Eval {
     fn apply_filter(&mut self, filter: &'static ast::Spanned<ast::Filter<'static>>, value: Value) -> Res {
         let args = self.args(&filter.args)?;
         let result = filters::apply(&self.run, filter.name, value, args);
-        let result = result.map_err(|fail| if fail.is_undefined() { fail } else { fail.at(self.name_place(filter.span(), filter.name)) })?;
+        let result =
+            result.map_err(|fail| if fail.is_undefined() { fail } else { fail.at(self.name_place(filter.span(), filter.name)) })?;
         if self.unit.parsed.mutates && filter.name == "list" { value::to_mutable(result) } else { Ok(result) }
     }
 

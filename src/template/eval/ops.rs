@@ -29,7 +29,9 @@ pub(in crate::template) fn binary(op: &str, a: &Value, b: &Value) -> Res {
         ("+", Type::List, _) => Err(Fail::error(format!("can only concatenate list (not \"{}\") to list", type_name(b)))),
         ("*", Type::Str | Type::List, Type::Int | Type::Bool) => repeat(a, b),
         ("*", Type::Int | Type::Bool, Type::Str | Type::List) => repeat(b, a),
-        ("-", Type::List, Type::List) => Err(Fail::error("lists cannot be subtracted").hint("`| difference(other)` leaves out what another list has")),
+        ("-", Type::List, Type::List) => {
+            Err(Fail::error("lists cannot be subtracted").hint("`| difference(other)` leaves out what another list has"))
+        }
         _ => dates(op, a, b).unwrap_or_else(|| {
             Err(Fail::error(format!("unsupported operand type(s) for {op}: '{}' and '{}'", type_name(a), type_name(b))))
         }),

@@ -7,10 +7,10 @@ use crate::template::lazy::Deeper;
 use crate::template::lookups::files;
 use crate::template::objects::MutMap;
 use crate::template::parse::{Delimiters, Dialect, Origin, Root, parse_at};
+use crate::template::value::ValueMap;
 use crate::template::value::{self, raw_items, text, truth, type_of};
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr, Stmt};
-use crate::template::value::ValueMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -187,7 +187,13 @@ impl Eval {
     }
 
     /// `over`: what a recursive loop goes over instead of its own expression.
-    pub(super) fn for_loop(&mut self, each: &'static ast::Spanned<ast::ForLoop<'static>>, over: Option<Value>, depth: usize, out: &mut Out) -> Res<()> {
+    pub(super) fn for_loop(
+        &mut self,
+        each: &'static ast::Spanned<ast::ForLoop<'static>>,
+        over: Option<Value>,
+        depth: usize,
+        out: &mut Out,
+    ) -> Res<()> {
         let over = match over {
             Some(over) => over,
             None => self.firm(&each.iter)?,
@@ -253,7 +259,14 @@ impl Eval {
         }
     }
 
-    fn block_version(&mut self, name: &'static str, version: usize, block: &'static ast::Block<'static>, unit: Unit, out: &mut Out) -> Res<()> {
+    fn block_version(
+        &mut self,
+        name: &'static str,
+        version: usize,
+        block: &'static ast::Block<'static>,
+        unit: Unit,
+        out: &mut Out,
+    ) -> Res<()> {
         let _deeper = Deeper::enter()?;
         let outer = (std::mem::replace(&mut self.unit, unit), self.block.replace((name, version)));
         let result = self.scoped(|eval| eval.statements(&block.body, out));

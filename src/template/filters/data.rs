@@ -75,7 +75,9 @@ fn ternary(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 pub(in crate::template) fn bool_of(value: &Value) -> Value {
     match type_of(value) {
         Type::Bool => value.clone(),
-        Type::Str => Value::from(value.as_str().is_some_and(|text| ["yes", "on", "1", "true", "t", "y"].contains(&text.to_lowercase().trim()))),
+        Type::Str => {
+            Value::from(value.as_str().is_some_and(|text| ["yes", "on", "1", "true", "t", "y"].contains(&text.to_lowercase().trim())))
+        }
         _ => Value::from(value::as_float(value) == Some(1.0)),
     }
 }
@@ -134,11 +136,6 @@ fn to_json(value: &Value, args: &mut Args, nice: bool) -> Res {
     let mut out = String::new();
     write_json(&mut out, value, &style, 0)?;
     Ok(Value::from(out))
-}
-
-/// A value as Python's `json.dumps` writes it by default.
-pub(in crate::template) fn json_text(value: &Value) -> Res<String> {
-    text(&to_json(value, &mut Args::default(), false)?)
 }
 
 fn write_json(out: &mut String, value: &Value, style: &JsonStyle, depth: usize) -> Res<()> {

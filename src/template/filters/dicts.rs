@@ -5,9 +5,9 @@ use super::select::sort_by_keys;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res, check};
 use crate::template::lazy::Run;
+use crate::template::value::ValueMap;
 use crate::template::value::{self, as_int, contains, dict, is_list, is_map, items, list, map, pairs, repr, text, truth, type_name};
 use minijinja::Value;
-use crate::template::value::ValueMap;
 use std::sync::Arc;
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
@@ -112,7 +112,12 @@ fn items2dict(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     for item in items(&value)? {
         match (value::get(&item, &key_name), value::get(&item, &value_name)) {
             (Some(key), Some(value)) => made.insert(key, value),
-            _ => return Err(Fail::error(format!("items2dict requires a list of dictionaries with '{key_name}' and '{value_name}', got {}", repr(&item)?))),
+            _ => {
+                return Err(Fail::error(format!(
+                    "items2dict requires a list of dictionaries with '{key_name}' and '{value_name}', got {}",
+                    repr(&item)?
+                )));
+            }
         };
     }
     Ok(Value::from_object(made))

@@ -103,11 +103,12 @@ impl Net {
     }
 
     fn is_network(&self) -> bool {
-        self.prefix.is_some() && self.size() > 1 && self.net().network() == self.address
+        self.size() > 1 && self.net().network() == self.address
     }
 
-    fn is_host_of_network(&self) -> bool {
-        self.size() > 1 && !self.is_network()
+    /// An address with the prefix of a network around it; both ends of a network of two count.
+    fn is_address_in_network(&self) -> bool {
+        self.size() == 2 || self.size() > 2 && !self.is_network()
     }
 
     fn nth(&self, nth: i128) -> Option<IpAddr> {
@@ -132,8 +133,7 @@ impl Net {
         match self.size() {
             0 | 1 => None,
             2 => Some(self.net().broadcast()),
-            _ if self.address.is_ipv4() => offset(self.net().broadcast(), -1),
-            _ => Some(self.net().broadcast()),
+            _ => offset(self.net().broadcast(), -1),
         }
     }
 }
@@ -154,58 +154,92 @@ fn each(value: &Value, query: &dyn Fn(&Value) -> Res) -> Res {
 }
 
 fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_private(),
-        IpAddr::V6(address) => address.is_unique_local(),
-    }
+    let local = match address {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local() || address.is_documentation() || address.octets()[0] == 0,
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local() || is_documentation(address),
+    };
+    local || address.is_loopback()
+}
+
+fn is_documentation(address: Ipv6Addr) -> bool {
+    address.segments()[..2] == [0x2001, 0xdb8]
 }
 
 fn is_public(address: IpAddr) -> bool {
     let special = match address {
-        IpAddr::V4(a) => a.is_private() || a.is_link_local() || a.is_documentation() || a.is_broadcast() || a.octets()[0] == 0 || a.octets()[0] >= 240,
-        IpAddr::V6(a) => a.is_unique_local() || a.is_unicast_link_local(),
+        IpAddr::V4(a) => {
+            a.is_private() || a.is_link_local() || a.is_documentation() || a.is_broadcast() || a.octets()[0] == 0 || a.octets()[0] >= 240
+        }
+        IpAddr::V6(a) => a.is_unique_local() || a.is_unicast_link_local() || is_documentation(a),
     };
     !special && !address.is_loopback() && !address.is_multicast()
 }
 
 fn ipaddr(value: &Value, query: &Value, version: Option<u8>) -> Res {
-    let no = || Value::from(false);
     if type_of(value) == Type::Bool {
-        return Ok(no());
+        return Ok(Value::from(false));
     }
-    let Some(net) = parse(value)? else { return Ok(no()) };
+    let Some(net) = parse(value)? else { return Ok(Value::from(false)) };
     let own = if net.address.is_ipv4() { 4 } else { 6 };
     if version.is_some_and(|version| version != own) {
-        return Ok(no());
+        return Ok(Value::from(false));
     }
-    if let Some(nth) = as_int(query) {
-        return Ok(net.nth(nth).map_or_else(no, |address| Value::from(format!("{address}/{}", net.len()))));
+    let as_nth = as_int(query).or_else(|| query.as_str().and_then(|text| text.parse().ok()));
+    if let Some(nth) = as_nth {
+        return Ok(match net.nth(nth) {
+            _ if net.size() == 1 => value.clone(),
+            Some(address) => Value::from(format!("{address}/{}", net.len())),
+            None => Value::from(false),
+        });
     }
     let query = text(query)?;
-    if let Ok(nth) = query.parse::<i128>() {
-        return Ok(net.nth(nth).map_or_else(no, |address| Value::from(format!("{address}/{}", net.len()))));
+    // What is an address, but not the kind that is asked for.
+    let no = || Value::from(());
+    if net.prefix.is_none() && (query.ends_with("_usable") && query != "size_usable") {
+        return Err(Fail::error("Not a network address"));
     }
     let as_text = |address: Option<IpAddr>| address.map_or_else(no, |address| Value::from(address.to_string()));
     let with_len = |address: Option<IpAddr>| address.map_or_else(no, |address| Value::from(format!("{address}/{}", net.len())));
     let given = || if type_of(value) == Type::Int { Value::from(net.address.to_string()) } else { value.clone() };
     let when = |holds: bool| if holds { given() } else { no() };
-    let more_than_one = net.size() > 1;
     let mask = net.net().netmask();
     Ok(match query.as_str() {
         "" => match type_of(value) {
             Type::Int => Value::from(net.address.to_string()),
             _ => Value::from(if net.prefix.is_some() { net.cidr() } else { net.address.to_string() }),
         },
-        "address" | "ip" => if net.is_network() { no() } else { as_text(Some(net.address)) },
-        "host" => if more_than_one && net.is_network() { no() } else { Value::from(net.cidr()) },
-        "host/prefix" | "hostnet" | "ip/prefix" | "gateway" | "gw" | "address/prefix" => {
-            if net.is_host_of_network() { Value::from(net.cidr()) } else { no() }
+        "address" | "ip" => {
+            if own == 4 && net.size() > 2 && net.is_network() {
+                no()
+            } else {
+                as_text(Some(net.address))
+            }
         }
+        "host" => {
+            if net.size() > 2 && net.is_network() {
+                no()
+            } else {
+                Value::from(net.cidr())
+            }
+        }
+        "host/prefix" | "hostnet" | "gateway" | "gw" | "address/prefix" => {
+            let is_end = net.size() > 2 && (net.is_network() || net.net().broadcast() == net.address);
+            if is_end { Value::from(false) } else { Value::from(net.cidr()) }
+        }
+        "ip/prefix" => {
+            if net.is_address_in_network() {
+                Value::from(net.cidr())
+            } else {
+                no()
+            }
+        }
+        "cidr" => Value::from(net.cidr()),
         "net" => when(net.is_network()),
-        "network/prefix" | "subnet" => if more_than_one { with_len(Some(net.net().network())) } else { no() },
+        "network/prefix" | "subnet" => with_len(Some(net.net().network())),
         "network" | "network_id" => as_text(Some(net.net().network())),
         "network_netmask" => Value::from(format!("{} {mask}", net.net().network())),
         "network_wildcard" => Value::from(format!("{} {}", net.net().network(), net.net().hostmask())),
+        "ip_netmask" | "ip_wildcard" if !net.is_address_in_network() => no(),
         "ip_netmask" => Value::from(format!("{} {mask}", net.address)),
         "ip_wildcard" => Value::from(format!("{} {}", net.address, net.net().hostmask())),
         "netmask" => as_text(Some(mask)),
@@ -216,33 +250,43 @@ fn ipaddr(value: &Value, query: &Value, version: Option<u8>) -> Res {
             let usable = match net.size() {
                 0 | 1 => 0,
                 2 => 2,
-                size if own == 4 => size - 2,
-                size => size - 1,
+                size => size - 2,
             };
             usable.try_into().map_or_else(|_| no(), int)
         }
-        "broadcast" => if net.size() > 2 && own == 4 { as_text(Some(net.net().broadcast())) } else { no() },
+        "broadcast" => {
+            if net.size() > 2 {
+                as_text(Some(net.net().broadcast()))
+            } else {
+                no()
+            }
+        }
         "first_usable" => as_text(net.first_usable()),
         "last_usable" => as_text(net.last_usable()),
         "range_usable" => match (net.first_usable(), net.last_usable()) {
             (Some(first), Some(last)) => Value::from(format!("{first}-{last}")),
             _ => no(),
         },
-        "next_usable" => as_text(offset(net.address, 1).filter(|next| net.net().contains(next) && net.last_usable().is_some_and(|last| *next <= last))),
-        "previous_usable" => {
-            as_text(offset(net.address, -1).filter(|next| net.net().contains(next) && net.first_usable().is_some_and(|first| *next >= first)))
+        "next_usable" => {
+            as_text(offset(net.address, 1).filter(|next| net.net().contains(next) && net.last_usable().is_some_and(|last| *next <= last)))
         }
+        "previous_usable" => as_text(
+            offset(net.address, -1).filter(|next| net.net().contains(next) && net.first_usable().is_some_and(|first| *next >= first)),
+        ),
         "peer" => match net.size() {
             2 => as_text(offset(net.net().network(), i128::from(net.address == net.net().network()))),
             4 => as_text([1, 2].into_iter().filter_map(|n| offset(net.net().network(), n)).find(|other| *other != net.address)),
-            _ => no(),
+            _ => return Err(Fail::error("Not a point-to-point network")),
         },
         "version" => Value::from(own),
         "type" => Value::from(if net.is_network() { "network" } else { "address" }),
-        "int" => match net.address {
-            IpAddr::V4(address) => Value::from(u32::from(address)),
-            IpAddr::V6(address) => Value::from(u128::from(address)),
-        },
+        "int" => {
+            let number = match net.address {
+                IpAddr::V4(address) => u128::from(u32::from(address)),
+                IpAddr::V6(address) => u128::from(address),
+            };
+            net.prefix.map_or_else(|| Value::from(number), |prefix| Value::from(format!("{number}/{prefix}")))
+        }
         "revdns" => Value::from(reverse_name(net.address)),
         "bool" => Value::from(true),
         "ipv4" | "v4" | "4" => when(own == 4),
@@ -334,7 +378,9 @@ fn ipsubnet(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 fn within(value: &Value, args: &mut Args, holds: fn(IpNet, IpNet) -> bool) -> Res {
     let test = args.need("test")?;
     match (parse(value)?, parse(&test)?) {
-        (Some(outer), Some(inner)) if outer.address.is_ipv4() == inner.address.is_ipv4() => Ok(Value::from(holds(outer.net(), inner.net()))),
+        (Some(outer), Some(inner)) if outer.address.is_ipv4() == inner.address.is_ipv4() => {
+            Ok(Value::from(holds(outer.net(), inner.net())))
+        }
         _ => Ok(Value::from(false)),
     }
 }

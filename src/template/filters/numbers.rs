@@ -28,7 +28,13 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
         if of <= 0.0 {
             return Err(Fail::error("log() is only of numbers above zero"));
         }
-        Ok(Value::from(if base == 10.0 { of.log10() } else if base == 2.0 { of.log2() } else { of.ln() / base.ln() }))
+        Ok(Value::from(if base == 10.0 {
+            of.log10()
+        } else if base == 2.0 {
+            of.log2()
+        } else {
+            of.ln() / base.ln()
+        }))
     }),
     ("pow", |_, value, args| Ok(Value::from(number(&value)?.powf(number(&args.need("y")?)?)))),
     ("root", |_, value, args| {
@@ -138,7 +144,8 @@ fn filesizeformat(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let binary = args.flag("binary", false)?;
     let size = as_float(&value).or_else(|| value.as_str().and_then(|text| text.parse().ok())).unwrap_or(0.0);
     let base: f64 = if binary { 1024.0 } else { 1000.0 };
-    let names = if binary { ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"] } else { ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"] };
+    let names =
+        if binary { ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"] } else { ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"] };
     if size == 1.0 {
         return Ok(Value::from("1 Byte"));
     }

@@ -145,7 +145,8 @@ fn commonpath(value: &Value) -> Res {
     if paths.iter().any(|path| path.starts_with('/') != absolute) {
         return Err(Fail::error("cannot mix absolute and relative paths"));
     }
-    let split: Vec<Vec<&str>> = paths.iter().map(|path| path.split('/').filter(|part| !part.is_empty() && *part != ".").collect()).collect();
+    let split: Vec<Vec<&str>> =
+        paths.iter().map(|path| path.split('/').filter(|part| !part.is_empty() && *part != ".").collect()).collect();
     let common = (0..).take_while(|n| split.iter().all(|path| path.get(*n).is_some_and(|part| Some(part) == split[0].get(*n)))).count();
     Ok(Value::from(format!("{}{}", if absolute { "/" } else { "" }, split[0][..common].join("/"))))
 }

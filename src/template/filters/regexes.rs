@@ -9,12 +9,8 @@ use crate::template::value::{list, text};
 use minijinja::Value;
 use std::sync::Arc;
 
-pub(super) const TABLE: &[(&str, Filter)] = &[
-    ("regex_replace", regex_replace),
-    ("regex_search", regex_search),
-    ("regex_findall", regex_findall),
-    ("regex_escape", regex_escape),
-];
+pub(super) const TABLE: &[(&str, Filter)] =
+    &[("regex_replace", regex_replace), ("regex_search", regex_search), ("regex_findall", regex_findall), ("regex_escape", regex_escape)];
 
 fn regex_replace(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let (pattern, replacement) = (args.text_or("pattern", "")?, args.text_or("replacement", "")?);

@@ -60,7 +60,11 @@ fn title(text: &str) -> String {
     let mut at_start = true;
     let mut out = String::new();
     for c in text.chars() {
-        if at_start { out.extend(c.to_uppercase()) } else { out.extend(c.to_lowercase()) }
+        if at_start {
+            out.extend(c.to_uppercase())
+        } else {
+            out.extend(c.to_lowercase())
+        }
         at_start = c.is_whitespace() || "-({[<".contains(c);
     }
     out
@@ -290,7 +294,9 @@ fn urlsplit(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let url = text(&value)?;
     let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
     let (rest, search) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_scheme = |scheme: &str| scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
     let (scheme, rest) = match rest.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
         _ => (String::new(), rest),
@@ -304,7 +310,8 @@ fn urlsplit(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or("")),
         None => host_port.split_once(':').unwrap_or((host_port, "")),
     };
-    let (user, password) = user_info.map_or((None, None), |info| info.split_once(':').map_or((Some(info), None), |(user, password)| (Some(user), Some(password))));
+    let (user, password) = user_info
+        .map_or((None, None), |info| info.split_once(':').map_or((Some(info), None), |(user, password)| (Some(user), Some(password))));
     let maybe = |text: Option<&str>| text.map_or(Value::from(()), Value::from);
     let host = host.to_lowercase();
     let all = dict([

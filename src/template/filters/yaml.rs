@@ -11,7 +11,8 @@ use minijinja::Value;
 type Flow = Option<bool>;
 
 pub(in crate::template) fn dump(value: &Value, args: &mut Args, nice: bool) -> Res {
-    let number = |value: Option<Value>, default: i32| value.and_then(|value| as_int(&value)).and_then(|n| i32::try_from(n).ok()).unwrap_or(default);
+    let number =
+        |value: Option<Value>, default: i32| value.and_then(|value| as_int(&value)).and_then(|n| i32::try_from(n).ok()).unwrap_or(default);
     let indent = number(args.get("indent"), if nice { 4 } else { 2 });
     let width = number(args.named("width"), 80);
     let sort_keys = args.named_flag("sort_keys", true)?;
@@ -134,7 +135,9 @@ fn float(number: f64) -> String {
 fn means_something_else(text: &str) -> bool {
     const WORDS: &[&str] = &["yes", "no", "true", "false", "on", "off"];
     let is_word = WORDS.iter().any(|word| {
-        text == *word || text == word.to_uppercase() || (text.starts_with(|c: char| c.is_ascii_uppercase()) && text[1..] == word[1..] && text.eq_ignore_ascii_case(word))
+        text == *word
+            || text == word.to_uppercase()
+            || (text.starts_with(|c: char| c.is_ascii_uppercase()) && text[1..] == word[1..] && text.eq_ignore_ascii_case(word))
     });
     is_word || matches!(text, "" | "~" | "null" | "Null" | "NULL" | "=" | "<<") || is_int(text) || is_float(text) || is_timestamp(text)
 }
@@ -180,7 +183,14 @@ fn is_float(text: &str) -> bool {
     if starts && whole.contains(':') {
         return exponent.is_none() && is_sexagesimal(whole) && digits(fraction);
     }
-    exponent_is_good && digits(fraction) && if whole.is_empty() { text == unsigned && fraction.starts_with(|c: char| c.is_ascii_digit()) || (text != unsigned && fraction.starts_with(|c: char| c.is_ascii_digit() || c == '_')) } else { starts && digits(whole) }
+    exponent_is_good
+        && digits(fraction)
+        && if whole.is_empty() {
+            text == unsigned && fraction.starts_with(|c: char| c.is_ascii_digit())
+                || (text != unsigned && fraction.starts_with(|c: char| c.is_ascii_digit() || c == '_'))
+        } else {
+            starts && digits(whole)
+        }
 }
 
 fn is_timestamp(text: &str) -> bool {
@@ -214,5 +224,8 @@ fn is_timestamp(text: &str) -> bool {
     let rest = &rest[seconds..];
     let rest = rest.strip_prefix('.').map_or(rest, |fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
     let zone = rest.trim_start_matches([' ', '\t']);
-    seconds == 2 && (zone.is_empty() || zone == "Z" || zone.starts_with(['+', '-']) && zone[1..].chars().all(|c| c.is_ascii_digit() || c == ':') && zone.len() > 1)
+    seconds == 2
+        && (zone.is_empty()
+            || zone == "Z"
+            || zone.starts_with(['+', '-']) && zone[1..].chars().all(|c| c.is_ascii_digit() || c == ':') && zone.len() > 1)
 }

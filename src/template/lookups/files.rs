@@ -74,7 +74,10 @@ fn candidates(view: &Arc<View>, name: &str, kinds: &[&str]) -> Vec<PathBuf> {
     if name.is_absolute() {
         return vec![name];
     }
-    search_path(view).iter().flat_map(|dir| kinds.iter().map(|kind| dir.join(kind).join(&name)).chain([dir.join(&name)]).collect::<Vec<_>>()).collect()
+    search_path(view)
+        .iter()
+        .flat_map(|dir| kinds.iter().map(|kind| dir.join(kind).join(&name)).chain([dir.join(&name)]).collect::<Vec<_>>())
+        .collect()
 }
 
 fn expand_home(name: &str) -> PathBuf {
@@ -90,7 +93,8 @@ fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<PathBuf> {
 
 fn not_found(view: &Arc<View>, name: &str) -> Box<Fail> {
     let searched: Vec<String> = search_path(view).iter().map(|dir| dir.display().to_string()).collect();
-    Fail::error(format!("could not find the file `{name}`")).hint(format!("searched in {}, and in `files` and `templates` there", searched.join(", ")))
+    Fail::error(format!("could not find the file `{name}`"))
+        .hint(format!("searched in {}, and in `files` and `templates` there", searched.join(", ")))
 }
 
 /// A path of the controller: relative ones stand in the playbook's folder.

@@ -10,7 +10,7 @@ use minijinja::Value;
 use std::sync::Arc;
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[
-    ("items", |_, terms, _| Ok(flatten(terms)?)),
+    ("items", |_, terms, _| flatten(terms)),
     ("flattened", |run, terms, _| items(&filters::apply(run, "flatten", list(terms), Args::default())?)),
     ("list", |_, terms, _| Ok(terms)),
     ("dict", |_, terms, _| {
@@ -28,7 +28,8 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
     ("cartesian", nested),
     ("together", |_, terms, _| {
         let columns = terms.iter().map(items).collect::<Res<Vec<_>>>()?;
-        let rows = columns.iter().map(Vec::len).max().ok_or_else(|| Fail::error("with_together requires at least one element in each list"))?;
+        let rows =
+            columns.iter().map(Vec::len).max().ok_or_else(|| Fail::error("with_together requires at least one element in each list"))?;
         let row = |n: usize| list(columns.iter().map(|column| column.get(n).cloned().unwrap_or(Value::from(()))));
         Ok((0..rows).map(row).collect())
     }),
@@ -138,7 +139,11 @@ fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Valu
             continue;
         }
         if (stride > 0 && end < start) || (stride < 0 && end > start) {
-            return Err(Fail::error(if stride > 0 { "to count backwards make stride negative" } else { "to count forward don't make stride negative" }));
+            return Err(Fail::error(if stride > 0 {
+                "to count backwards make stride negative"
+            } else {
+                "to count forward don't make stride negative"
+            }));
         }
         if (end - start) / stride > MOST {
             return Err(Fail::error("the sequence is too long"));
@@ -169,7 +174,8 @@ fn inventory_hostnames(run: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<V
     };
     let mut chosen: Vec<String> = Vec::new();
     let patterns = flatten(terms)?.iter().map(text).collect::<Res<Vec<_>>>()?;
-    let mut parts: Vec<&str> = patterns.iter().flat_map(|pattern| pattern.split([',', ':'])).map(str::trim).filter(|part| !part.is_empty()).collect();
+    let mut parts: Vec<&str> =
+        patterns.iter().flat_map(|pattern| pattern.split([',', ':'])).map(str::trim).filter(|part| !part.is_empty()).collect();
     // First what is in, then what must be in both, then what is out, in whatever order it is written.
     parts.sort_by_key(|part| match part.as_bytes()[0] {
         b'!' => 2,

@@ -1,0 +1,331 @@
+//! Lists files of the host.
+//!
+//! ```yaml
+//! - find: {paths: /etc/cni/net.d, patterns: "*.conf,*.conflist"}
+//!   register: stray           # stray.files | map(attribute='path')
+//! ```
+//!
+//! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
+
+use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT, path_word};
+use super::regex::{Flags, Pattern};
+use super::stat::describe;
+use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::sh::{Output, Script, quote};
+use base64::Engine;
+use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+
+pub struct Find;
+
+static SPEC: Spec = Spec {
+    name: "ansible.builtin.find",
+    aliases: &[],
+    params: &[
+        Param::list("paths").required().alias(&["name", "path"]),
+        Param::list("patterns").alias(&["pattern"]),
+        Param::list("excludes").alias(&["exclude"]),
+        Param::bool("use_regex").default("false"),
+        Param::str("file_type").default("file").choices(&["any", "directory", "file", "link"]),
+        Param::bool("recurse").default("false"),
+        Param::int("depth"),
+        Param::bool("hidden").default("false"),
+        Param::bool("follow").default("false"),
+        Param::str("age"),
+        Param::str("age_stamp").default("mtime").choices(&["atime", "ctime", "mtime"]),
+        Param::str("size"),
+        Param::str("contains"),
+        Param::bool("get_checksum").default("false"),
+        Param::str("checksum_algorithm")
+            .default("sha1")
+            .alias(&["checksum", "checksum_algo"])
+            .choices(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]),
+        Param::int("limit"),
+    ],
+    free_form: FreeForm::None,
+};
+
+pub struct State {
+    /// The host's clock.
+    now: i64,
+    roots: Vec<Root>,
+    /// SHA-1 or whatever was asked for, by path.
+    checksums: HashMap<String, String>,
+    contents: HashMap<String, String>,
+}
+
+struct Root {
+    path: String,
+    is_directory: bool,
+    items: Vec<(String, Entry)>,
+}
+
+impl Module for Find {
+    type State = State;
+
+    fn spec(&self) -> &'static Spec {
+        &SPEC
+    }
+
+    fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
+        let follow = if args.is("follow") { "-L " } else { "" };
+        let depth = match (args.is("recurse"), args.int("depth")) {
+            (false, _) => "-maxdepth 1 ".to_owned(),
+            (true, Some(depth)) if depth > 0 => format!("-maxdepth {depth} "),
+            (true, _) => String::new(),
+        };
+        let mut text = format!("{FUNCTIONS}say \"$(date +%s)\"\n");
+        let extra = if args.is("get_checksum") {
+            let command = format!("for f do s=$({}sum < \"$f\" 2>/dev/null) || continue; printf '%s\\0%s\\0' \"$f\" \"${{s%% *}}\"; done", args.required("checksum_algorithm")?);
+            format!("find {follow}\"$p\" {depth}-type f -exec sh -c {} sh {{}} +\n", quote(&command))
+        } else {
+            String::new()
+        };
+        let content = if args.has("contains") {
+            let command = "for f do s=$(base64 < \"$f\" 2>/dev/null) || continue; printf '%s\\0%s\\0' \"$f\" \"$s\"; done";
+            format!("find {follow}\"$p\" {depth}-type f -exec sh -c {} sh {{}} +\n", quote(command))
+        } else {
+            String::new()
+        };
+        // One slash between names and none at the end: the list tells names apart by that. What cannot be looked at is left out, as in Ansible.
+        text.push_str(&format!(
+            "root() {{\n\
+             \x20 p=$1; while :; do case $p in *//*) p=${{p%%//*}}/${{p#*//}} ;; ?*/) p=${{p%/}} ;; *) break ;; esac; done\n\
+             \x20 say \"$p\"\n\
+             \x20 if [ -d \"$p\" ]; then say 1; else say ''; return; fi\n\
+             \x20 find {follow}\"$p\" {depth}-exec stat {follow}-c '//{STAT_FORMAT}//%n' -- {{}} + 2>/dev/null\n\
+             \x20 say ''\n\
+             \x20 {extra}\x20 say ''\n\
+             \x20 {content}\x20 say ''\n\
+             }}\n"
+        ));
+        for path in args.list("paths").unwrap_or_default() {
+            text.push_str(&format!("root {}\n", path_word(&path)));
+        }
+        text.push_str("exit 0\n");
+        Ok(Some(Script::new(text)))
+    }
+
+    fn read(&self, args: &Args, output: &Output) -> Result<State, Failure> {
+        let mut fields = Fields::of("find files", output)?;
+        let now = fields.text()?.trim().parse().map_err(|_| Failure::new("the host does not know what time it is"))?;
+        let mut state = State { now, roots: Vec::new(), checksums: HashMap::new(), contents: HashMap::new() };
+        while !fields.is_empty() {
+            let path = fields.text()?;
+            if fields.text()?.is_empty() {
+                state.roots.push(Root { path, is_directory: false, items: Vec::new() });
+                continue;
+            }
+            let items = read_list(&fields.text()?)?;
+            state.roots.push(Root { path, is_directory: true, items });
+            for map in [&mut state.checksums, &mut state.contents] {
+                loop {
+                    let name = fields.text()?;
+                    if name.is_empty() {
+                        break;
+                    }
+                    map.insert(name, fields.text()?);
+                }
+            }
+        }
+        if !args.has("contains") {
+            state.contents.clear();
+        }
+        Ok(state)
+    }
+
+    fn decide(&self, args: &Args, state: State, _context: &dyn Context) -> Result<Decision, Failure> {
+        let filter = Filter::of(args)?;
+        let limit = args.int("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let mut files: Vec<Json> = Vec::new();
+        let mut skipped = Map::new();
+        let mut n_examined = 0;
+        for root in &state.roots {
+            if !root.is_directory {
+                skipped.insert(root.path.clone(), format!("'{}' is not a directory", root.path).into());
+                continue;
+            }
+            for (path, entry) in root.items.iter().filter(|(path, _)| *path != root.path) {
+                n_examined += 1;
+                if files.len() >= limit || !filter.takes(path, entry, &state)? {
+                    continue;
+                }
+                let mut file = describe(entry);
+                file.insert("path".into(), path.as_str().into());
+                if let Some(checksum) = state.checksums.get(path) {
+                    file.insert("checksum".into(), checksum.as_str().into());
+                }
+                files.push(file.into());
+            }
+        }
+        let msg = if skipped.is_empty() { "All paths examined" } else { "Not all paths examined, check warnings for details" };
+        let outcome = Outcome::unchanged()
+            .with("matched", files.len())
+            .with("files", files)
+            .with("examined", n_examined)
+            .with("skipped_paths", skipped)
+            .with("msg", msg);
+        Ok(outcome.into())
+    }
+}
+
+/// What a file has to be like.
+struct Filter<'a> {
+    kind: &'a str,
+    patterns: Vec<Pattern>,
+    excludes: Vec<Pattern>,
+    hidden: bool,
+    age: Option<i64>,
+    stamp: &'a str,
+    size: Option<i64>,
+    contains: Option<Pattern>,
+}
+
+impl<'a> Filter<'a> {
+    fn of(args: &'a Args) -> Result<Filter<'a>, Failure> {
+        let patterns = |name: &str| -> Result<Vec<Pattern>, Failure> {
+            let list = args.list(name).unwrap_or_default();
+            let anchored = |text: &String| if args.is("use_regex") { format!("\\A(?:{text})") } else { shell_pattern(text) };
+            list.iter().map(|text| Pattern::new(name, &anchored(text), Flags::default())).collect()
+        };
+        let amount = |name: &str, units: &[(char, i64)]| args.str(name).map(|text| amount(name, text, units)).transpose();
+        const KIB: i64 = 1024;
+        let contains = args.str("contains").map(|text| Pattern::new("contains", &format!("\\A(?:{text})"), Flags::default())).transpose()?;
+        Ok(Filter {
+            kind: args.required("file_type")?,
+            patterns: patterns("patterns")?,
+            excludes: patterns("excludes")?,
+            hidden: args.is("hidden"),
+            age: amount("age", &[('s', 1), ('m', 60), ('h', 3600), ('d', 86400), ('w', 604_800)])?,
+            stamp: args.required("age_stamp")?,
+            size: amount("size", &[('b', 1), ('k', KIB), ('m', KIB.pow(2)), ('g', KIB.pow(3)), ('t', KIB.pow(4))])?,
+            contains,
+        })
+    }
+
+    fn takes(&self, path: &str, entry: &Entry, state: &State) -> Result<bool, Failure> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let is_kind = match self.kind {
+            "directory" => entry.is_dir(),
+            "file" => entry.is_file(),
+            "link" => entry.is_link(),
+            _ => true,
+        };
+        if !is_kind || (name.starts_with('.') && !self.hidden) {
+            return Ok(false);
+        }
+        let any = |patterns: &[Pattern]| -> Result<bool, Failure> {
+            for pattern in patterns {
+                if pattern.is_found(name)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if (!self.patterns.is_empty() && !any(&self.patterns)?) || any(&self.excludes)? {
+            return Ok(false);
+        }
+        let time = match self.stamp {
+            "atime" => entry.atime,
+            "ctime" => entry.ctime,
+            _ => entry.mtime,
+        };
+        let within = |asked: Option<i64>, is: i64| asked.is_none_or(|asked| if asked >= 0 { is >= asked } else { is <= -asked });
+        if !within(self.age, state.now - time.seconds) || !within(self.size, i64::try_from(entry.size).unwrap_or(i64::MAX)) {
+            return Ok(false);
+        }
+        let Some(contains) = &self.contains else {
+            return Ok(true);
+        };
+        let encoded: String = state.contents.get(path).map(|text| text.split_whitespace().collect()).unwrap_or_default();
+        let content = base64::engine::general_purpose::STANDARD
+            .decode(encoded)
+            .map_err(|err| Failure::new(format!("the host sent {path} damaged: {err}")))?;
+        for line in String::from_utf8_lossy(&content).split_inclusive('\n') {
+            if contains.is_found(line)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// `1w`, `-2k`, `3`: a number with the unit that its last letter names.
+fn amount(name: &str, text: &str, units: &[(char, i64)]) -> Result<i64, Failure> {
+    let bad = || Failure::argument(name, format!("`{name}` must be a number, with one of the units {}; not `{text}`", units.iter().map(|(unit, _)| unit).collect::<String>()));
+    let text_lower = text.trim().to_lowercase();
+    let unit = units.iter().find(|(unit, _)| text_lower.ends_with(*unit));
+    let digits = unit.map_or(text_lower.as_str(), |(unit, _)| text_lower.trim_end_matches(*unit));
+    let number: i64 = digits.parse().map_err(|_| bad())?;
+    number.checked_mul(unit.map_or(1, |(_, factor)| *factor)).ok_or_else(bad)
+}
+
+/// A shell pattern, as Python's `fnmatch` reads it, as a regular expression.
+fn shell_pattern(pattern: &str) -> String {
+    let mut text = String::from("(?s)\\A");
+    let mut rest = pattern;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '*' => text.push_str(".*"),
+            '?' => text.push('.'),
+            '[' => {
+                // A bracket right at the start is a member.
+                let from = usize::from(rest.starts_with('!'));
+                let from = from + usize::from(rest[from..].starts_with(']'));
+                match rest[from..].find(']') {
+                    Some(end) => {
+                        let members = rest[..from + end].replace('\\', "\\\\");
+                        let members = members.strip_prefix('!').map_or(members.clone(), |members| format!("^{members}"));
+                        text.push_str(&format!("[{members}]"));
+                        rest = &rest[from + end + 1..];
+                    }
+                    None => text.push_str("\\["),
+                }
+            }
+            other if other.is_ascii_punctuation() => {
+                text.push('\\');
+                text.push(other);
+            }
+            other => text.push(other),
+        }
+    }
+    text.push_str("\\Z");
+    text
+}
+
+/// Reads what `find -exec stat -c //...//NAME` printed: a name never has two slashes in a row.
+fn read_list(said: &str) -> Result<Vec<(String, Entry)>, Failure> {
+    let broken = || Failure::new("the host's list of files is cut short");
+    let mut items = Vec::new();
+    let mut rest = said;
+    while !rest.is_empty() {
+        let (head, after) = rest.strip_prefix("//").and_then(|rest| rest.split_once("//")).ok_or_else(broken)?;
+        let end = after.find("\n//").or_else(|| after.strip_suffix('\n').map(str::len)).ok_or_else(broken)?;
+        items.push((after[..end].to_owned(), Entry::parse(head).ok_or_else(broken)?));
+        rest = &after[end + 1..];
+    }
+    items.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_shell_patterns() {
+        let takes = |pattern: &str, name: &str| Pattern::new("patterns", &shell_pattern(pattern), Flags::default()).and_then(|it| it.is_found(name)).ok();
+        assert_eq!(takes("*.conf", "a.conf"), Some(true));
+        assert_eq!(takes("*.conf", "a.conf.bak"), Some(false));
+        assert_eq!(takes("[!a-c]?.{x}", "dz.{x}"), Some(true));
+        assert_eq!(takes("[!a-c]*", "az"), Some(false));
+        assert_eq!(takes("[]]", "]"), Some(true));
+    }
+
+    #[test]
+    fn reads_amounts() {
+        let size = |text: &str| amount("size", text, &[('b', 1), ('k', 1024)]).ok();
+        assert_eq!((size("-2k"), size("3"), size("7b"), size("x")), (Some(-2048), Some(3), Some(7), None));
+    }
+}
