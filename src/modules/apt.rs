@@ -230,13 +230,23 @@ fn plan_installation(request: &Request, state: &State, wanted: &[Wanted], check_
 
 fn plan_removal(request: &Request, state: &State, wanted: &[Wanted], plan: &mut Plan) {
     let is_meant = |known: &&Known| {
-        known.is_removable(request.purge) && wanted.iter().any(|wanted| wanted.names(known, &state.native) && (known.state == 'c' || wanted.accepts(&known.version)))
+        known.is_removable(request.purge)
+            && wanted.iter().any(|wanted| wanted.names(known, &state.native) && (known.state == 'c' || wanted.accepts(&known.version)))
     };
     let removed: Vec<_> = state.packages.iter().filter(is_meant).collect();
     if removed.is_empty() {
         return;
     }
-    let names: Vec<_> = removed.iter().map(|known| if known.architecture == "all" || known.architecture == state.native { known.name.clone() } else { format!("{}:{}", known.name, known.architecture) }).collect();
+    let names: Vec<_> = removed
+        .iter()
+        .map(|known| {
+            if known.architecture == "all" || known.architecture == state.native {
+                known.name.clone()
+            } else {
+                format!("{}:{}", known.name, known.architecture)
+            }
+        })
+        .collect();
     plan.steps.push(format!("apt-get {} || exit $?\n", request.for_packages(&names)));
     plan.changes = true;
     let before = removed.iter().map(|known| format!("{} {}\n", known.name, known.version)).collect();
@@ -251,12 +261,19 @@ fn plan_debs(request: &Request, state: &State, check_mode: bool, plan: &mut Plan
     if !plan.changes {
         return;
     }
-    let mut step = String::from("folder=$(mktemp -d) || exit 1\nchmod 755 \"$folder\"\ntrap 'rm -rf -- \"$folder\"; restore_policy' EXIT\nset --\n");
+    let mut step =
+        String::from("folder=$(mktemp -d) || exit 1\nchmod 755 \"$folder\"\ntrap 'rm -rf -- \"$folder\"; restore_policy' EXIT\nset --\n");
     step += TAKE_DEB;
     for (n, deb) in request.debs.iter().enumerate() {
         step += &match probe::is_url(deb) {
-            true => format!("{} || {{ echo 'E: cannot download the file' >&2; exit 100; }}\ntake_deb \"$folder/{n}.deb\" && set -- \"$@\" \"$folder/{n}.deb\"\n", probe::download(deb, &format!("$folder/{n}.deb"))),
-            false => format!("file={}\ncase $file in /*) ;; *) file=./$file ;; esac\ntake_deb \"$file\" && set -- \"$@\" \"$file\"\n", words::on_host(deb)),
+            true => format!(
+                "{} || {{ echo 'E: cannot download the file' >&2; exit 100; }}\ntake_deb \"$folder/{n}.deb\" && set -- \"$@\" \"$folder/{n}.deb\"\n",
+                probe::download(deb, &format!("$folder/{n}.deb"))
+            ),
+            false => format!(
+                "file={}\ncase $file in /*) ;; *) file=./$file ;; esac\ntake_deb \"$file\" && set -- \"$@\" \"$file\"\n",
+                words::on_host(deb)
+            ),
         };
     }
     step += &format!("[ $# -eq 0 ] || apt-get {} || exit $?\n", request.for_packages(&["\"$@\"".to_owned()]));
@@ -325,13 +342,17 @@ fn finish(output: &Output, mut outcome: Outcome) -> Result<(String, Outcome), Fa
     if !output.success() {
         let message = match updated {
             Updated::Failed { tries } => format!("Failed to update apt cache after {tries} tries: {}", said::errors(&stderr)),
-            _ => said::why(&stderr).unwrap_or_else(|| format!("apt-get exited {}: {}", output.status, said::errors(&stderr))),
+            _ => said::why(&stderr).unwrap_or_else(|| match said::errors(&stderr) {
+                locked if locked.starts_with("Failed to lock") => locked,
+                errors => format!("apt-get exited {}: {errors}", output.status),
+            }),
         };
         let mut failure = Failure::new(message);
         failure.data = result::texts(if stdout.is_empty() { before } else { stdout }, &stderr);
         return Err(failure.with("rc", output.status));
     }
-    outcome.data = result::texts(stdout, &stderr).into_iter().chain(outcome.data.into_iter().filter(|(name, _)| name.starts_with("cache_"))).collect();
+    outcome.data =
+        result::texts(stdout, &stderr).into_iter().chain(outcome.data.into_iter().filter(|(name, _)| name.starts_with("cache_"))).collect();
     match updated {
         Updated::Done { is_new, time } => Ok((stdout.to_owned(), outcome.with("cache_updated", is_new).with("cache_update_time", time))),
         Updated::Not | Updated::Failed { .. } => Ok((stdout.to_owned(), outcome.with("cache_updated", false))),

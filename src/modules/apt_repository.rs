@@ -74,7 +74,9 @@ impl Module for AptRepository {
     }
 
     fn probe(&self, _args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let text = format!("[ -d /etc/apt ] || {{ echo 'there is no /etc/apt: apt does not manage this host' >&2; exit 2; }}\nLC_ALL=C grep -H '' {MAIN} {FOLDER}/*.list /dev/null 2>/dev/null\nexit 0\n");
+        let text = format!(
+            "[ -d /etc/apt ] || {{ echo 'there is no /etc/apt: apt does not manage this host' >&2; exit 2; }}\nLC_ALL=C grep -H '' {MAIN} {FOLDER}/*.list /dev/null 2>/dev/null\nexit 0\n"
+        );
         Ok(Some(Script::new(text)))
     }
 
@@ -114,26 +116,45 @@ impl Module for AptRepository {
         let changed: Vec<_> = after.iter().filter(|(path, lines)| before.get(*path) != Some(lines)).collect();
         let added: Vec<_> = changed.iter().filter(|(path, _)| !before.contains_key(*path)).map(|(path, _)| path.as_str()).collect();
         let removed: Vec<_> = changed.iter().filter(|(_, lines)| lines.is_empty()).map(|(path, _)| path.as_str()).collect();
-        let mut outcome = Outcome { changed: !changed.is_empty(), ..Outcome::default() }.with("repo", repo).with("state", args.str("state")).with("sources_added", added).with("sources_removed", removed);
+        let mut outcome = Outcome { changed: !changed.is_empty(), ..Outcome::default() }
+            .with("repo", repo)
+            .with("state", args.str("state"))
+            .with("sources_added", added)
+            .with("sources_removed", removed);
         if changed.is_empty() {
             return Ok(outcome.into());
         }
-        let whole = |lines: Option<&Vec<Line>>| lines.map(|lines| lines.iter().map(ToString::to_string).collect::<String>()).unwrap_or_default();
+        let whole =
+            |lines: Option<&Vec<Line>>| lines.map(|lines| lines.iter().map(ToString::to_string).collect::<String>()).unwrap_or_default();
         let mut text = format!("{}{}{PUT}", update::ENVIRONMENT, lock::WAIT_FOR_LOCKS);
         for (path, lines) in &changed {
             let (old, new) = (whole(before.get(*path)), whole(Some(lines)));
             let mode = if before.contains_key(*path) { "" } else { args.str("mode").unwrap_or("0644") };
             text += &match lines.is_empty() {
                 true => format!("save {path}\nrm -f -- {path} || undo\n", path = quote(path)),
-                false => format!("save {path}\nprintf '%s' {new} | put {path} {mode} || undo\n", path = quote(path), new = quote(&new), mode = quote(mode)),
+                false => format!(
+                    "save {path}\nprintf '%s' {new} | put {path} {mode} || undo\n",
+                    path = quote(path),
+                    new = quote(&new),
+                    mode = quote(mode)
+                ),
             };
             let header = |is_there: bool| if is_there { (*path).clone() } else { "/dev/null".to_owned() };
-            outcome = outcome.diff(Diff { before_header: header(!old.is_empty()), after_header: header(!new.is_empty()), before: old, after: new });
+            outcome = outcome.diff(Diff {
+                before_header: header(!old.is_empty()),
+                after_header: header(!new.is_empty()),
+                before: old,
+                after: new,
+            });
         }
         if args.is("update_cache") {
             let number = |name: &str, default| args.int(name).unwrap_or(default);
             text += update::UPDATE_LISTS;
-            text += &format!("(update_lists {} {} 600) || undo\n", number("update_cache_retries", 5), number("update_cache_retry_max_delay", 12));
+            text += &format!(
+                "(update_lists {} {} 600) || undo\n",
+                number("update_cache_retries", 5),
+                number("update_cache_retry_max_delay", 12)
+            );
         }
         text += "rm -rf -- \"$saved\"\n";
         let finish = |output: &Output, outcome: Outcome| {
@@ -234,14 +255,21 @@ mod tests {
         let line = "deb https://a.example/x stable main";
         assert_eq!(diffs(json!({"repo": line})), [("/etc/apt/sources.list.d/a_example_x.list".to_owned(), format!("{line}\n"))]);
         assert_eq!(diffs(json!({"repo": line, "filename": "x"})), [("/etc/apt/sources.list.d/x.list".to_owned(), format!("{line}\n"))]);
-        assert_eq!(diffs(json!({"repo": "deb http://c.example/ /"})), [("/etc/apt/sources.list.d/crio.list".to_owned(), "deb http://c.example/ / # old\n# why\n".to_owned())]);
-        assert_eq!(diffs(json!({"repo": "deb http://deb.debian.org/debian bookworm main", "state": "absent"})), [("/dev/null".to_owned(), String::new())]);
+        assert_eq!(
+            diffs(json!({"repo": "deb http://c.example/ /"})),
+            [("/etc/apt/sources.list.d/crio.list".to_owned(), "deb http://c.example/ / # old\n# why\n".to_owned())]
+        );
+        assert_eq!(
+            diffs(json!({"repo": "deb http://deb.debian.org/debian bookworm main", "state": "absent"})),
+            [("/dev/null".to_owned(), String::new())]
+        );
         assert!(diffs(json!({"repo": line, "state": "absent"})).is_empty());
     }
 
     #[test]
     fn refuses_what_is_no_line_of_a_repository() {
-        let refused = |repo: &str| decide(&AptRepository, json!({"repo": repo}), PROBE, &Controller::default()).map(|_| ()).unwrap_err().message;
+        let refused =
+            |repo: &str| decide(&AptRepository, json!({"repo": repo}), PROBE, &Controller::default()).map(|_| ()).unwrap_err().message;
         assert_eq!(refused("http://a.example/x stable main"), "Invalid repository string: http://a.example/x stable main");
         assert!(refused("ppa:a/b").starts_with("`ppa:` is not supported"));
     }

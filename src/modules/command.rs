@@ -128,7 +128,8 @@ fn command_line(args: &Args) -> Result<Vec<String>, Failure> {
             return Err(Failure::argument("argv", "parameters are mutually exclusive: _raw_params|cmd|argv"));
         }
         Some(words) => words,
-        None => words::split(one_of(args, &["_raw_params", "cmd"])?).map_err(|why| Failure::new(format!("cannot split the command into words: {why}")))?,
+        None => words::split(one_of(args, &["_raw_params", "cmd"])?)
+            .map_err(|why| Failure::new(format!("cannot split the command into words: {why}")))?,
     };
     if words.is_empty() {
         return Err(Failure::new("no command given").with("rc", 256));
@@ -158,7 +159,10 @@ fn decide(args: &Args, cmd: &Json, call: &str, guard: Guard, context: &dyn Conte
     let path = |name| args.str(name).unwrap_or_default();
     let skipped = match guard {
         Guard::NoDirectory(errno) => return Err(no_directory(path("chdir"), errno, cmd)),
-        Guard::Created => Some((format!("skipped, since {} exists", path("creates")), format!("{verb} not run command since '{}' exists", path("creates")))),
+        Guard::Created => Some((
+            format!("skipped, since {} exists", path("creates")),
+            format!("{verb} not run command since '{}' exists", path("creates")),
+        )),
         Guard::Removed => Some((
             format!("skipped, since {} does not exist", path("removes")),
             format!("{verb} not run command since '{}' does not exist", path("removes")),
@@ -194,7 +198,6 @@ fn script_of(args: &Args, call: &str) -> Script {
         None => script,
     }
 }
-
 
 const FIND_EXECUTABLE: &str = r#"find_executable() {
 case $1 in

@@ -81,7 +81,9 @@ fn signed_by(args: &Args) -> SignedBy<'_> {
     match args.str("signed_by") {
         None => SignedBy::Nothing,
         Some(text) => match text.split_once("://") {
-            Some((scheme, _)) if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => SignedBy::Url(text),
+            Some((scheme, _)) if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
+                SignedBy::Url(text)
+            }
             _ => SignedBy::Text(text),
         },
     }
@@ -117,7 +119,11 @@ impl Module for Deb822Repository {
         }
         let mut text = String::from(PROBE);
         for (n, slug) in slugs(name).iter().enumerate() {
-            for (word, path) in [("sources", format!("{SOURCES}/{slug}.sources")), ("asc", format!("{KEYS}/{slug}.asc")), ("gpg", format!("{KEYS}/{slug}.gpg"))] {
+            for (word, path) in [
+                ("sources", format!("{SOURCES}/{slug}.sources")),
+                ("asc", format!("{KEYS}/{slug}.asc")),
+                ("gpg", format!("{KEYS}/{slug}.gpg")),
+            ] {
                 text += &format!("show {word}{n} {}\n", quote(&path));
             }
         }
@@ -138,7 +144,11 @@ impl Module for Deb822Repository {
         }
         let mut state = State::default();
         let stdout = output.stdout_text();
-        let bytes = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).map_err(|error| Failure::new(format!("cannot read what the host sent: {error}")));
+        let bytes = |text: &str| {
+            base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .map_err(|error| Failure::new(format!("cannot read what the host sent: {error}")))
+        };
         for line in stdout.lines() {
             let fields: Vec<_> = line.split(' ').collect();
             match fields[..] {
@@ -173,7 +183,8 @@ impl Module for Deb822Repository {
             return Ok(absent(&state, at, slug, &dest));
         }
         let mode = args.required("mode")?;
-        let mode = u32::from_str_radix(mode, 8).map_err(|_| Failure::argument("mode", format!("`mode` must be octal here, such as \"0640\", not `{mode}`")))?;
+        let mode = u32::from_str_radix(mode, 8)
+            .map_err(|_| Failure::argument("mode", format!("`mode` must be octal here, such as \"0640\", not `{mode}`")))?;
         let has_mode = |file: &File, mode: u32| file.as_ref().is_some_and(|(is, _)| u32::from_str_radix(is, 8) == Ok(mode));
 
         let key = match (signed_by(args), &state.fetched) {
@@ -211,14 +222,23 @@ impl Module for Deb822Repository {
 }
 
 fn absent(state: &State, at: usize, slug: &str, dest: &str) -> Decision {
-    let files = [(&state.sources[at], dest.to_owned()), (&state.ascii_key[at], format!("{KEYS}/{slug}.asc")), (&state.binary_key[at], format!("{KEYS}/{slug}.gpg"))];
+    let files = [
+        (&state.sources[at], dest.to_owned()),
+        (&state.ascii_key[at], format!("{KEYS}/{slug}.asc")),
+        (&state.binary_key[at], format!("{KEYS}/{slug}.gpg")),
+    ];
     let outcome = Outcome::unchanged().with("repo", Json::Null).with("dest", dest).with("key_filename", files[2].1.as_str());
     let gone: Vec<_> = files.into_iter().filter(|(file, _)| file.is_some()).map(|(_, path)| path).collect();
     if gone.is_empty() {
         return outcome.into();
     }
     let before = state.sources[at].as_ref().map(|(_, content)| String::from_utf8_lossy(content).into_owned()).unwrap_or_default();
-    let outcome = Outcome { changed: true, ..outcome }.diff(Diff { before_header: dest.to_owned(), after_header: "/dev/null".into(), before, after: String::new() });
+    let outcome = Outcome { changed: true, ..outcome }.diff(Diff {
+        before_header: dest.to_owned(),
+        after_header: "/dev/null".into(),
+        before,
+        after: String::new(),
+    });
     Change::new(outcome, Script::new(format!("rm -f -- {}\n", crate::sh::quote_all(gone)))).into()
 }
 
@@ -242,7 +262,8 @@ fn render(args: &Args, key_filename: Option<&str>) -> String {
             name => title(name),
         };
         if value.contains('\n') {
-            let lines = value.trim().lines().map(|line| if line.trim().is_empty() { "    .".to_owned() } else { format!("    {}", line.trim()) });
+            let lines =
+                value.trim().lines().map(|line| if line.trim().is_empty() { "    .".to_owned() } else { format!("    {}", line.trim()) });
             text += &format!("{field}:\n{}\n", lines.collect::<Vec<_>>().join("\n"));
         } else if value.is_empty() {
             text += &format!("{field}:\n");
@@ -303,7 +324,10 @@ mod tests {
         let key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nx\n";
         let probe = format!("fetched {}\n", b64(key));
         let (outcome, script) = apply_of(decide(&Deb822Repository, given(), &probe, &Controller::default()).unwrap());
-        assert_eq!((&outcome.data["repo"], &outcome.data["dest"], &outcome.data["key_filename"]), (&json!(REPO), &json!("/etc/apt/sources.list.d/my-repo.sources"), &json!("/etc/apt/keyrings/my-repo.asc")));
+        assert_eq!(
+            (&outcome.data["repo"], &outcome.data["dest"], &outcome.data["key_filename"]),
+            (&json!(REPO), &json!("/etc/apt/sources.list.d/my-repo.sources"), &json!("/etc/apt/keyrings/my-repo.asc"))
+        );
         assert!(matches!(script.input, crate::sh::Input::Bytes(bytes) if *bytes == *key.as_bytes()));
         let there = format!("sources0 644 {}\nasc0 644 {}\n{probe}", b64(REPO), b64(key));
         assert!(matches!(decide(&Deb822Repository, given(), &there, &Controller::default()), Ok(Decision::Unchanged(_))));
@@ -315,7 +339,8 @@ mod tests {
     fn keeps_the_name_that_older_versions_gave() {
         assert_eq!(slugs("My  Repo_x v1.2"), ["My--Repo_x-v1.2", "my-repo-x-v12"]);
         let there = "sources1 644 QQ==\n";
-        let (outcome, _) = apply_of(decide(&Deb822Repository, json!({"name": "My Repo", "suites": "/"}), there, &Controller::default()).unwrap());
+        let (outcome, _) =
+            apply_of(decide(&Deb822Repository, json!({"name": "My Repo", "suites": "/"}), there, &Controller::default()).unwrap());
         assert_eq!(outcome.data["dest"], "/etc/apt/sources.list.d/my-repo.sources");
     }
 
@@ -323,8 +348,19 @@ mod tests {
     fn puts_a_key_into_the_file() {
         let key = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nabc\n-----END PGP PUBLIC KEY BLOCK-----\n";
         let args = args(&Deb822Repository, json!({"name": "x", "signed_by": key, "suites": "/", "date_max_future": 5}));
-        assert_eq!(render(&args, None), "Date-Max-Future: 5\nX-Repolib-Name: x\nSigned-By:\n    -----BEGIN PGP PUBLIC KEY BLOCK-----\n    .\n    abc\n    -----END PGP PUBLIC KEY BLOCK-----\nSuites: /\nTypes: deb\n");
-        let (_, script) = apply_of(decide(&Deb822Repository, json!({"name": "x", "state": "absent"}), "sources0 644 QQ==\ngpg0 600 QQ==\n", &Controller::default()).unwrap());
+        assert_eq!(
+            render(&args, None),
+            "Date-Max-Future: 5\nX-Repolib-Name: x\nSigned-By:\n    -----BEGIN PGP PUBLIC KEY BLOCK-----\n    .\n    abc\n    -----END PGP PUBLIC KEY BLOCK-----\nSuites: /\nTypes: deb\n"
+        );
+        let (_, script) = apply_of(
+            decide(
+                &Deb822Repository,
+                json!({"name": "x", "state": "absent"}),
+                "sources0 644 QQ==\ngpg0 600 QQ==\n",
+                &Controller::default(),
+            )
+            .unwrap(),
+        );
         assert_eq!(script.text, "rm -f -- /etc/apt/sources.list.d/x.sources /etc/apt/keyrings/x.gpg\n");
     }
 }

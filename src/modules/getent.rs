@@ -104,7 +104,10 @@ mod tests {
     fn splits_records_by_database() {
         let passwd = facts(json!({"database": "passwd", "key": "deploy"}), "deploy:x:1001:1001:De Ploy,,,:/srv:/bin/sh\n");
         assert_eq!(passwd, json!({"getent_passwd": {"deploy": ["x", "1001", "1001", "De Ploy,,,", "/srv", "/bin/sh"]}}));
-        let hosts = facts(json!({"database": "ahosts", "key": "localhost"}), "127.0.0.1       STREAM localhost\n127.0.0.1       DGRAM  \n127.0.0.1       RAW\n");
+        let hosts = facts(
+            json!({"database": "ahosts", "key": "localhost"}),
+            "127.0.0.1       STREAM localhost\n127.0.0.1       DGRAM  \n127.0.0.1       RAW\n",
+        );
         assert_eq!(hosts, json!({"getent_ahosts": {"127.0.0.1": [["STREAM", "localhost"], ["DGRAM"], ["RAW"]]}}));
         let none = Output { status: 2, ..said("") };
         let args = args(&Getent, json!({"database": "group", "key": "nope", "fail_key": false}));

@@ -33,7 +33,9 @@ impl Module for PackageFacts {
 
     fn probe(&self, _args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
         let query = "dpkg-query -W -f '${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Architecture}\\t${Section}\\n'";
-        let text = format!("command -v dpkg-query >/dev/null || {{ echo 'Could not detect a supported package manager: there is no dpkg' >&2; exit 1; }}\nLC_ALL=C exec {query}\n");
+        let text = format!(
+            "command -v dpkg-query >/dev/null || {{ echo 'Could not detect a supported package manager: there is no dpkg' >&2; exit 1; }}\nLC_ALL=C exec {query}\n"
+        );
         Ok(Some(Script::new(text)))
     }
 
@@ -70,8 +72,11 @@ mod tests {
 
     #[test]
     fn lists_what_is_installed() {
-        let probe = "ii \tlibc6\t2.36-9\tamd64\tlibs\nii \tlibc6\t2.36-9\ti386\tlibs\nrc \tvim\t9.0\tamd64\teditors\nhi \tjq\t1.6\tamd64\tutils\n";
-        let Ok(Decision::Unchanged(outcome)) = decide(&PackageFacts, json!({"manager": "auto"}), probe, &Controller::default()) else { panic!("a read that failed") };
+        let probe =
+            "ii \tlibc6\t2.36-9\tamd64\tlibs\nii \tlibc6\t2.36-9\ti386\tlibs\nrc \tvim\t9.0\tamd64\teditors\nhi \tjq\t1.6\tamd64\tutils\n";
+        let Ok(Decision::Unchanged(outcome)) = decide(&PackageFacts, json!({"manager": "auto"}), probe, &Controller::default()) else {
+            panic!("a read that failed")
+        };
         let packages = &outcome.facts["packages"];
         assert_eq!(packages["jq"], json!([{"name": "jq", "version": "1.6", "arch": "amd64", "category": "utils", "source": "apt"}]));
         assert_eq!((packages["libc6"].as_array().map(Vec::len), packages.get("vim")), (Some(2), None));

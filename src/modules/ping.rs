@@ -25,7 +25,11 @@ impl Module for Ping {
     }
 
     fn read(&self, _args: &Args, output: &Output) -> Result<(), Failure> {
-        if output.success() && output.stdout_text().trim() == "pong" { Ok(()) } else { Err(Failure::script("asking for an answer", output)) }
+        if output.success() && output.stdout_text().trim() == "pong" {
+            Ok(())
+        } else {
+            Err(Failure::script("asking for an answer", output))
+        }
     }
 
     fn decide(&self, args: &Args, (): (), _context: &dyn Context) -> Result<Decision, Failure> {

@@ -102,9 +102,23 @@ mod tests {
     fn joins_units_and_their_files() {
         let probe = "section units\nssh.service loaded active running OpenBSD Secure Shell server\nauditd.service not-found inactive dead auditd.service\ncron.service loaded inactive dead Cron\n\
             section files\nssh.service enabled enabled\nautovt@.service alias -\ncron.service disabled enabled\nrsync.service disabled enabled\nsection asked\nrsync.service\nsection states\nActiveState=inactive\n";
-        let Ok(Decision::Unchanged(outcome)) = decide(&ServiceFacts, json!({}), probe, &Controller::default()) else { panic!("a read that failed") };
+        let Ok(Decision::Unchanged(outcome)) = decide(&ServiceFacts, json!({}), probe, &Controller::default()) else {
+            panic!("a read that failed")
+        };
         let services = outcome.facts["services"].as_object().unwrap();
-        let pairs: Vec<_> = services.values().map(|one| [&one["name"], &one["state"], &one["status"]].map(|value| value.as_str().unwrap_or("?")).join(" ")).collect();
-        assert_eq!(pairs, ["ssh.service running enabled", "auditd.service stopped not-found", "cron.service stopped disabled", "autovt@.service unknown alias", "rsync.service inactive disabled"]);
+        let pairs: Vec<_> = services
+            .values()
+            .map(|one| [&one["name"], &one["state"], &one["status"]].map(|value| value.as_str().unwrap_or("?")).join(" "))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                "ssh.service running enabled",
+                "auditd.service stopped not-found",
+                "cron.service stopped disabled",
+                "autovt@.service unknown alias",
+                "rsync.service inactive disabled"
+            ]
+        );
     }
 }

@@ -350,7 +350,11 @@ mod tests {
             return Ok((outcome, Vec::new()));
         };
         let (outcome, script) = apply_of(decision);
-        let calls = script.text.lines().filter(|line| line.starts_with("systemctl")).map(|line| line.split(" ||").next().unwrap_or(line).to_owned());
+        let calls = script
+            .text
+            .lines()
+            .filter(|line| line.starts_with("systemctl"))
+            .map(|line| line.split(" ||").next().unwrap_or(line).to_owned());
         Ok((outcome, calls.collect()))
     }
 
@@ -358,10 +362,25 @@ mod tests {
     fn changes_only_what_differs() {
         let (outcome, calls) = steps(json!({"name": "ssh", "state": "started", "enabled": true}), SSH).unwrap();
         assert!(!outcome.changed && calls.is_empty());
-        assert_eq!((&outcome.data["state"], &outcome.data["enabled"], &outcome.data["status"]["Id"]), (&json!("started"), &json!(true), &json!("ssh.service")));
-        let (outcome, calls) = steps(json!({"name": "sshd", "state": "stopped", "enabled": false, "masked": true, "daemon_reload": true, "no_block": true}), SSH).unwrap();
+        assert_eq!(
+            (&outcome.data["state"], &outcome.data["enabled"], &outcome.data["status"]["Id"]),
+            (&json!("started"), &json!(true), &json!("ssh.service"))
+        );
+        let (outcome, calls) = steps(
+            json!({"name": "sshd", "state": "stopped", "enabled": false, "masked": true, "daemon_reload": true, "no_block": true}),
+            SSH,
+        )
+        .unwrap();
         assert!(outcome.changed);
-        assert_eq!(calls, ["systemctl --no-block daemon-reload", "systemctl --no-block mask -- sshd", "systemctl --no-block disable -- ssh.service", "systemctl --no-block stop -- sshd"]);
+        assert_eq!(
+            calls,
+            [
+                "systemctl --no-block daemon-reload",
+                "systemctl --no-block mask -- sshd",
+                "systemctl --no-block disable -- ssh.service",
+                "systemctl --no-block stop -- sshd"
+            ]
+        );
         assert_eq!(steps(json!({"name": "ssh", "state": "reloaded"}), SSH).unwrap().1, ["systemctl reload -- ssh"]);
         let (outcome, calls) = steps(json!({"daemon_reload": true}), "").unwrap();
         assert!(!outcome.changed && calls == ["systemctl daemon-reload"]);
@@ -369,17 +388,25 @@ mod tests {
 
     #[test]
     fn says_that_there_is_no_such_unit() {
-        assert_eq!(steps(json!({"name": "nope", "state": "stopped"}), NONE).unwrap_err(), "Could not find the requested service nope: host");
+        assert_eq!(
+            steps(json!({"name": "nope", "state": "stopped"}), NONE).unwrap_err(),
+            "Could not find the requested service nope: host"
+        );
         assert_eq!(steps(json!({"name": "nope", "masked": true}), NONE).unwrap().1, ["systemctl mask -- nope"]);
         let from_disk = NONE.replace("enabled \n", "enabled disabled\n");
-        assert_eq!(steps(json!({"name": "kubelet", "enabled": true, "scope": "user"}), &from_disk).unwrap().1, ["systemctl --user enable -- kubelet"]);
+        assert_eq!(
+            steps(json!({"name": "kubelet", "enabled": true, "scope": "user"}), &from_disk).unwrap().1,
+            ["systemctl --user enable -- kubelet"]
+        );
         let args = crate::modules::trial::args(&Systemd, json!({"state": "started"}));
         assert_eq!(probe(&args).unwrap_err().message, "missing parameter(s) required by 'state': name");
     }
 
     #[test]
     fn knows_the_states_of_unit_files() {
-        for (enabled, expected) in [("static", true), ("indirect", false), ("enabled-runtime", false), ("generated", true), ("masked", false)] {
+        for (enabled, expected) in
+            [("static", true), ("indirect", false), ("enabled-runtime", false), ("generated", true), ("masked", false)]
+        {
             assert_eq!(State { enabled: enabled.into(), ..State::default() }.is_enabled("system"), expected, "{enabled}");
         }
         let show = parse_show("ExecStart={ path=/bin/a ; argv[]=/bin/a\n -x ; }\nId=a.service\n");

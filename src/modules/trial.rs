@@ -46,7 +46,9 @@ impl Context for Controller {
 /// The shells a host's `/bin/sh` may be, those of them that are here.
 pub fn shells() -> Vec<&'static [&'static str]> {
     let all: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
-    all.into_iter().filter(|shell| Command::new(shell[0]).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()).collect()
+    all.into_iter()
+        .filter(|shell| Command::new(shell[0]).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok())
+        .collect()
 }
 
 pub fn run(shell: &[&str], script: &Script) -> Output {
@@ -122,6 +124,52 @@ pub fn task<M: Module>(shell: &[&str], module: &M, given: Json, controller: &Con
     }
 }
 
+/// Probes, and what a module makes of a host on which nothing is as asked, are read by every shell without complaint.
+#[test]
+fn every_shell_understands_the_scripts() {
+    let cases = [
+        ("apt", r#"{"name": ["a*", "b>=1", "c"], "state": "latest", "update_cache": true}"#, "now\t5\nnative\tamd64\nmatch\ta*\ta1\n"),
+        ("apt", r#"{"deb": "~/a.deb,http://x/b.deb", "policy_rc_d": 101, "autoremove": true}"#, "now\t5\nnative\tamd64\n"),
+        ("apt_repository", r#"{"repo": "deb http://x/ y z"}"#, ""),
+        ("deb822_repository", r#"{"name": "x y", "signed_by": "https://k/x'y", "suites": "/"}"#, "fetched QUJD\n"),
+        ("dpkg_selections", r#"{"name": "x", "selection": "hold"}"#, "x install\n"),
+        ("group", r#"{"name": "x y"}"#, "absent\n"),
+        ("script", r#"{"cmd": "Cargo.toml 'a b'", "creates": "~/x*", "chdir": "/$HOME"}"#, "run\n"),
+        ("service_facts", "{}", ""),
+        (
+            "systemd",
+            r#"{"name": "it's", "state": "started", "scope": "user"}"#,
+            "enabled enabled\nshow\nLoadState=loaded\nActiveState=dead\nstatus 0\n",
+        ),
+        (
+            "user",
+            r#"{"name": "x", "home": "~/a b", "generate_ssh_key": true, "ssh_key_passphrase": "a'b", "password": "$6$a$b"}"#,
+            "absent:\n",
+        ),
+        ("user", r#"{"name": "x", "home": "/a", "move_home": true, "umask": "077"}"#, "passwd:x:x:1:1::/b:/bin/sh\n"),
+        ("wait_for", r#"{"port": 80, "host": "x", "search_regex": "a'(\\d)", "delay": 1}"#, ""),
+        ("wait_for", r#"{"port": 80, "state": "drained", "exclude_hosts": "10.0.0.1,::1"}"#, "waiting\n"),
+    ];
+    for (name, given, probe) in cases {
+        let Some(crate::module::Registered::OnHost(module)) = crate::module::find(name) else { panic!("no module {name}") };
+        let given: Json = serde_json::from_str(given).expect("a case is JSON");
+        let args = Args::convert(module.spec(), given.as_object().expect("a mapping")).expect("arguments of the module");
+        let controller = Controller { files: ".".into(), ..Controller::default() };
+        let probe_script = module.probe(&args, &controller).expect("a probe");
+        let apply = match module.decide(&args, &said(probe), &controller).unwrap_or_else(|failure| panic!("{name}: {failure}")) {
+            Decision::Change(change) => Some(apply_of(change.into()).1),
+            Decision::Unchanged(_) => None,
+        };
+        for script in probe_script.iter().chain(&apply) {
+            for shell in shells() {
+                let words: Vec<_> = shell.iter().copied().chain(["-n"]).collect();
+                let output = run(&words, &Script::new(script.text.clone()));
+                assert!(output.success() && output.stderr.is_empty(), "{shell:?} {name}: {}\n{}", output.stderr_text(), script.text);
+            }
+        }
+    }
+}
+
 /// Runs one module for real and prints what its probe said, what it decided and what came of it; twice, as the second must change nothing.
 /// The way to record a probe: `NODEWRIGHT_SHELL="ssh root@host" NODEWRIGHT_MODULE=apt NODEWRIGHT_ARGS='{"name": "jq"}' cargo test --lib record -- --ignored --nocapture`
 #[test]
@@ -130,17 +178,22 @@ fn record() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let line = variable("NODEWRIGHT_SHELL");
     let shell: Vec<_> = line.split_whitespace().collect();
-    let Some(crate::module::Registered::OnHost(module)) = crate::module::find(&variable("NODEWRIGHT_MODULE")) else { panic!("NODEWRIGHT_MODULE names no module") };
+    let Some(crate::module::Registered::OnHost(module)) = crate::module::find(&variable("NODEWRIGHT_MODULE")) else {
+        panic!("NODEWRIGHT_MODULE names no module")
+    };
     let given: Json = serde_json::from_str(&variable("NODEWRIGHT_ARGS")).expect("NODEWRIGHT_ARGS is JSON");
     let args = Args::convert(module.spec(), given.as_object().expect("a mapping")).expect("arguments of the module");
-    let controller = Controller { check_mode: !variable("NODEWRIGHT_CHECK").is_empty(), diff_mode: true, files: ".".into(), facts: Json::Null };
+    let controller =
+        Controller { check_mode: !variable("NODEWRIGHT_CHECK").is_empty(), diff_mode: true, files: ".".into(), facts: Json::Null };
     for _ in 0..variable("NODEWRIGHT_TIMES").parse().unwrap_or(2) {
         let probed = module.probe(&args, &controller).expect("a probe").map_or_else(|| said(""), |script| run(&shell, &script));
         println!("--- probe {} in {:?}\n{}{}", probed.status, probed.elapsed, probed.stdout_text(), probed.stderr_text());
         let (outcome, change) = match module.decide(&args, &probed, &controller) {
             Err(failure) => return println!("--- refused: {failure:#?}"),
             Ok(Decision::Unchanged(outcome)) => (outcome, None),
-            Ok(Decision::Change(Change { outcome, apply: crate::module::Apply::OnHost(script), finish, in_check_mode })) if !controller.check_mode => {
+            Ok(Decision::Change(Change { outcome, apply: crate::module::Apply::OnHost(script), finish, in_check_mode }))
+                if !controller.check_mode =>
+            {
                 drop(in_check_mode);
                 println!("--- apply\n{}", script.text);
                 let output = run(&shell, &script);
@@ -155,7 +208,15 @@ fn record() {
             _ => Ok(outcome),
         };
         match outcome {
-            Ok(outcome) => println!("--- changed={} skipped={} {}\nfacts {}\ndiff {:#?} {:?}", outcome.changed, outcome.skipped, serde_json::to_string_pretty(&outcome.data).unwrap_or_default(), serde_json::to_string_pretty(&outcome.facts).unwrap_or_default(), outcome.diff, outcome.warnings),
+            Ok(outcome) => println!(
+                "--- changed={} skipped={} {}\nfacts {}\ndiff {:#?} {:?}",
+                outcome.changed,
+                outcome.skipped,
+                serde_json::to_string_pretty(&outcome.data).unwrap_or_default(),
+                serde_json::to_string_pretty(&outcome.facts).unwrap_or_default(),
+                outcome.diff,
+                outcome.warnings
+            ),
             Err(failure) => println!("--- failed: {failure:#?}"),
         }
     }

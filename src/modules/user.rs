@@ -92,7 +92,8 @@ impl Module for User {
                 words.extend(args.is("remove").then_some("-r"));
                 words.push(name);
                 let diff = Diff { before: account.line(), ..Diff::default() };
-                let outcome = Outcome { changed: true, ..outcome }.with("force", args.is("force")).with("remove", args.is("remove")).diff(diff);
+                let outcome =
+                    Outcome { changed: true, ..outcome }.with("force", args.is("force")).with("remove", args.is("remove")).diff(diff);
                 Decision::from(Change::new(outcome, Script::new(quote_all(words) + "\n")).finish(finish_removal))
             }
             _ => present(args, &account, outcome)?,
@@ -119,7 +120,8 @@ fn failed(output: &Output) -> Failure {
 fn unhashed(password: Option<&str>) -> Option<String> {
     let password = password?;
     let is_hash = password.starts_with('$') && password.split('$').count() >= 3 && !password.contains([':', '*', '!']);
-    let warning = "The input password appears not to have been hashed. The 'password' argument must be encrypted for this module to work properly.";
+    let warning =
+        "The input password appears not to have been hashed. The 'password' argument must be encrypted for this module to work properly.";
     (!is_hash && !matches!(password, "*" | "!" | "*************")).then(|| warning.to_owned())
 }
 
@@ -131,7 +133,11 @@ fn present(args: &Args, account: &Account, mut outcome: Outcome) -> Result<Decis
         }
     }
     let is_new = !account.exists();
-    outcome = if is_new { outcome.with("system", args.is("system")).with("create_home", args.is("create_home")) } else { outcome.with("append", args.is("append")).with("move_home", args.is("move_home")) };
+    outcome = if is_new {
+        outcome.with("system", args.is("system")).with("create_home", args.is("create_home"))
+    } else {
+        outcome.with("append", args.is("append")).with("move_home", args.is("move_home"))
+    };
     let password = password(args, account)?;
     if args.has("password") {
         outcome = outcome.with("password", "NOT_LOGGING_PASSWORD");
@@ -155,8 +161,8 @@ fn present(args: &Args, account: &Account, mut outcome: Outcome) -> Result<Decis
         text += "chpasswd -e || exit $?\n";
     }
     text += &chage(args, account);
-    let has_no_home = !is_new && !account.has_home && args.is("create_home");
-    if has_no_home && !args.has("home") || has_no_home && args.str("home") == Some(account.home.as_str()) {
+    let keeps_home = args.str("home").is_none_or(|home| home == account.home);
+    if !is_new && !account.has_home && keeps_home && args.is("create_home") {
         text += &home_for(args, name);
     }
     let makes_key = args.is("generate_ssh_key") && (!account.has_key || args.is("force"));
@@ -253,12 +259,13 @@ fn modification(args: &Args, account: &Account, sets_password: bool) -> Vec<Stri
         change("-g", group);
     }
     if let Some(groups) = args.list("groups") {
-        let wanted: Vec<_> = groups.iter().filter(|group| !group.is_empty() && !account.is_primary(group)).map(|group| account.name_of(group)).collect();
+        let wanted: Vec<_> =
+            groups.iter().filter(|group| !group.is_empty() && !account.is_primary(group)).map(|group| account.name_of(group)).collect();
         let has_all = wanted.iter().all(|group| account.groups.contains(group));
-        if args.is("append") && !has_all {
-            changes.push("-a".into());
-            changes.extend(["-G".to_owned(), quote(&wanted.join(",")).into_owned()]);
-        } else if !args.is("append") && !(has_all && account.groups.iter().all(|group| wanted.contains(group))) {
+        let appends = args.is("append");
+        let has_others = account.groups.iter().any(|group| !wanted.contains(group));
+        if !has_all || (has_others && !appends) {
+            changes.extend(appends.then(|| "-a".to_owned()));
             changes.extend(["-G".to_owned(), quote(&wanted.join(",")).into_owned()]);
         }
     }
@@ -296,8 +303,14 @@ fn modification(args: &Args, account: &Account, sets_password: bool) -> Vec<Stri
 }
 
 fn chage(args: &Args, account: &Account) -> String {
-    let limits = [("password_expire_max", "-M", account.longest), ("password_expire_min", "-m", account.shortest), ("password_expire_warn", "-W", account.warning)];
-    let wanted = limits.into_iter().filter_map(|(name, flag, is)| args.int(name).filter(|days| is != Some(*days)).map(|days| format!("{flag} {days}")));
+    let limits = [
+        ("password_expire_max", "-M", account.longest),
+        ("password_expire_min", "-m", account.shortest),
+        ("password_expire_warn", "-W", account.warning),
+    ];
+    let wanted = limits
+        .into_iter()
+        .filter_map(|(name, flag, is)| args.int(name).filter(|days| is != Some(*days)).map(|days| format!("{flag} {days}")));
     let words: Vec<_> = wanted.collect();
     match (words.is_empty(), args.str("name")) {
         (false, Some(name)) => format!("chage {} -- {} </dev/null || exit $?\n", words.join(" "), quote(name)),
@@ -309,8 +322,11 @@ fn chage(args: &Args, account: &Account) -> String {
 fn home_for(args: &Args, name: &str) -> String {
     let skeleton = quote(args.str("skeleton").unwrap_or("/etc/skel"));
     let mode = match args.str("umask") {
-        Some(umask) if !umask.is_empty() && umask.bytes().all(|byte| (b'0'..=b'7').contains(&byte)) => format!("$(printf '%o' $((0777 & ~0{umask})))"),
-        _ => "$(awk '$1 == \"HOME_MODE\" { mode = $2 } END { print mode ? mode : \"0755\" }' /etc/login.defs 2>/dev/null || echo 0755)".to_owned(),
+        Some(umask) if !umask.is_empty() && umask.bytes().all(|byte| (b'0'..=b'7').contains(&byte)) => {
+            format!("$(printf '%o' $((0777 & ~0{umask})))")
+        }
+        _ => "$(awk '$1 == \"HOME_MODE\" { mode = $2 } END { print mode ? mode : \"0755\" }' /etc/login.defs 2>/dev/null || echo 0755)"
+            .to_owned(),
     };
     format!(
         "entry=$(getent passwd {name}) || exit $?\nhome=${{entry%:*}}; home=${{home##*:}}\nmkdir -p -- \"${{home%/*}}/\" && {{ [ -d {skeleton} ] && cp -R {skeleton} \"$home\" || mkdir \"$home\"; }} && chown -R \"$(id -u -- {name}):$(id -g -- {name})\" \"$home\" && chmod \"{mode}\" \"$home\" || exit $?\n",

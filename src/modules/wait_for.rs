@@ -12,7 +12,7 @@ mod script;
 
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 /// `ansible.builtin.wait_for`
 pub struct WaitFor;
@@ -163,6 +163,7 @@ fn timed_out(args: &Args) -> String {
 mod tests {
     use super::*;
     use crate::modules::trial::{Controller, args, shells, task};
+    use serde_json::json;
     use std::io::Write;
 
     fn wait(shell: &[&str], given: Json) -> Result<Outcome, Failure> {
@@ -185,8 +186,13 @@ mod tests {
             let path = tempfile::NamedTempFile::new().unwrap();
             writeln!(path.as_file(), "a\nversion 1.36.2 ready\n").unwrap();
             let text = path.path().to_str().unwrap();
-            let outcome = wait(shell, json!({"path": text, "search_regex": "^version (?P<minor>\\d+\\.\\d+)\\.(\\d)", "timeout": 2})).unwrap();
-            assert_eq!((&outcome.data["match_groups"], &outcome.data["match_groupdict"]), (&json!(["1.36", "2"]), &json!({"minor": "1.36"})), "{shell:?}");
+            let outcome =
+                wait(shell, json!({"path": text, "search_regex": "^version (?P<minor>\\d+\\.\\d+)\\.(\\d)", "timeout": 2})).unwrap();
+            assert_eq!(
+                (&outcome.data["match_groups"], &outcome.data["match_groupdict"]),
+                (&json!(["1.36", "2"]), &json!({"minor": "1.36"})),
+                "{shell:?}"
+            );
             assert!(wait(shell, json!({"path": text, "search_regex": "^nope", "timeout": 0})).is_err());
             assert!(wait(shell, json!({"path": format!("{text}.gone"), "state": "absent"})).is_ok());
         }
@@ -208,7 +214,13 @@ mod tests {
     fn refuses_what_contradicts_itself() {
         let refused = |given| WaitFor.probe(&args(&WaitFor, given), &Controller::default()).unwrap_err().message;
         assert_eq!(refused(json!({"path": "/x", "port": 1})), "port and path parameter can not both be passed to wait_for");
-        assert_eq!(refused(json!({"path": "/x", "state": "drained"})), "state=drained should only be used for checking a port in the wait_for module");
-        assert_eq!(refused(json!({"port": 1, "state": "drained", "host": "web1"})), "`web1` must be an address where connections are counted");
+        assert_eq!(
+            refused(json!({"path": "/x", "state": "drained"})),
+            "state=drained should only be used for checking a port in the wait_for module"
+        );
+        assert_eq!(
+            refused(json!({"port": 1, "state": "drained", "host": "web1"})),
+            "`web1` must be an address where connections are counted"
+        );
     }
 }

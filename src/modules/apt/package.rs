@@ -57,7 +57,10 @@ impl Wanted {
         // The same letters are all that reaches a shell or apt's command line.
         let is_plain = |text: &str, more: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
         let (Version::Exactly(asked) | Version::AtLeast(asked) | Version::Release(asked)) = &version else {
-            return if is_plain(name, "+-._*?[]!") && !name.starts_with('-') && architecture.as_deref().is_none_or(|text| is_plain(text, "-")) {
+            return if is_plain(name, "+-._*?[]!")
+                && !name.starts_with('-')
+                && architecture.as_deref().is_none_or(|text| is_plain(text, "-"))
+            {
                 Ok(Wanted { name: name.to_owned(), architecture, version })
             } else {
                 Err(refuse())
@@ -134,7 +137,9 @@ mod tests {
 
     #[test]
     fn reads_what_apt_takes() {
-        let check = |text: &str, for_apt: &str| assert_eq!(Wanted::parse(text).map(|wanted| wanted.for_apt()).map_err(|failure| failure.message), Ok(for_apt.into()));
+        let check = |text: &str, for_apt: &str| {
+            assert_eq!(Wanted::parse(text).map(|wanted| wanted.for_apt()).map_err(|failure| failure.message), Ok(for_apt.into()))
+        };
         check(" kubelet=1.36.2-* ", "kubelet=1.36.2-*");
         check("libc6:i386>=2.36", "libc6:i386");
         check("nginx/bookworm-backports", "nginx/bookworm-backports");

@@ -53,7 +53,10 @@ pub fn script(request: &Request, simulate: Option<&[String]>) -> Script {
     for deb in request.debs.iter().filter(|deb| simulate.is_some() || !is_url(deb)) {
         text += DEB;
         text += &match is_url(deb) {
-            true => format!("folder=$(mktemp -d) && {} && show_deb \"$folder/file.deb\"; status=$?; rm -rf -- \"$folder\"; [ $status -eq 0 ] || exit $status\n", download(deb, "$folder/file.deb")),
+            true => format!(
+                "folder=$(mktemp -d) && {} && show_deb \"$folder/file.deb\"; status=$?; rm -rf -- \"$folder\"; [ $status -eq 0 ] || exit $status\n",
+                download(deb, "$folder/file.deb")
+            ),
             false => format!("show_deb {} || exit 1\n", words::on_host(deb)),
         };
     }
@@ -177,7 +180,14 @@ fn package(line: &str) -> Option<Known> {
     let state = fields.next()?.chars().nth(1)?;
     let (name, architecture, version) = (fields.next()?.to_owned(), fields.next()?.to_owned(), fields.next()?.to_owned());
     let provides = fields.next().unwrap_or_default().split(", ").filter_map(|one| one.split(' ').next());
-    Some(Known { name, architecture, version, state, provides: provides.filter(|name| !name.is_empty()).map(str::to_owned).collect(), is_auto: false })
+    Some(Known {
+        name,
+        architecture,
+        version,
+        state,
+        provides: provides.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        is_auto: false,
+    })
 }
 
 fn deb(line: &str) -> Option<Deb> {

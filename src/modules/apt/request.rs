@@ -63,7 +63,8 @@ impl Request {
         if everything && goal != Goal::Latest {
             return Err(Failure::argument("name", "`*` means all installed packages: it needs `state: latest`"));
         }
-        let given = [args.has("deb"), !names.is_empty(), args.str("upgrade").is_some_and(|upgrade| !matches!(upgrade, "no" | "False" | "false"))];
+        let given =
+            [args.has("deb"), !names.is_empty(), args.str("upgrade").is_some_and(|upgrade| !matches!(upgrade, "no" | "False" | "false"))];
         if given.iter().filter(|given| **given).count() > 1 {
             return Err(Failure::new("parameters are mutually exclusive: deb|name|upgrade"));
         }

@@ -3,12 +3,21 @@
 use crate::module::Diff;
 use std::collections::BTreeMap;
 
-/// The packages of a run, by name: version before, version after.
-type Changes<'a> = BTreeMap<&'a str, (Option<&'a str>, Option<&'a str>)>;
+/// A version before and after.
+type Versions<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// The packages of a run, by name.
+type Changes<'a> = BTreeMap<&'a str, Versions<'a>>;
 
 /// Whether apt-get had anything to do.
 pub fn is_change(stdout: &str) -> bool {
-    stdout.lines().any(|line| is_busy_summary(line) || line.starts_with("Setting up ") || line.starts_with("Removing ") || line.starts_with("Purging ") || is_simulated(line))
+    stdout.lines().any(|line| {
+        is_busy_summary(line)
+            || line.starts_with("Setting up ")
+            || line.starts_with("Removing ")
+            || line.starts_with("Purging ")
+            || is_simulated(line)
+    })
 }
 
 fn is_simulated(line: &str) -> bool {
@@ -33,14 +42,14 @@ pub fn diff(stdout: &str) -> Option<Diff> {
     if changes.is_empty() {
         return None;
     }
-    let side = |pick: fn(&(Option<&str>, Option<&str>)) -> Option<String>| -> String {
-        changes.iter().filter_map(|(name, pair)| Some(format!("{name} {}\n", pick(pair)?))).collect()
+    let side = |pick: for<'a> fn(&Versions<'a>) -> Option<&'a str>| -> String {
+        changes.iter().filter_map(|(name, versions)| Some(format!("{name} {}\n", pick(versions)?))).collect()
     };
     Some(Diff {
         before_header: "packages before".into(),
         after_header: "packages after".into(),
-        before: side(|pair| pair.0.map(str::to_owned)),
-        after: side(|pair| pair.1.map(str::to_owned)),
+        before: side(|versions| versions.0),
+        after: side(|versions| versions.1),
     })
 }
 
@@ -76,10 +85,14 @@ fn note<'a>(line: &'a str, changes: &mut Changes<'a>) {
 pub fn why(stderr: &str) -> Option<String> {
     stderr.lines().find_map(|line| {
         let said = line.strip_prefix("E: ")?;
-        if let Some(name) = said.strip_prefix("Unable to locate package ").or_else(|| said.strip_prefix("Couldn't find any package by glob ")) {
+        if let Some(name) =
+            said.strip_prefix("Unable to locate package ").or_else(|| said.strip_prefix("Couldn't find any package by glob "))
+        {
             return Some(format!("No package matching '{}' is available", name.trim_matches('\'')));
         }
-        if let Some((version, name)) = said.strip_prefix("Version '").and_then(|rest| rest.strip_suffix("' was not found")?.split_once("' for '")) {
+        if let Some((version, name)) =
+            said.strip_prefix("Version '").and_then(|rest| rest.strip_suffix("' was not found")?.split_once("' for '"))
+        {
             return Some(format!("no available installation candidate for {name}={version}"));
         }
         let name = said.strip_prefix("Package '")?.strip_suffix("' has no installation candidate")?;
@@ -102,7 +115,9 @@ mod tests {
     fn tells_work_from_none() {
         assert!(!is_change("Reading package lists...\n0 upgraded, 0 newly installed, 0 to remove and 12 not upgraded.\n"));
         assert!(is_change("0 upgraded, 0 newly installed, 1 downgraded, 0 to remove and 0 not upgraded.\n"));
-        assert!(is_change("0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded.\n1 not fully installed or removed.\nSetting up kubelet (1.36.2-1.1) ...\n"));
+        assert!(is_change(
+            "0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded.\n1 not fully installed or removed.\nSetting up kubelet (1.36.2-1.1) ...\n"
+        ));
     }
 
     #[test]
@@ -116,7 +131,10 @@ mod tests {
     #[test]
     fn says_what_is_not_to_be_had() {
         assert_eq!(why("N: x\nE: Unable to locate package kubelt\n").as_deref(), Some("No package matching 'kubelt' is available"));
-        assert_eq!(why("E: Version '9.9' for 'busybox' was not found").as_deref(), Some("no available installation candidate for busybox=9.9"));
+        assert_eq!(
+            why("E: Version '9.9' for 'busybox' was not found").as_deref(),
+            Some("no available installation candidate for busybox=9.9")
+        );
         assert_eq!(why("E: Package 'x' has no installation candidate").as_deref(), Some("no available installation candidate for x"));
         assert_eq!(why("E: Held packages were changed and -y was used without --allow-change-held-packages."), None);
     }

@@ -14,7 +14,12 @@ fn steps(given: serde_json::Value) -> Vec<String> {
     let (_, script) = apply_of(decided(given));
     let options = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=600 ";
     let calls = ["apt-get -y", "apt-mark", "update_lists 5", "dpkg --compare"];
-    script.text.lines().filter(|line| calls.iter().any(|call| line.starts_with(call))).map(|line| line.replace(options, "").replace(" || exit $?", "")).collect()
+    script
+        .text
+        .lines()
+        .filter(|line| calls.iter().any(|call| line.starts_with(call)))
+        .map(|line| line.replace(options, "").replace(" || exit $?", ""))
+        .collect()
 }
 
 #[test]
@@ -33,13 +38,22 @@ fn leaves_alone_what_is_there() {
 
 #[test]
 fn runs_apt_for_the_rest() {
-    assert_eq!(steps(json!({"name": ["jq", "mawk>=9", "tree=1.8-*", "socat"]})), [
-        "apt-get -y install mawk tree=1.8-* socat",
-        "dpkg --compare-versions \"$(dpkg-query -W -f '${Version}' mawk)\" ge 9 || { echo \"E: Version '>=9' for 'mawk' was not found\" >&2; exit 100; }",
-    ]);
+    assert_eq!(
+        steps(json!({"name": ["jq", "mawk>=9", "tree=1.8-*", "socat"]})),
+        [
+            "apt-get -y install mawk tree=1.8-* socat",
+            "dpkg --compare-versions \"$(dpkg-query -W -f '${Version}' mawk)\" ge 9 || { echo \"E: Version '>=9' for 'mawk' was not found\" >&2; exit 100; }",
+        ]
+    );
     assert_eq!(steps(json!({"name": "libjq1", "update_cache": true})), ["update_lists 5 12 600", "apt-mark manual libjq1 >&2"]);
-    assert_eq!(steps(json!({"name": ["tree", "vim-common", "jq=9"], "state": "absent", "purge": true, "autoremove": true})), ["apt-get -y --purge --auto-remove remove tree vim-common"]);
-    assert_eq!(steps(json!({"name": "busybox", "state": "latest", "allow_change_held_packages": true, "default_release": "bookworm-backports"})), ["apt-get -y -t bookworm-backports --allow-change-held-packages install busybox"]);
+    assert_eq!(
+        steps(json!({"name": ["tree", "vim-common", "jq=9"], "state": "absent", "purge": true, "autoremove": true})),
+        ["apt-get -y --purge --auto-remove remove tree vim-common"]
+    );
+    assert_eq!(
+        steps(json!({"name": "busybox", "state": "latest", "allow_change_held_packages": true, "default_release": "bookworm-backports"})),
+        ["apt-get -y -t bookworm-backports --allow-change-held-packages install busybox"]
+    );
 }
 
 #[test]
@@ -54,8 +68,12 @@ fn counts_as_changed_what_apt_did() {
     let outcome = finish(json!({"update_cache": true}), "Hit:1 x\nnodewright: cache 5 5\nnodewright: begin\n").unwrap();
     assert!(!outcome.changed);
     assert!(finish(json!({"update_cache": true}), "nodewright: cache 5 7\nnodewright: begin\n").unwrap().changed);
-    assert!(!finish(json!({"name": "awk2"}), &format!("nodewright: begin\nNote, selecting 'mawk' instead of 'awk2'\n{zero}")).unwrap().changed);
-    let outcome = finish(json!({"name": "socat"}), "waiting\nnodewright: begin\n0 upgraded, 1 newly installed, 0 to remove and 0 not upgraded.\n").unwrap();
+    assert!(
+        !finish(json!({"name": "awk2"}), &format!("nodewright: begin\nNote, selecting 'mawk' instead of 'awk2'\n{zero}")).unwrap().changed
+    );
+    let outcome =
+        finish(json!({"name": "socat"}), "waiting\nnodewright: begin\n0 upgraded, 1 newly installed, 0 to remove and 0 not upgraded.\n")
+            .unwrap();
     assert!(outcome.changed && outcome.data["stdout"].as_str().unwrap().starts_with("0 upgraded, 1"));
 }
 

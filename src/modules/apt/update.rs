@@ -1,7 +1,8 @@
 //! Refreshing apt's lists, for every module that may have to: apt, apt_repository, deb822_repository.
 
 /// Where apt-get runs: nothing may ask, and what it prints is parsed.
-pub const ENVIRONMENT: &str = "export LC_ALL=C LANG=C LANGUAGE=C DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical NEEDRESTART_MODE=a\n";
+pub const ENVIRONMENT: &str =
+    "export LC_ALL=C LANG=C LANGUAGE=C DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical NEEDRESTART_MODE=a\n";
 
 /// Defines `update_lists RETRIES LONGEST_DELAY LOCK_TIMEOUT` (after [`super::lock::WAIT_FOR_LOCKS`]); its last line is
 /// `nodewright: cache BEFORE AFTER`, the time of the lists before and after.

@@ -11,7 +11,8 @@ fn in_every_shell(check: impl Fn(&[&str], &str)) {
 }
 
 fn picked(outcome: &Outcome, names: &[&str]) -> Json {
-    let mut picked: Map<String, Json> = names.iter().filter_map(|name| Some((name.to_string(), outcome.data.get(*name)?.clone()))).collect();
+    let mut picked: Map<String, Json> =
+        names.iter().filter_map(|name| Some((name.to_string(), outcome.data.get(*name)?.clone()))).collect();
     picked.insert("changed".into(), outcome.changed.into());
     Json::Object(picked)
 }
@@ -36,14 +37,24 @@ fn tells_what_could_not_be_run_from_what_failed() {
     in_every_shell(|shell, folder| {
         let run = |given| task(shell, &Command, given, &Controller::default()).unwrap_err();
         let failure = run(json!({"_raw_params": "cd /"}));
-        assert_eq!((failure.message.as_str(), &failure.data["rc"]), ("Error executing command: [Errno 2] No such file or directory: b'cd'", &json!(2)), "{shell:?}");
+        assert_eq!(
+            (failure.message.as_str(), &failure.data["rc"]),
+            ("Error executing command: [Errno 2] No such file or directory: b'cd'", &json!(2)),
+            "{shell:?}"
+        );
         std::fs::write(format!("{folder}/plain"), "").unwrap();
         let failure = run(json!({"argv": ["./plain"], "chdir": folder}));
         assert_eq!(failure.data["rc"], 13);
         let failure = run(json!({"_raw_params": "true", "chdir": format!("{folder}/gone")}));
-        assert_eq!(failure.message, format!("Unable to change directory before execution: [Errno 2] No such file or directory: b'{folder}/gone'"));
+        assert_eq!(
+            failure.message,
+            format!("Unable to change directory before execution: [Errno 2] No such file or directory: b'{folder}/gone'")
+        );
         let failure = run(json!({"_raw_params": "sh -c 'echo out; echo err >&2; exit 127'"}));
-        assert_eq!((&failure.data["rc"], &failure.data["stdout"], &failure.data["stderr_lines"], &failure.data["changed"]), (&json!(127), &json!("out"), &json!(["err"]), &json!(true)));
+        assert_eq!(
+            (&failure.data["rc"], &failure.data["stdout"], &failure.data["stderr_lines"], &failure.data["changed"]),
+            (&json!(127), &json!("out"), &json!(["err"]), &json!(true))
+        );
         assert_eq!(run(json!({"_raw_params": "it's"})).message, "cannot split the command into words: No closing quotation");
     });
 }
@@ -76,7 +87,10 @@ fn feeds_standard_input_and_keeps_line_ends_as_asked() {
         assert_eq!(run(json!({"cmd": "cat", "stdin": "a\n\n"})).data["stdout"], "a");
         assert_eq!(run(json!({"cmd": "cat; echo b", "stdin": "a", "stdin_add_newline": "no"})).data["stdout"], "ab");
         assert_eq!(run(json!({"cmd": "printf 'gr\\374n'"})).data["stdout"], "gr\u{fffd}n");
-        assert_eq!(run(json!({"cmd": "echo a | tr a b; X='q u'; echo \"$X\" $0", "executable": "/bin/bash"})).data["stdout"], "b\nq u /bin/bash");
+        assert_eq!(
+            run(json!({"cmd": "echo a | tr a b; X='q u'; echo \"$X\" $0", "executable": "/bin/bash"})).data["stdout"],
+            "b\nq u /bin/bash"
+        );
     });
 }
 
@@ -90,7 +104,10 @@ fn runs_a_file_of_the_controller_and_removes_it() {
         let path = stdout.trim_end().strip_prefix("3|b c|/usr|").unwrap_or_else(|| panic!("{shell:?} {stdout}"));
         assert!(!std::path::Path::new(path).exists() && path.ends_with("/my job.sh"));
         let failure = task(shell, &ScriptFile, json!({"cmd": "'my job.sh' a b 4", "executable": "/bin/bash"}), &controller).unwrap_err();
-        assert_eq!((failure.message.as_str(), &failure.data["rc"], &failure.data["stderr"]), ("non-zero return code", &json!(4), &json!("e\n")));
+        assert_eq!(
+            (failure.message.as_str(), &failure.data["rc"], &failure.data["stderr"]),
+            ("non-zero return code", &json!(4), &json!("e\n"))
+        );
         let outcome = task(shell, &ScriptFile, json!({"cmd": "'my job.sh' a b 4", "creates": "/etc/host*"}), &controller).unwrap();
         assert!(outcome.skipped);
         let outcome = task(shell, &Raw, json!({"_raw_params": "printf 'a\\n'; echo b >&2"}), &controller).unwrap();

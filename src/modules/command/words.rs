@@ -113,7 +113,9 @@ mod tests {
 
     #[test]
     fn splits_as_shlex_does() {
-        let check = |text, expected: Result<&[&str], &str>| assert_eq!(split(text), expected.map(|words| words.iter().map(ToString::to_string).collect()));
+        let check = |text, expected: Result<&[&str], &str>| {
+            assert_eq!(split(text), expected.map(|words| words.iter().map(ToString::to_string).collect()))
+        };
         check("a 'b c'\t\"d\\\"e\" f\\ g  ", Ok(&["a", "b c", "d\"e", "f g"]));
         check("\"a\\$b\" '\\' \"\" #x", Ok(&["a\\$b", "\\", "", "#x"]));
         check("x'y'z\nw", Ok(&["xyz", "w"]));

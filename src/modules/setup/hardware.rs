@@ -84,16 +84,59 @@ fn processors(seen: &Seen, facts: &mut Facts) {
 
 /// The kinds of chassis, by the number of SMBIOS.
 const FORM_FACTORS: &[&str] = &[
-    "Unknown", "Other", "Unknown", "Desktop", "Low Profile Desktop", "Pizza Box", "Mini Tower", "Tower", "Portable", "Laptop", "Notebook", "Hand Held",
-    "Docking Station", "All In One", "Sub Notebook", "Space-saving", "Lunch Box", "Main Server Chassis", "Expansion Chassis", "Sub Chassis",
-    "Bus Expansion Chassis", "Peripheral Chassis", "RAID Chassis", "Rack Mount Chassis", "Sealed-case PC", "Multi-system", "CompactPCI", "AdvancedTCA",
-    "Blade", "Blade Enclosure", "Tablet", "Convertible", "Detachable", "IoT Gateway", "Embedded PC", "Mini PC", "Stick PC",
+    "Unknown",
+    "Other",
+    "Unknown",
+    "Desktop",
+    "Low Profile Desktop",
+    "Pizza Box",
+    "Mini Tower",
+    "Tower",
+    "Portable",
+    "Laptop",
+    "Notebook",
+    "Hand Held",
+    "Docking Station",
+    "All In One",
+    "Sub Notebook",
+    "Space-saving",
+    "Lunch Box",
+    "Main Server Chassis",
+    "Expansion Chassis",
+    "Sub Chassis",
+    "Bus Expansion Chassis",
+    "Peripheral Chassis",
+    "RAID Chassis",
+    "Rack Mount Chassis",
+    "Sealed-case PC",
+    "Multi-system",
+    "CompactPCI",
+    "AdvancedTCA",
+    "Blade",
+    "Blade Enclosure",
+    "Tablet",
+    "Convertible",
+    "Detachable",
+    "IoT Gateway",
+    "Embedded PC",
+    "Mini PC",
+    "Stick PC",
 ];
 
 fn firmware(seen: &Seen, facts: &mut Facts) {
     let file = |name: &str| seen.file(&format!("/sys/devices/virtual/dmi/id/{name}"));
-    let names = ["bios_date", "bios_vendor", "bios_version", "board_asset_tag", "board_name", "board_serial", "board_vendor", "board_version"];
-    let more = ["chassis_asset_tag", "chassis_serial", "chassis_vendor", "chassis_version", "product_name", "product_serial", "product_uuid", "product_version"];
+    let names =
+        ["bios_date", "bios_vendor", "bios_version", "board_asset_tag", "board_name", "board_serial", "board_vendor", "board_version"];
+    let more = [
+        "chassis_asset_tag",
+        "chassis_serial",
+        "chassis_vendor",
+        "chassis_version",
+        "product_name",
+        "product_serial",
+        "product_uuid",
+        "product_version",
+    ];
     for name in names.into_iter().chain(more) {
         facts.insert(name.into(), file(name).unwrap_or("NA").into());
     }
@@ -120,7 +163,8 @@ fn mounts(seen: &Seen) -> Vec<Json> {
         let mut facts = json!({
             "mount": mount, "device": device, "fstype": kind, "options": options, "dump": dump.parse::<i64>().unwrap_or(0), "passno": pass.parse::<i64>().unwrap_or(0), "uuid": uuid,
         });
-        let numbers: Vec<i64> = sizes.get(mount.as_str()).map(|text| text.split('\t').filter_map(|number| number.parse().ok()).collect()).unwrap_or_default();
+        let numbers: Vec<i64> =
+            sizes.get(mount.as_str()).map(|text| text.split('\t').filter_map(|number| number.parse().ok()).collect()).unwrap_or_default();
         if let ([block, fragment, total, available, inodes, free_inodes], Some(facts)) = (&numbers[..], facts.as_object_mut()) {
             let pairs = [
                 ("size_total", fragment * total),
@@ -159,7 +203,8 @@ fn uuids<'a>(seen: &Seen<'a>) -> BTreeMap<String, &'a str> {
 
 fn devices(seen: &Seen) -> Facts {
     let uuids = uuids(seen);
-    let names: BTreeSet<_> = seen.paths.iter().filter_map(|path| path.strip_suffix("/removable")).filter(|name| !name.contains('/')).collect();
+    let names: BTreeSet<_> =
+        seen.paths.iter().filter_map(|path| path.strip_suffix("/removable")).filter(|name| !name.contains('/')).collect();
     let holders = |name: &str| {
         let folder = format!("/sys/block/{name}/holders/");
         seen.lines("blocks").filter_map(|line| line.split_once(&folder)?.1.split(' ').next().map(Json::from)).collect::<Json>()

@@ -148,7 +148,10 @@ fn header(words: &[&str], facts: &mut Facts) {
         facts.insert("mtu".into(), mtu.into());
     }
     facts.insert("active".into(), after("state").is_none_or(|state| *state != "DOWN").into());
-    facts.insert("promisc".into(), words.get(2).is_some_and(|flags| flags.trim_matches(['<', '>']).split(',').any(|flag| flag == "PROMISC")).into());
+    facts.insert(
+        "promisc".into(),
+        words.get(2).is_some_and(|flags| flags.trim_matches(['<', '>']).split(',').any(|flag| flag == "PROMISC")).into(),
+    );
 }
 
 fn v4(text: &str, words: &[&str], device: &str) -> Facts {
@@ -158,7 +161,14 @@ fn v4(text: &str, words: &[&str], device: &str) -> Facts {
     let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
     let network = address.parse::<Ipv4Addr>().map(|address| Ipv4Addr::from(u32::from(address) & mask).to_string()).unwrap_or_default();
     let label = words.last().filter(|word| word.starts_with(device)).copied().unwrap_or(device);
-    let pairs = [("address", address), ("broadcast", broadcast), ("netmask", &Ipv4Addr::from(mask).to_string()), ("network", &network), ("prefix", prefix), ("label", label)];
+    let pairs = [
+        ("address", address),
+        ("broadcast", broadcast),
+        ("netmask", &Ipv4Addr::from(mask).to_string()),
+        ("network", &network),
+        ("prefix", prefix),
+        ("label", label),
+    ];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), Json::from(value))).collect()
 }
 
@@ -212,7 +222,8 @@ fn from_sys(seen: &Seen, name: &str, facts: &mut Facts) {
             facts.insert("all_slaves_active".into(), (file("bonding/all_slaves_active") == Some("1")).into());
         }
     }
-    let target = |path: &str| link_lines(seen).find(|(link, _)| *link == format!("/sys/class/net/{name}/{path}")).and_then(|(_, target)| target);
+    let target =
+        |path: &str| link_lines(seen).find(|(link, _)| *link == format!("/sys/class/net/{name}/{path}")).and_then(|(_, target)| target);
     for (key, path) in [("pciid", "device"), ("module", "device/driver/module")] {
         if let Some(target) = target(path) {
             facts.insert(key.into(), target.rsplit('/').next().unwrap_or_default().into());

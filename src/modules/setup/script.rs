@@ -9,7 +9,8 @@ use crate::sh::Script;
 pub const SEPARATOR: char = '\u{1e}';
 
 pub fn script(subset: Subset, fact_path: &str, timeout: i64) -> Script {
-    let mut text = format!("{PRELUDE}limit() {{ if command -v timeout >/dev/null; then timeout {timeout} \"$@\"; else \"$@\"; fi; }}\n{PLATFORM}");
+    let mut text =
+        format!("{PRELUDE}limit() {{ if command -v timeout >/dev/null; then timeout {timeout} \"$@\"; else \"$@\"; fi; }}\n{PLATFORM}");
     if subset.minimal {
         text += &MINIMAL.replace("FACT_PATH", &words::on_host(fact_path));
     }

@@ -15,12 +15,51 @@ pub struct Subset {
 }
 
 const MINIMAL: &[&str] = &[
-    "min", "apparmor", "caps", "system_capabilities", "system_capabilities_enforced", "cmdline", "date_time", "distribution", "distribution_version",
-    "distribution_release", "distribution_major_version", "os_family", "dns", "env", "fips", "local", "lsb", "pkg_mgr", "platform", "system", "kernel",
-    "kernel_version", "machine", "architecture", "machine_id", "python", "python_version", "selinux", "service_mgr", "ssh_pub_keys", "user", "user_id",
-    "user_uid", "user_gid", "user_gecos", "user_dir", "user_shell", "real_user_id", "effective_user_id", "effective_group_ids", "chroot", "is_chroot",
+    "min",
+    "apparmor",
+    "caps",
+    "system_capabilities",
+    "system_capabilities_enforced",
+    "cmdline",
+    "date_time",
+    "distribution",
+    "distribution_version",
+    "distribution_release",
+    "distribution_major_version",
+    "os_family",
+    "dns",
+    "env",
+    "fips",
+    "local",
+    "lsb",
+    "pkg_mgr",
+    "platform",
+    "system",
+    "kernel",
+    "kernel_version",
+    "machine",
+    "architecture",
+    "machine_id",
+    "python",
+    "python_version",
+    "selinux",
+    "service_mgr",
+    "ssh_pub_keys",
+    "user",
+    "user_id",
+    "user_uid",
+    "user_gid",
+    "user_gecos",
+    "user_dir",
+    "user_shell",
+    "real_user_id",
+    "effective_user_id",
+    "effective_group_ids",
+    "chroot",
+    "is_chroot",
 ];
-const NETWORK: &[&str] = &["network", "interfaces", "default_ipv4", "default_ipv6", "all_ipv4_addresses", "all_ipv6_addresses", "locally_reachable_ips"];
+const NETWORK: &[&str] =
+    &["network", "interfaces", "default_ipv4", "default_ipv6", "all_ipv4_addresses", "all_ipv6_addresses", "locally_reachable_ips"];
 const HARDWARE: &[&str] = &["hardware", "processor", "processor_cores", "processor_count", "mounts", "devices"];
 const VIRTUALIZATION: &[&str] =
     &["virtual", "virtualization_type", "virtualization_role", "virtualization_tech_guest", "virtualization_tech_host"];
@@ -54,7 +93,13 @@ impl Subset {
     }
 
     fn set(&mut self, word: &str, wanted: bool) -> Result<(), Failure> {
-        let groups = [(MINIMAL, &mut self.minimal), (NETWORK, &mut self.network), (HARDWARE, &mut self.hardware), (VIRTUALIZATION, &mut self.virtualization), (OTHERS, &mut self.others)];
+        let groups = [
+            (MINIMAL, &mut self.minimal),
+            (NETWORK, &mut self.network),
+            (HARDWARE, &mut self.hardware),
+            (VIRTUALIZATION, &mut self.virtualization),
+            (OTHERS, &mut self.others),
+        ];
         for (names, flag) in groups {
             if names.contains(&word) {
                 // To leave out one member of a group leaves the group: its other members are asked for.
@@ -70,8 +115,12 @@ impl Subset {
         if FOREIGN.contains(&word) {
             return Err(Failure::argument("gather_subset", format!("`{word}` runs a tool of its own, which is not supported")));
         }
-        let allowed: Vec<_> = ["all"].iter().chain(MINIMAL).chain(NETWORK).chain(HARDWARE).chain(VIRTUALIZATION).chain(OTHERS).copied().collect();
-        Err(Failure::argument("gather_subset", format!("Bad subset '{word}' given to Ansible. gather_subset options allowed: {}", allowed.join(", "))))
+        let allowed: Vec<_> =
+            ["all"].iter().chain(MINIMAL).chain(NETWORK).chain(HARDWARE).chain(VIRTUALIZATION).chain(OTHERS).copied().collect();
+        Err(Failure::argument(
+            "gather_subset",
+            format!("Bad subset '{word}' given to Ansible. gather_subset options allowed: {}", allowed.join(", ")),
+        ))
     }
 }
 

@@ -86,7 +86,8 @@ fn distribution(seen: &Seen, facts: &mut Facts) {
     let version = debian_version.unwrap_or_else(|| if said("VERSION_ID").is_empty() { "n/a" } else { said("VERSION_ID") });
     let in_brackets = || said("PRETTY_NAME").split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(word, _)| word);
     let codename = if is_debian { in_brackets() } else { None };
-    let codename = codename.unwrap_or_else(|| ["VERSION_CODENAME", "UBUNTU_CODENAME"].map(said).into_iter().find(|word| !word.is_empty()).unwrap_or("NA"));
+    let codename = codename
+        .unwrap_or_else(|| ["VERSION_CODENAME", "UBUNTU_CODENAME"].map(said).into_iter().find(|word| !word.is_empty()).unwrap_or("NA"));
 
     facts.insert("distribution".into(), name.into());
     facts.insert("distribution_version".into(), version.into());
@@ -141,7 +142,10 @@ pub fn minimal(seen: &Seen, facts: &mut Facts) {
     date(seen, facts);
     user(seen, facts);
     let environment = seen.section("environment").unwrap_or_default().split('\u{1d}');
-    facts.insert("env".into(), environment.filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key.to_owned(), value.into())).collect::<Facts>().into());
+    facts.insert(
+        "env".into(),
+        environment.filter_map(|pair| pair.split_once('=')).map(|(key, value)| (key.to_owned(), value.into())).collect::<Facts>().into(),
+    );
     facts.insert("lsb".into(), lsb(seen).into());
     facts.insert("dns".into(), dns(seen).into());
     command_line(seen, facts);
@@ -163,7 +167,12 @@ fn date(seen: &Seen, facts: &mut Facts) {
     let [stamp, date, time, weekday, number, week, zone, offset] = said[..] else { return };
     let (seconds, nanoseconds) = stamp.split_once(' ').unwrap_or((stamp, ""));
     let micros = nanoseconds.get(..6).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or("000000");
-    let utc = seconds.parse().ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).map(|time| time.strftime("%Y-%m-%dT%H:%M:%S").to_string()).unwrap_or_default();
+    let utc = seconds
+        .parse()
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%S").to_string())
+        .unwrap_or_default();
     let (digits, clock) = (date.replace('-', ""), time.replace(':', ""));
     // Summer time is the zone that is further east, in either hemisphere.
     let zones = seen.lines("zones").filter_map(|line| line.split_once(' '));
@@ -200,7 +209,9 @@ fn lsb(seen: &Seen) -> Facts {
     let mut found: Vec<(&str, String)> = Vec::new();
     if seen.file("/etc/lsb-release").is_some() {
         let said = pairs(seen, "/etc/lsb-release");
-        for (key, name) in [("DISTRIB_ID", "id"), ("DISTRIB_RELEASE", "release"), ("DISTRIB_DESCRIPTION", "description"), ("DISTRIB_CODENAME", "codename")] {
+        for (key, name) in
+            [("DISTRIB_ID", "id"), ("DISTRIB_RELEASE", "release"), ("DISTRIB_DESCRIPTION", "description"), ("DISTRIB_CODENAME", "codename")]
+        {
             found.extend(said.get(key).and_then(Json::as_str).map(|value| (name, value.to_owned())));
         }
     } else {
@@ -240,7 +251,8 @@ fn dns(seen: &Seen) -> Facts {
             Some("domain") => drop(words.next().map(|word| dns.insert("domain".into(), word.into()))),
             Some(key @ ("search" | "sortlist")) => drop(dns.insert(key.into(), words.collect::<Vec<_>>().into())),
             Some("options") => {
-                let options = words.map(|word| word.split_once(':').map_or((word.to_owned(), true.into()), |(key, value)| (key.to_owned(), value.into())));
+                let options = words
+                    .map(|word| word.split_once(':').map_or((word.to_owned(), true.into()), |(key, value)| (key.to_owned(), value.into())));
                 dns.insert("options".into(), Json::Object(options.collect()));
             }
             _ => {}
@@ -328,7 +340,10 @@ fn local(seen: &Seen) -> Facts {
         if status != 0 {
             return Json::from(format!("Failure executing fact script ({name}.fact), rc: {status}"));
         }
-        serde_json::from_str(text).ok().or_else(|| ini(text)).unwrap_or_else(|| format!("error loading facts as JSON or ini - please check content: {name}.fact").into())
+        serde_json::from_str(text)
+            .ok()
+            .or_else(|| ini(text))
+            .unwrap_or_else(|| format!("error loading facts as JSON or ini - please check content: {name}.fact").into())
     };
     seen.local.iter().map(|(name, status, text)| (name.to_string(), value(*status, text, name))).collect()
 }
@@ -363,7 +378,8 @@ pub fn others(seen: &Seen, facts: &mut Facts) {
         let mut next = || loads.next().unwrap_or(0.0);
         facts.insert("loadavg".into(), json!({"1m": next(), "5m": next(), "15m": next()}));
     }
-    let initiator = seen.file_lines("/etc/iscsi/initiatorname.iscsi").find_map(|line| line.strip_prefix("InitiatorName=")).unwrap_or_default();
+    let initiator =
+        seen.file_lines("/etc/iscsi/initiatorname.iscsi").find_map(|line| line.strip_prefix("InitiatorName=")).unwrap_or_default();
     facts.insert("iscsi_iqn".into(), initiator.into());
     facts.insert("hostnqn".into(), seen.file("/etc/nvme/hostnqn").unwrap_or_default().into());
     let ports = seen.paths.iter().filter(|path| path.ends_with("/port_name")).filter_map(|path| seen.file(path));

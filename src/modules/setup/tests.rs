@@ -42,7 +42,10 @@ fn tells_of_an_ubuntu_host() {
     let ubuntu = "/etc/os-release:PRETTY_NAME=\"Ubuntu 24.04.1 LTS\"\n/etc/os-release:NAME=\"Ubuntu\"\n/etc/os-release:VERSION_ID=\"24.04\"\n/etc/os-release:VERSION_CODENAME=noble\n\
         /etc/os-release:ID=ubuntu\n/etc/debian_version:trixie/sid\n/etc/lsb-release:DISTRIB_ID=Ubuntu\n/etc/lsb-release:DISTRIB_RELEASE=24.04\n/etc/lsb-release:DISTRIB_CODENAME=noble\n\
         /etc/lsb-release:DISTRIB_DESCRIPTION=\"Ubuntu 24.04.1 LTS\"\n";
-    let facts = facts_of(json!({"filter": ["ansible_distribution*", "lsb", "os_fam*"]}), &format!("{}{ubuntu}{}", &DEBIAN[..start], &DEBIAN[end..]));
+    let facts = facts_of(
+        json!({"filter": ["ansible_distribution*", "lsb", "os_fam*"]}),
+        &format!("{}{ubuntu}{}", &DEBIAN[..start], &DEBIAN[end..]),
+    );
     let expected = json!({
         "distribution": "Ubuntu", "distribution_version": "24.04", "distribution_major_version": "24", "distribution_release": "noble", "distribution_file_parsed": true,
         "distribution_file_path": "/etc/os-release", "distribution_file_variety": "Debian", "os_family": "Debian",

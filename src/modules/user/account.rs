@@ -36,7 +36,8 @@ pub struct Account {
 pub fn probe(args: &Args) -> Result<String, Failure> {
     let name = args.required("name")?;
     let groups = args.list("groups").unwrap_or_default();
-    let groups: Vec<_> = groups.iter().map(String::as_str).chain(args.str("group")).filter(|group| !group.is_empty()).chain([name]).collect();
+    let groups: Vec<_> =
+        groups.iter().map(String::as_str).chain(args.str("group")).filter(|group| !group.is_empty()).chain([name]).collect();
     let mut text = format!(
         r#"entry=$(getent passwd {name}); status=$?
 if [ $status -eq 2 ]; then echo "absent:"
@@ -133,7 +134,10 @@ impl Account {
             .with("shell", self.shell.as_str())
             .with("groups", self.groups.join(","));
         if self.has_key {
-            outcome = outcome.with("ssh_key_file", self.key_file.as_str()).with("ssh_public_key", self.public_key.as_str()).with("ssh_fingerprint", self.fingerprint.as_str());
+            outcome = outcome
+                .with("ssh_key_file", self.key_file.as_str())
+                .with("ssh_public_key", self.public_key.as_str())
+                .with("ssh_fingerprint", self.fingerprint.as_str());
         }
         outcome
     }
