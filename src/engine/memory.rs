@@ -45,7 +45,8 @@ impl Memory {
                 _ => Map::new(),
             };
             for (name, value) in new {
-                facts.insert(format!("ansible_{name}"), Variable::data(value));
+                let injected = if has_own_name(name) { name.clone() } else { format!("ansible_{name}") };
+                facts.insert(injected, Variable::data(value));
                 all.insert(name.clone(), value.clone());
             }
             facts.insert("ansible_facts".to_owned(), Variable::data(&Json::Object(all)));
@@ -62,4 +63,9 @@ impl Memory {
     fn update(&self, host: &Arc<str>, change: impl FnOnce(&mut Known)) {
         change(self.hosts.lock().expect("no panic holds the lock").entry(host.clone()).or_default());
     }
+}
+
+/// Facts of modules other than `setup`: among the variables they have no prefix.
+fn has_own_name(fact: &str) -> bool {
+    matches!(fact, "services" | "packages" | "gather_subset" | "module_setup") || fact.starts_with("getent_")
 }
