@@ -1,1 +1,190 @@
-//! Placeholder.
+//! Plays over hosts. The only place where the language, the modules, the wire and the events meet.
+//!
+//! [`Run`] holds what lasts for the whole run; `play` takes one play through its batches; `strategy` decides which host does which task next,
+//! asking each host's `cursor`; `task` runs one task on one host; `execute` runs one module there; `actions` are the modules of the engine itself.
+
+mod actions;
+mod batches;
+mod connect;
+mod cursor;
+mod execute;
+mod handlers;
+mod include;
+mod memory;
+mod play;
+mod strategy;
+mod tags;
+mod task;
+mod variables;
+
+pub use connect::ConnectionSettings;
+pub use tags::TagSelection;
+
+use crate::inventory::Inventory;
+use crate::playbook::{Loader, Playbook};
+use crate::report::{Event, Stats};
+use crate::template::Templar;
+use crate::vars::VarMap;
+use connect::Connections;
+use indexmap::IndexMap;
+use memory::Memory;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Instant;
+
+/// What the command line and the environment ask of a run.
+pub struct Settings {
+    /// How many hosts work at once.
+    pub forks: usize,
+    /// A host pattern that narrows every play's hosts.
+    pub limit: Option<String>,
+    pub tags: TagSelection,
+    pub check: bool,
+    pub diff: bool,
+    pub extra_vars: Arc<VarMap>,
+    pub force_handlers: bool,
+    pub verbosity: u8,
+    pub connection: ConnectionSettings,
+    /// As given on the command line, for the variable `ansible_inventory_sources`.
+    pub inventory_sources: Vec<String>,
+}
+
+/// How a run ended. The numbers are Ansible's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Ok = 0,
+    Failed = 2,
+    Unreachable = 4,
+    Interrupted = 99,
+}
+
+/// One run of one or more playbooks: everything that outlives a play.
+pub struct Run {
+    settings: Settings,
+    templar: Arc<Templar>,
+    loader: Loader,
+    inventory: RwLock<Inventory>,
+    memory: Memory,
+    connections: Connections,
+    stats: Mutex<IndexMap<String, Stats>>,
+    /// Failed or unreachable in an earlier play: they take no part any more.
+    out: Mutex<HashSet<Arc<str>>>,
+    events: Box<dyn Fn(Event) + Send + Sync>,
+    next_task: AtomicUsize,
+    interrupted: AtomicBool,
+    forks: tokio::sync::Semaphore,
+}
+
+impl Run {
+    pub fn new(
+        settings: Settings,
+        inventory: Inventory,
+        loader: Loader,
+        templar: Arc<Templar>,
+        events: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Arc<Run> {
+        let forks = tokio::sync::Semaphore::new(settings.forks.max(1));
+        Arc::new(Run {
+            settings,
+            templar,
+            loader,
+            inventory: RwLock::new(inventory),
+            memory: Memory::default(),
+            connections: Connections::default(),
+            stats: Mutex::default(),
+            out: Mutex::default(),
+            events: Box::new(events),
+            next_task: AtomicUsize::new(0),
+            interrupted: AtomicBool::new(false),
+            forks,
+        })
+    }
+
+    /// Runs the plays in order and tells the recap. Connections are closed at the end.
+    pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
+        let started = Instant::now();
+        'all: for (path, playbook) in playbooks {
+            self.emit(Event::PlaybookStarted { playbook: path.display().to_string() });
+            for play in playbook.plays {
+                let go_on = play::run(self, Arc::new(play), &path).await;
+                if !go_on || self.is_interrupted() {
+                    break 'all;
+                }
+            }
+        }
+        self.connections.close().await;
+        let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
+        hosts.sort_keys();
+        let ending = self.ending(&hosts);
+        self.emit(Event::Recap { hosts, elapsed: started.elapsed() });
+        ending
+    }
+
+    /// Asks the run to stop after the tasks that are running.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn ending(&self, hosts: &IndexMap<String, Stats>) -> Ending {
+        if self.is_interrupted() {
+            Ending::Interrupted
+        } else if hosts.values().any(|stats| stats.unreachable > 0) {
+            Ending::Unreachable
+        } else if hosts.values().any(|stats| stats.failed > 0) {
+            Ending::Failed
+        } else {
+            Ending::Ok
+        }
+    }
+
+    fn emit(&self, event: Event) {
+        (self.events)(event);
+    }
+
+    fn warn(&self, text: impl Into<String>) {
+        self.emit(Event::Warning { text: text.into() });
+    }
+
+    /// A number for a task's events.
+    fn new_task_number(&self) -> usize {
+        self.next_task.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn count(&self, host: &str, count: impl FnOnce(&mut Stats)) {
+        count(self.stats.lock().expect("no panic holds the lock").entry(host.to_owned()).or_default());
+    }
+
+    fn inventory(&self) -> std::sync::RwLockReadGuard<'_, Inventory> {
+        self.inventory.read().expect("no panic holds the lock")
+    }
+
+    fn is_out(&self, host: &str) -> bool {
+        self.out.lock().expect("no panic holds the lock").contains(host)
+    }
+
+    fn put_out(&self, host: &Arc<str>) {
+        self.out.lock().expect("no panic holds the lock").insert(host.clone());
+    }
+
+    fn bring_back(&self, host: &str) {
+        self.out.lock().expect("no panic holds the lock").remove(host);
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut source = err.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

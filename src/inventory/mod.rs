@@ -1,73 +1,246 @@
-//! Who: hosts and groups with their variables, from INI, YAML, folders and comma lists; and host patterns.
+//! Who: hosts and groups with their variables, from INI, YAML, folders, scripts and comma lists; and host patterns.
 
-use crate::source::Diag;
-use crate::vars::{Level, VarMap};
-use std::path::Path;
+mod address;
+mod groups;
+mod ini;
+mod literal;
+mod pattern;
+mod script;
+mod sources;
+mod vars_files;
+mod words;
+mod yaml;
+
+use crate::source::{Diag, Kind, Node, Str};
+use crate::vars::{Level, VarMap, Variable};
+use groups::{Files, Group, Host};
+use indexmap::IndexMap;
+use minijinja::Value;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use vars_files::{Beside, Folder};
+
+pub use pattern::PatternError;
+
+/// Names that mean the controller, also where no inventory has them.
+const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// All hosts and groups. `all` and `ungrouped` always exist.
-#[derive(Clone, Default)]
-pub struct Inventory {}
+#[derive(Clone)]
+pub struct Inventory {
+    groups: IndexMap<String, Group>,
+    hosts: IndexMap<Arc<str>, Host>,
+    folders: Vec<Folder>,
+    /// What host_vars say of the implicit localhost.
+    localhost_files: IndexMap<&'static str, Files>,
+}
+
+impl Default for Inventory {
+    fn default() -> Inventory {
+        let mut inventory = Inventory {
+            groups: IndexMap::new(),
+            hosts: IndexMap::new(),
+            folders: Vec::new(),
+            localhost_files: LOCALHOST.iter().map(|name| (*name, Files::default())).collect(),
+        };
+        inventory.groups.insert("all".to_owned(), Group::default());
+        inventory.groups.insert("ungrouped".to_owned(), Group::default());
+        inventory.reconcile();
+        inventory
+    }
+}
 
 impl Inventory {
-    /// Reads sources in order (`-i` may be given several times): a YAML or INI file, a folder of such, or `host,host,`.
+    /// Reads sources in order (`-i` may be given several times): a YAML or INI file, a script, a folder of such, or `host,host,`.
     /// Findings that are worth a warning are added to `warnings`.
-    pub fn load(_sources: &[String], _warnings: &mut Vec<Diag>) -> Result<Inventory, anyhow::Error> {
-        todo!("helper source")
+    pub fn load(sources: &[String], warnings: &mut Vec<Diag>) -> Result<Inventory, anyhow::Error> {
+        let mut inventory = Inventory::default();
+        if sources.is_empty() {
+            warnings.push(Diag::warning("there is no inventory: only the implicit localhost is available"));
+        }
+        for source in sources {
+            sources::add(&mut inventory, source, warnings)?;
+        }
+        inventory.reconcile();
+        for name in inventory.groups.keys().filter(|name| inventory.has_host(name)) {
+            warnings.push(Diag::warning(format!("`{name}` is the name of both a group and a host")));
+        }
+        for source in sources {
+            let path = Path::new(source);
+            if path.exists() {
+                let dir = if path.is_dir() { Some(path) } else { path.parent() };
+                if let Some(dir) = dir {
+                    warnings.extend(inventory.add_folder(Folder { dir: dir.to_owned(), beside: Beside::Inventory })?);
+                }
+            }
+        }
+        Ok(inventory)
     }
 
-    /// Reads `group_vars` and `host_vars` beside the playbook (levels 5, 7, 10), once per folder.
-    pub fn add_playbook_dir(&mut self, _dir: &Path) -> Result<(), anyhow::Error> {
-        todo!()
+    /// Reads `group_vars` and `host_vars` beside the playbook (levels 5, 7, 10), once per folder. What is worth a warning comes back.
+    pub fn add_playbook_dir(&mut self, dir: &Path) -> Result<Vec<Diag>, anyhow::Error> {
+        Ok(self.add_folder(Folder { dir: dir.to_owned(), beside: Beside::Playbook })?)
     }
 
-    /// Every host, in the order of the inventory.
+    /// Every host, in the order in which a play over `all` has them.
     pub fn hosts(&self) -> Vec<Arc<str>> {
-        todo!()
+        self.hosts_of_group("all")
     }
 
-    pub fn has_host(&self, _host: &str) -> bool {
-        todo!()
+    pub fn has_host(&self, host: &str) -> bool {
+        self.hosts.contains_key(host)
     }
 
-    /// Hosts of a pattern (`a:&b:!c`, globs, `~regex`, `g[0]`), in the order that Ansible would give. `localhost` is implicit.
+    /// Hosts of a pattern (`a:&b:!c`, globs, `~regex`, `g[0]`, `@file`), in the order that Ansible would give. `localhost` is implicit.
     /// A part that matches nothing is no error: it is named in `unmatched`.
-    pub fn hosts_matching(&self, _pattern: &str, _unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
-        todo!()
+    pub fn hosts_matching(&self, pattern: &str, unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
+        pattern::hosts_matching(self, pattern, unmatched)
     }
 
     /// `group_names`: sorted, without `all`.
-    pub fn groups_of(&self, _host: &str) -> Vec<String> {
-        todo!()
+    pub fn groups_of(&self, host: &str) -> Vec<String> {
+        let mut names: Vec<_> = self.ordered_groups(host).into_iter().filter(|name| name != "all").collect();
+        names.sort();
+        names
     }
 
     /// Each group with its hosts, those of child groups included: `groups`. `all` and `ungrouped` are among them.
     pub fn groups(&self) -> Vec<(String, Vec<Arc<str>>)> {
-        todo!()
+        self.groups.keys().map(|name| (name.clone(), self.hosts_of_group(name))).collect()
     }
 
-    /// A host's variables from the inventory and from group_vars and host_vars, by level (already merged over its groups).
+    /// A host's variables from the inventory and from group_vars and host_vars, by level. A level may come several times, once per group:
+    /// the later beats the earlier. The maps are shared between hosts.
     /// For a host that is not in the inventory (`delegate_to` somewhere else, the implicit localhost): those of `all`.
-    pub fn layers(&self, _host: &str) -> Vec<(Level, Arc<VarMap>)> {
-        todo!()
+    pub fn layers(&self, host: &str) -> Vec<(Level, Arc<VarMap>)> {
+        let host = self.actual(host);
+        let names = self.ordered_groups(host);
+        let groups = || names.iter().map(|name| (name == "all", &self.groups[name]));
+        let mut layers = Vec::new();
+        layers.extend(groups().map(|(_, group)| (Level::InventoryGroups, group.vars.clone())));
+        layers.extend(groups().map(|(is_all, group)| {
+            (if is_all { Level::InventoryGroupVarsAll } else { Level::InventoryGroupVars }, group.files.inventory.clone())
+        }));
+        layers.extend(groups().map(|(is_all, group)| {
+            (if is_all { Level::PlaybookGroupVarsAll } else { Level::PlaybookGroupVars }, group.files.playbook.clone())
+        }));
+        let own = self.hosts.get(host);
+        if let Some(own) = own {
+            layers.push((Level::InventoryHost, own.vars.clone()));
+        } else if LOCALHOST.contains(&host) {
+            let local = Variable::Data(Value::from("local"));
+            layers.push((Level::InventoryHost, Arc::new(VarMap::from([("ansible_connection".to_owned(), local)]))));
+        }
+        if let Some(files) = own.map(|own| &own.files).or_else(|| self.localhost_files.get(host)) {
+            layers.push((Level::InventoryHostVars, files.inventory.clone()));
+            layers.push((Level::PlaybookHostVars, files.playbook.clone()));
+        }
+        layers.retain(|(_, vars)| !vars.is_empty());
+        layers
     }
 
-    /// `add_host`: true if that changed anything.
-    pub fn add_host(&mut self, _host: &str, _groups: &[String], _vars: VarMap) -> bool {
-        todo!()
+    /// `add_host`: true if that changed anything. Reads the new host's and groups' vars files, which may be wrong.
+    pub fn add_host(&mut self, host: &str, groups: &[String], mut vars: VarMap) -> Result<bool, Diag> {
+        let (name, port) = address::split_port(host);
+        if let Some(port) = port {
+            vars.insert("ansible_port".to_owned(), Variable::Data(Value::from(port)));
+        }
+        let is_new = self.ensure_host(name, None);
+        if is_new {
+            self.groups["all"].hosts.insert(name.into());
+            self.read_host_files(name)?;
+        }
+        let mut changed = is_new;
+        let own = Arc::make_mut(&mut self.hosts[name].vars);
+        for (key, value) in vars {
+            let before = own.get(&key);
+            let same = matches!((before, &value), (Some(Variable::Data(before)), Variable::Data(value)) if before == value);
+            if !same {
+                own.insert(key, value);
+                changed = true;
+            }
+        }
+        let mut new_group = false;
+        for group in groups {
+            if self.ensure_group(group) {
+                new_group = true;
+                self.read_group_files(group)?;
+            }
+            changed |= self.groups[group.as_str()].hosts.insert(name.into());
+        }
+        if new_group {
+            self.reconcile();
+        } else {
+            self.settle(name);
+        }
+        Ok(changed || new_group)
     }
 
     /// `group_by`: puts a host into a group, which is made a child of `parents`. True if that changed anything.
-    pub fn add_to_group(&mut self, _host: &str, _group: &str, _parents: &[String]) -> bool {
-        todo!()
+    pub fn add_to_group(&mut self, host: &str, group: &str, parents: &[String]) -> Result<bool, Diag> {
+        let mut new_shape = false;
+        for name in std::iter::once(group).chain(parents.iter().map(String::as_str)) {
+            if self.ensure_group(name) {
+                new_shape = true;
+                self.read_group_files(name)?;
+            }
+        }
+        for parent in parents {
+            new_shape |= self.add_child(parent, group).map_err(Diag::error)?;
+        }
+        let added = self.groups[group].hosts.insert(host.into());
+        if new_shape {
+            self.reconcile();
+        } else if added {
+            self.settle(host);
+        }
+        Ok(new_shape || added)
     }
 
-    /// The folder of the first inventory file (`inventory_dir`) and that file (`inventory_file`) for a host.
-    pub fn file_of(&self, _host: &str) -> Option<std::path::PathBuf> {
-        todo!()
+    /// The file in which a host was first named (`inventory_file`; its folder is `inventory_dir`). None for hosts of a comma list and of `add_host`.
+    pub fn file_of(&self, host: &str) -> Option<PathBuf> {
+        self.hosts.get(host)?.file.clone()
+    }
+
+    /// The name under which the inventory has a host: `localhost` may be there as `127.0.0.1`.
+    fn actual<'a>(&'a self, host: &'a str) -> &'a str {
+        if self.has_host(host) || !LOCALHOST.contains(&host) {
+            return host;
+        }
+        self.hosts.keys().map(|known| &**known).find(|known| LOCALHOST.contains(known)).unwrap_or(host)
+    }
+
+    /// Sets a group's variable as an inventory file says it; the one that is no variable sets the group's priority.
+    fn set_group_variable(&mut self, group: &str, name: &str, value: Node, warnings: &mut Vec<Diag>) {
+        let group = &mut self.groups[group];
+        if name != "ansible_group_priority" {
+            Arc::make_mut(&mut group.vars).insert(name.to_owned(), value.into());
+            return;
+        }
+        let priority = match &value.kind {
+            Kind::Int(priority) => Some(*priority),
+            Kind::Str(Str { text, .. }) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match priority {
+            Some(priority) => group.priority = priority,
+            None => warnings.push(Diag::warning("a group's priority is a whole number; this one is ignored").at(&value.span)),
+        }
+    }
+
+    /// Adds the hosts of one line: `names` with the port and variables that they share.
+    fn add_hosts(&mut self, names: &[String], group: &str, port: Option<u16>, at: &Node, vars: &[(String, Node)], file: Option<&Path>) {
+        for name in names {
+            let is_new = self.ensure_host(name, file);
+            self.groups[group].hosts.insert(name.as_str().into());
+            let own = Arc::make_mut(&mut self.hosts[name.as_str()].vars);
+            // As in Ansible, a port counts where the host is first named.
+            if let (true, Some(port)) = (is_new, port) {
+                own.insert("ansible_port".to_owned(), Node::new(Kind::Int(port.into()), at.span.clone()).into());
+            }
+            for (key, value) in vars {
+                own.insert(key.clone(), value.clone().into());
+            }
+        }
     }
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PatternError(pub String);

@@ -95,6 +95,16 @@ fn text_of(value: &Json) -> String {
     }
 }
 
+impl Param {
+    /// Whether a value that stands in a playbook can be this parameter's.
+    ///
+    /// # Errors
+    /// What is wrong with it, as [`Args::convert`] would say.
+    pub fn check(&self, value: &Json) -> Result<(), String> {
+        convert(self, value).map(drop)
+    }
+}
+
 fn convert(param: &Param, value: &Json) -> Result<Json, String> {
     let wrong = |wanted: &str| format!("`{}` must be {wanted}, not {}", param.name, describe(value));
     let converted = match param.kind {

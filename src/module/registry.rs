@@ -64,7 +64,7 @@ pub fn known_names() -> Vec<&'static str> {
 
 fn all() -> impl Iterator<Item = Registered> {
     let on_host = crate::modules::ON_HOST.iter().map(|module| Registered::OnHost(*module));
-    on_host.chain(crate::modules::IN_ENGINE.iter().map(|spec| Registered::InEngine(spec)))
+    on_host.chain(crate::modules::IN_ENGINE.iter().map(Registered::InEngine))
 }
 
 fn answers_to(spec: &'static Spec, name: &str) -> bool {

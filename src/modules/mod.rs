@@ -1,50 +1,87 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod apt;
+mod apt_repository;
 mod attributes;
 mod blockinfile;
+mod command;
 mod copy;
 mod copy_tree;
+mod deb822_repository;
+mod dpkg_selections;
 mod edit;
 mod fetch;
 mod file;
 mod find;
+mod fnmatch;
 mod get_url;
+mod getent;
+mod group;
 mod hostname;
 mod in_engine;
 mod lineinfile;
 mod look;
 mod modprobe;
 mod mount;
+mod package;
+mod package_facts;
+mod ping;
 mod put;
 mod regex;
 mod replace;
+mod service_facts;
+mod setup;
 mod slurp;
 mod stat;
 mod sysctl;
+mod systemd;
 mod tempfile;
 mod template;
+mod user;
+mod wait_for;
 mod write_file;
+#[cfg(test)]
+mod trial;
 
-pub use in_engine::IN_ENGINE;
+pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
 use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(apt::Apt),
+    &Host(apt_repository::AptRepository),
     &Host(blockinfile::BlockInFile),
+    &Host(command::Command),
     &Host(copy::Copy),
+    &Host(deb822_repository::Deb822Repository),
+    &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
     &Host(file::File),
     &Host(find::Find),
+    &Host(getent::Getent),
     &Host(get_url::GetUrl),
+    &Host(group::Group),
     &Host(hostname::Hostname),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
+    &Host(package::Package),
+    &Host(package_facts::PackageFacts),
+    &Host(ping::Ping),
+    &Host(command::Raw),
     &Host(replace::Replace),
+    &Host(command::ScriptFile),
+    &Host(systemd::Service),
+    &Host(service_facts::ServiceFacts),
+    &Host(setup::Setup),
+    &Host(command::Shell),
     &Host(slurp::Slurp),
     &Host(stat::Stat),
     &Host(sysctl::Sysctl),
+    &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(user::User),
+    &Host(wait_for::WaitFor),
 ];

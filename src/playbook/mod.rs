@@ -1,12 +1,21 @@
 //! What a playbook says, as data. Loading resolves everything static (imports, roles, inherited keywords), checks every word against
 //! what exists, and reports all findings; what is dynamic (`include_*`) is loaded when the engine reaches it.
 
+mod action;
+mod checks;
+mod key_value;
+mod keywords;
+mod load;
 mod model;
+mod roles;
+pub mod search;
+pub mod shipped;
+mod tasks;
 
-pub use model::{Action, Block, Entry, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
+pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What loading needs to know of the run.
@@ -32,28 +41,6 @@ pub struct Playbook {
     pub warnings: Vec<Diag>,
 }
 
-impl Loader {
-    pub fn playbook(&self, _path: &Path) -> Result<Playbook, Findings> {
-        todo!("helper playbook")
-    }
-
-    /// A file of tasks, for `include_tasks`: `inherited` is what the including task hands down (with `apply`). As handlers if `handlers`.
-    pub fn tasks(&self, _path: &Path, _inherited: &Keywords, _role: Option<&Arc<Role>>, _play_dir: &Path) -> Result<Vec<Entry>, Findings> {
-        todo!()
-    }
-
-    /// A role for `include_role`: the block of its tasks (dependencies first), its handlers.
-    pub fn role(
-        &self,
-        _request: &RoleRequest,
-        _inherited: &Keywords,
-        _parent: Option<&Arc<Role>>,
-        _play_dir: &Path,
-    ) -> Result<LoadedRole, Findings> {
-        todo!()
-    }
-}
-
 /// Which role, and which of its files (`tasks_from` and so on; `main` if not said).
 #[derive(Clone, Debug)]
 pub struct RoleRequest {
@@ -64,13 +51,25 @@ pub struct RoleRequest {
     pub defaults_from: String,
     pub handlers_from: String,
     pub params: Arc<crate::vars::VarMap>,
+    /// The argument of that name; true if not said.
+    pub allow_duplicates: bool,
+}
+
+/// An included file of tasks.
+pub struct LoadedTasks {
+    pub entries: Vec<Entry>,
+    /// Of roles that the file imports.
+    pub handlers: Vec<Entry>,
+    /// Roles that the file imports, for their vars and defaults.
+    pub roles: Vec<Arc<Role>>,
 }
 
 pub struct LoadedRole {
     pub role: Arc<Role>,
     /// Dependencies' blocks, then the role's own: each a block with [`Block::role_call`].
     pub entries: Vec<Entry>,
+    /// A block per list, the dependencies' first.
     pub handlers: Vec<Entry>,
-    /// The role and its dependencies.
+    /// The dependencies, the role and what it imports.
     pub roles: Vec<Arc<Role>>,
 }

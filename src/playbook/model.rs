@@ -29,7 +29,8 @@ pub struct Play {
     pub roles: Vec<Entry>,
     pub tasks: Vec<Entry>,
     pub post_tasks: Vec<Entry>,
-    /// Blocks or tasks, in the order in which they were defined: roles' first, then the play's.
+    /// A block per list of handlers, in the order in which they were defined: roles' first, then the play's, then those of `import_role`.
+    /// Of two handlers with one name the first of its block counts, of two blocks the last.
     pub handlers: Vec<Entry>,
     /// Roles of `roles:` and `import_role`: their defaults and vars are seen by the whole play.
     pub static_roles: Vec<Arc<Role>>,
@@ -74,12 +75,23 @@ pub struct Task {
     pub delay: Option<Node>,
     pub changed_when: Option<Node>,
     pub failed_when: Option<Node>,
-    /// Names or topics, those of enclosing blocks included.
+    /// Names or topics: the task's own, or else those of the nearest block or import that has some.
     pub notify: Vec<Node>,
     /// Handlers: topics that they listen to.
     pub listen: Vec<Node>,
     pub role: Option<Arc<Role>>,
+    /// What `include_tasks` and `include_role` hand down. `None` for every other module.
+    pub include: Option<Include>,
     pub span: Span,
+}
+
+/// What an include hands down to the tasks that it brings. Its own tags, conditions and other keywords are its own business: the children
+/// inherit what stands around the include, and what `apply` says.
+pub struct Include {
+    /// For [`Loader::tasks`](super::Loader::tasks) and [`Loader::role`](super::Loader::role).
+    pub keywords: Keywords,
+    /// The include's own `vars`: parameters of the include, to the children. They are in [`Task::keywords`] too, for its own arguments.
+    pub vars: Arc<VarMap>,
 }
 
 /// A module and what it is given.
@@ -113,7 +125,7 @@ pub struct LoopControl {
 }
 
 /// Keywords that are inherited: play to block to task. A task holds them merged.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Keywords {
     /// All must hold; outermost first.
     pub when: Vec<Node>,
@@ -123,6 +135,8 @@ pub struct Keywords {
     pub vars: Vec<Arc<VarMap>>,
     pub environment: Vec<Node>,
     pub module_defaults: Vec<Node>,
+    /// The innermost that says any counts. On the way down; in a task it has moved to [`Task::notify`].
+    pub notify: Vec<Node>,
     /// Those below: the innermost counts.
     pub r#become: Option<Node>,
     pub become_user: Option<Node>,

@@ -1,9 +1,55 @@
 //! The wire: one connection per host, one open shell per user on it, scripts one after another. Knows scripts and outputs, not tasks.
+//!
+//! From the bottom up: [`ssh`] and [`local`] start programs on a host and carry their streams ([`wire`] hides which); [`escalate`] says which
+//! command line gives a shell as somebody else; [`shell`] opens such a shell and stays at its side; [`queue`] puts scripts through it,
+//! one after another, and after a lost connection goes on where it was; [`upload`] brings what is too large for a script.
 
 use crate::sh::{Output, Script};
+use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc;
+
+mod auth;
+mod error;
+mod escalate;
+mod frame;
+mod known_hosts;
+mod lines;
+mod local;
+mod queue;
+mod shell;
+mod ssh;
+mod ssh_config;
+mod text;
+mod upload;
+mod wire;
+
+pub use error::{ConnectError, HostKeyError, RunError};
+
+/// A password: never shown by `{:?}`.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<S: Into<String>> From<S> for Secret {
+    fn from(text: S) -> Secret {
+        Secret(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
 
 /// Whom to connect to, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,13 +74,18 @@ pub struct Ssh {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub private_keys: Vec<PathBuf>,
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// `ssh-ed25519 AAAA...`: the only key that is accepted from this host.
     pub pinned_host_key: Option<String>,
     pub accept_new_host_keys: bool,
     /// `user@host:port`, or several joined by commas, as in ssh_config.
     pub proxy_jump: Option<String>,
+    /// Ten seconds if neither this nor ssh_config says otherwise.
     pub connect_timeout: Option<Duration>,
+    /// Instead of `~/.ssh/config`, as `ssh -F`.
+    pub config_file: Option<PathBuf>,
+    /// How long to try to make a lost connection again: five minutes if not given.
+    pub reconnect_for: Option<Duration>,
 }
 
 /// As whom a script runs.
@@ -42,7 +93,7 @@ pub struct Ssh {
 pub struct Become {
     pub method: BecomeMethod,
     pub user: String,
-    pub password: Option<String>,
+    pub password: Option<Secret>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,48 +110,103 @@ pub struct Run {
     pub timeout: Option<Duration>,
     /// Gets the script's output lines while it runs.
     pub on_line: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    /// What a later run calls this job if it finds it unfinished: the task's name.
+    pub title: String,
 }
 
-/// An open connection to one host. Cheap to clone; calls may overlap: scripts of one user run in the order of the calls, and a call made
+/// A job of an earlier run that still goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnfinishedJob {
+    pub id: String,
+    pub since: SystemTime,
+    /// The title it was started with.
+    pub what: String,
+}
+
+/// An open connection to one host. Cheap to clone; calls may overlap: scripts of one user run in the order of the calls, and a probe made
 /// while another runs is on its way already.
 #[derive(Clone)]
-pub struct Connection {}
+pub struct Connection {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    wire: Arc<wire::Wire>,
+    queues: Mutex<HashMap<Option<Become>, mpsc::UnboundedSender<queue::Call>>>,
+    ended: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+}
 
 impl Connection {
-    pub async fn connect(_target: &Target) -> Result<Connection, ConnectError> {
-        todo!("helper remote")
+    pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
+        Connection::with_shell(target, "/bin/sh").await
+    }
+
+    async fn with_shell(target: &Target, sh: &str) -> Result<Connection, ConnectError> {
+        let wire = Arc::new(wire::Wire::open(target, sh).await?);
+        Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
     }
 
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
-    pub async fn probe(&self, _script: Script, _run: Run) -> Result<Output, RunError> {
-        todo!()
+    pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
+        text::check(&script)?;
+        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        self.call(&run, queue::Work::Probe(text::Probe { script, input })).await
     }
 
     /// Runs a script that changes something, as a job: detached, in its own process group, never twice.
-    pub async fn apply(&self, _script: Script, _run: Run) -> Result<Output, RunError> {
-        todo!()
+    pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
+        text::check(&script)?;
+        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout };
+        self.call(&run, queue::Work::Job(job)).await
+    }
+
+    /// Jobs of earlier runs, of the user that `run` names, that have not ended. Removes what older ones left behind.
+    pub async fn unfinished_jobs(&self, run: Run) -> Result<Vec<UnfinishedJob>, RunError> {
+        let output = self.probe(Script::new("nw_unfinished"), run).await?;
+        Ok(output.stdout_text().lines().filter_map(text::unfinished_job).collect())
+    }
+
+    /// Follows a job of an earlier run to its end.
+    pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
+        self.call(&run, queue::Work::Follow(job.id.clone())).await
     }
 
     /// Ends the shells and the connection.
     pub async fn close(self) {
-        todo!()
+        lock(&self.inner.queues).clear();
+        let ended = std::mem::take(&mut *lock(&self.inner.ended));
+        for queue in ended {
+            let _ = queue.await;
+        }
+        self.inner.wire.close().await;
+    }
+
+    async fn call(&self, run: &Run, work: queue::Work) -> Result<Output, RunError> {
+        let (call, answer) = queue::Call::new(run, work);
+        let closed = || RunError::Shell("the connection was closed".to_owned());
+        self.queue(&run.r#become).send(call).map_err(|_| closed())?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn queue(&self, r#become: &Option<Become>) -> mpsc::UnboundedSender<queue::Call> {
+        let mut queues = lock(&self.inner.queues);
+        match queues.get(r#become) {
+            Some(queue) if !queue.is_closed() => queue.clone(),
+            _ => {
+                let (queue, ended) = queue::start(self.inner.wire.clone(), r#become.clone());
+                lock(&self.inner.ended).push(ended);
+                queues.insert(r#become.clone(), queue.clone());
+                queue
+            }
+        }
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("BUG: replaced by remote")]
-    Placeholder,
+/// A lock whose holder panicked is still good: nothing is left half-done under it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Why a script has no output.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    #[error("the connection was lost and could not be made again")]
-    Lost(#[source] ConnectError),
-    /// sudo or su did not let us in: an unreachable host, as in Ansible.
-    #[error("cannot become `{user}`: {reason}")]
-    Become { user: String, reason: String },
-    #[error("timed out after {} s; its processes were killed", after.as_secs())]
-    Timeout { after: Duration, stdout: Vec<u8>, stderr: Vec<u8> },
-}
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,8 @@ pub enum Status {
 #[derive(Clone, Debug, Serialize)]
 pub struct HostResult {
     pub host: String,
+    /// The module's short name.
+    pub module: &'static str,
     /// Where it was done, if not on `host`.
     pub delegated_to: Option<String>,
     pub status: Status,

@@ -5,7 +5,7 @@ mod node;
 pub mod yaml;
 
 pub use diag::{Diag, Level, nearest};
-pub use node::{Kind, Node, Str, Tag};
+pub use node::{Kind, Node, Str, Tag, may_be_template};
 
 use std::fmt;
 use std::path::{Path, PathBuf};

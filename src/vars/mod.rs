@@ -14,6 +14,11 @@ pub enum Variable {
 }
 
 impl Variable {
+    /// A module's result, a fact, a registered value: data as JSON has it.
+    pub fn data(json: &serde_json::Value) -> Variable {
+        Variable::Data(value_of(json))
+    }
+
     /// Where it was written, if in a file.
     pub fn span(&self) -> Option<&Span> {
         match self {
@@ -27,6 +32,11 @@ impl From<Node> for Variable {
     fn from(node: Node) -> Variable {
         Variable::Node(Arc::new(node))
     }
+}
+
+/// JSON as a value of the template engine, whose kinds are a superset of JSON's.
+pub fn value_of(json: &serde_json::Value) -> Value {
+    serde::Deserialize::deserialize(json).unwrap_or_else(|_: serde_json::Error| Value::from(json.to_string()))
 }
 
 pub type VarMap = IndexMap<String, Variable>;

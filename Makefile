@@ -1,0 +1,24 @@
+# What one can do here. `make demo` and `make test` install what they need.
+.PHONY: demo test check lint build needs clean
+
+demo: needs        ## two throwaway hosts on this machine become a Kubernetes cluster
+	scripts/demo
+
+test: needs        ## every test; those that need root and nspawn name themselves where they are skipped
+	scripts/test
+
+check: lint        ## what to run before a commit: formatting, clippy, the fast tests
+	cargo test --locked --lib
+
+lint:              ## formatting and clippy, warnings denied
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+build:             ## the release binary
+	cargo build --locked --release
+
+needs:
+	@scripts/needs
+
+clean:
+	cargo clean

@@ -1,0 +1,61 @@
+//! `-e`: `key=value ...`, YAML or JSON, or `@file`.
+
+use crate::source::{Diag, Kind, Node, Source, yaml};
+use crate::vars::{VarMap, Variable};
+use anyhow::{Context, bail};
+use std::path::Path;
+use std::sync::Arc;
+
+/// All `-e` arguments as one map; of the same name the last counts.
+pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
+    let mut vars = VarMap::new();
+    for argument in arguments {
+        let argument = argument.trim();
+        if let Some(path) = argument.strip_prefix('@') {
+            let source = Source::read(Path::new(path)).context("cannot read the extra vars")?;
+            vars.extend(mapping(&source)?);
+        } else if argument.starts_with(['{', '[']) {
+            vars.extend(mapping(&Source::from_text("<extra vars>", argument))?);
+        } else {
+            vars.extend(pairs(argument)?);
+        }
+    }
+    Ok(vars)
+}
+
+fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
+    let (node, _) = yaml::load_one(source)?;
+    match node.kind {
+        Kind::Map(pairs) => Ok(pairs.into_iter().map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), Variable::from(value))).collect()),
+        Kind::Null => Ok(VarMap::new()),
+        _ => Err(Diag::error(format!("extra vars must be a mapping, not {}", node.kind_name())).at(&node.span).into()),
+    }
+}
+
+/// `a=1 b="two words"`: values are strings, which may be templates.
+fn pairs(argument: &str) -> anyhow::Result<VarMap> {
+    let source = Source::from_text("<extra vars>", argument);
+    let words = shell_words::split(argument).with_context(|| format!("cannot split the extra vars `{argument}`"))?;
+    let mut vars = VarMap::new();
+    for word in words {
+        let Some((name, value)) = word.split_once('=') else { bail!("the extra var `{word}` has no value: write `{word}=VALUE`, or `@FILE` for a file") };
+        vars.insert(name.to_owned(), Node::string(value, source.span(0, source.text.len())).into());
+    }
+    Ok(vars)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_strings_and_keep_their_spaces() {
+        let vars = read(&["a=1 b='two words'".into(), "a=2".into()]).expect("the case is valid");
+        let text = |name: &str| match &vars[name] {
+            Variable::Node(node) => node.as_str().map(str::to_owned),
+            Variable::Data(_) => None,
+        };
+        assert_eq!((text("a"), text("b")), (Some("2".into()), Some("two words".into())));
+        assert!(read(&["novalue".into()]).is_err());
+    }
+}

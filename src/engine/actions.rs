@@ -1,0 +1,478 @@
+//! The modules that are the engine's own: they decide with variables, change the engine's state, or outlive a connection.
+
+use super::connect::Place;
+use super::execute::{Executed, arguments};
+use super::include::{Include, What};
+use super::task::{TaskRun, plain};
+use super::variables::read_vars;
+use crate::module::{Args, Failure, Registered};
+use crate::playbook::RoleRequest;
+use crate::remote::{Connection, Run as Running};
+use crate::sh::Script;
+use crate::source::{Diag, Node};
+use crate::vars::{VarMap, Variable, View};
+use minijinja::Value;
+use serde_json::{Map, Value as Json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Runs a task whose module is the engine's own. `None`: the module works on hosts.
+pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<Executed> {
+    let Registered::InEngine(spec) = task_run.task().action.module else { return None };
+    let action = Action { task_run, place, view };
+    let done = match spec.short_name() {
+        "add_host" => action.add_host(),
+        "assert" => action.assert(),
+        "debug" => action.debug(),
+        "fail" => action.args().map(|args| Executed::failed(text(args.get("msg")))),
+        "group_by" => action.group_by(),
+        "include_role" => action.include_role(),
+        "include_tasks" => action.include_tasks(),
+        "include_vars" => action.include_vars(),
+        "pause" => action.pause().await,
+        "reboot" => action.reboot().await,
+        "set_fact" => action.set_fact(),
+        "wait_for_connection" => action.wait_for_connection().await,
+        // Imports are resolved when the playbook is loaded; `meta` is the strategy's.
+        other => Err(Diag::error(format!("BUG: `{other}` came to be run as a task")).at(&task_run.task().span)),
+    };
+    Some(done.unwrap_or_else(|diag| Executed::diagnosed(&diag)))
+}
+
+struct Action<'a> {
+    task_run: &'a TaskRun,
+    place: &'a Place,
+    view: &'a Arc<View>,
+}
+
+impl Action<'_> {
+    fn args(&self) -> Result<Args, Diag> {
+        let given = arguments(self.task_run, self.view)?;
+        Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
+    }
+
+    fn at_argument(&self, failure: Failure) -> Diag {
+        let action = &self.task_run.task().action;
+        let argument = failure.argument.as_ref().and_then(|name| action.args.iter().find(|(given, _)| given == name));
+        Diag::error(failure.message).at(argument.map_or(&action.name_span, |(_, node)| &node.span))
+    }
+
+    /// An argument as it was written.
+    fn node(&self, name: &str) -> Option<&Node> {
+        let action = &self.task_run.task().action;
+        let param = action.module.spec().param(name)?;
+        action.args.iter().find(|(given, _)| param.answers_to(given)).map(|(_, node)| node)
+    }
+
+    fn render(&self, node: &Node) -> Result<Value, Diag> {
+        self.task_run.playing.run.templar.render(node, self.view)
+    }
+
+    fn debug(&self) -> Result<Executed, Diag> {
+        let mut executed = Executed { verbose: true, ..Executed::default() };
+        let verbosity = self.node("verbosity").map(|node| self.render(node)).transpose()?.and_then(|value| i64::try_from(value).ok()).unwrap_or(0);
+        if verbosity > i64::from(self.task_run.playing.run.settings.verbosity) {
+            executed.skipped = true;
+            executed.data.insert("skipped_reason".into(), "Verbosity threshold not met.".into());
+            return Ok(executed);
+        }
+        match (self.node("var"), self.node("msg")) {
+            (Some(_), Some(msg)) => Err(Diag::error("`debug` takes `msg` or `var`, not both").at(&msg.span)),
+            (Some(var), None) => {
+                let name = self.render(var)?.to_string();
+                let expression = Node::string(format!("{{{{ {name} }}}}"), var.span.clone());
+                let value = match self.render(&expression) {
+                    Ok(value) => plain(&value),
+                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => format!("<< error 1 - {} >>", diag.title).into(),
+                    Err(diag) => return Err(diag),
+                };
+                executed.data.insert(name, value);
+                Ok(executed)
+            }
+            (None, Some(msg)) => {
+                executed.data.insert("msg".into(), plain(&self.render(msg)?));
+                Ok(executed)
+            }
+            (None, None) => {
+                executed.data.insert("msg".into(), "Hello world!".into());
+                Ok(executed)
+            }
+        }
+    }
+
+    fn assert(&self) -> Result<Executed, Diag> {
+        let that = self.node("that").ok_or_else(|| Diag::error("`assert` lacks `that`").at(&self.task_run.task().span))?;
+        let conditions = match that.as_seq() {
+            Some(items) => items,
+            None => std::slice::from_ref(that),
+        };
+        let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
+        let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
+        for condition in conditions {
+            if self.task_run.playing.run.templar.condition(condition, self.view)? {
+                continue;
+            }
+            let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
+            let mut executed = Executed::failed("");
+            executed.data.insert("msg".into(), words);
+            executed.data.insert("assertion".into(), condition.as_str().unwrap_or(condition.span.text()).into());
+            executed.data.insert("evaluated_to".into(), false.into());
+            return Ok(executed);
+        }
+        let mut executed = Executed { verbose: !quiet, ..Executed::default() };
+        let words = message("success_msg")?.map_or_else(|| "All assertions passed".into(), |value| plain(&value));
+        executed.data.insert("msg".into(), words);
+        Ok(executed)
+    }
+
+    fn set_fact(&self) -> Result<Executed, Diag> {
+        let mut given = arguments(self.task_run, self.view)?;
+        let cacheable = match given.shift_remove("cacheable") {
+            None => false,
+            Some(value) => value.as_bool().ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?,
+        };
+        if given.is_empty() {
+            return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
+        }
+        let mut executed = Executed::default();
+        for (name, value) in &given {
+            if !is_name(name) {
+                return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
+            }
+            executed.set.push((name.clone(), Variable::data(value)));
+        }
+        // A cached fact is seen among the facts as well.
+        if cacheable {
+            executed.facts = given.clone();
+        }
+        executed.data.insert("ansible_facts".into(), Json::Object(given));
+        self.keep(&executed);
+        Ok(executed)
+    }
+
+    fn include_vars(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let mut files = Vec::new();
+        match (args.str("file"), args.str("dir")) {
+            (Some(file), None) => files.push(self.find("vars", file).map_err(|failure| self.at_argument(failure))?),
+            (None, Some(dir)) => self.vars_of_dir(dir, &args, &mut files)?,
+            _ => return Err(Diag::error("`include_vars` takes `file` or `dir`").at(&self.task_run.task().span)),
+        }
+        let mut vars = VarMap::new();
+        for file in &files {
+            vars.extend(read_vars(file)?);
+        }
+        let mut executed = Executed::default();
+        executed.data.insert("ansible_included_var_files".into(), files.iter().map(|file| file.display().to_string()).collect());
+        executed.include_vars = match args.str("name") {
+            None => vars,
+            Some(name) => {
+                let pairs = vars.into_iter().filter_map(|(key, value)| match value {
+                    Variable::Node(node) => Some((Node::string(key, node.span.clone()), (*node).clone())),
+                    Variable::Data(_) => None,
+                });
+                let node = Node::new(crate::source::Kind::Map(pairs.collect()), self.task_run.task().span.clone());
+                VarMap::from([(name.to_owned(), node.into())])
+            }
+        };
+        self.keep(&executed);
+        Ok(executed)
+    }
+
+    /// The files of a folder, alphabetically, folders below it to `depth` (0: all).
+    fn vars_of_dir(&self, dir: &str, args: &Args, files: &mut Vec<PathBuf>) -> Result<(), Diag> {
+        let root = self.find("vars", dir).map_err(|failure| self.at_argument(failure))?;
+        let extensions = args.list("extensions").unwrap_or_default();
+        let ignored = args.list("ignore_files").unwrap_or_default();
+        let at = |message: String| Diag::error(message).at(&self.task_run.task().span);
+        let matching = match args.str("files_matching") {
+            Some(pattern) => Some(fancy_regex::Regex::new(pattern).map_err(|err| at(format!("`files_matching` is no pattern: {err}")))?),
+            None => None,
+        };
+        let depth = args.int("depth").unwrap_or(0);
+        let mut folders = vec![(root, 1)];
+        while let Some((folder, level)) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).map_err(|err| at(format!("cannot read the folder `{}`: {err}", folder.display())))?;
+            let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+            paths.sort();
+            for path in paths {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if path.is_dir() {
+                    if depth == 0 || level < depth {
+                        folders.push((path, level + 1));
+                    }
+                    continue;
+                }
+                let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+                if ignored.contains(&name) || matching.as_ref().is_some_and(|matching| !matching.is_match(&name).unwrap_or(false)) {
+                    continue;
+                }
+                if extensions.contains(&extension) {
+                    files.push(path);
+                } else if !args.is("ignore_unknown_extensions") {
+                    return Err(at(format!("`{}` does not have a valid extension: {}", path.display(), extensions.join(", "))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn include_tasks(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let file = args.required("file").map_err(|failure| self.at_argument(failure))?;
+        let kind = if self.task_run.step.is_handler { "handlers" } else { "tasks" };
+        let path = self.find_with(crate::playbook::search::find_tasks, kind, file).map_err(|failure| self.at_argument(failure))?;
+        Ok(self.including(What::Tasks { path, are_handlers: self.task_run.step.is_handler }))
+    }
+
+    fn include_role(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let span = self.node("name").map_or(&self.task_run.task().span, |node| &node.span);
+        let part = |name: &str| args.str(name).unwrap_or("main").to_owned();
+        let request = RoleRequest {
+            name: Node::string(args.required("name").map_err(|failure| self.at_argument(failure))?, span.clone()),
+            tasks_from: part("tasks_from"),
+            vars_from: part("vars_from"),
+            defaults_from: part("defaults_from"),
+            handlers_from: part("handlers_from"),
+            params: Arc::default(),
+            allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
+        };
+        Ok(self.including(What::Role { request, public: args.is("public") }))
+    }
+
+    fn including(&self, what: What) -> Executed {
+        let vars = self.task_run.task().include.as_ref().map(|include| include.vars.clone()).unwrap_or_default();
+        let include = Include { what, vars, item: None };
+        Executed { includes: vec![include], ..Executed::default() }
+    }
+
+    fn add_host(&self) -> Result<Executed, Diag> {
+        let given = arguments(self.task_run, self.view)?;
+        let spec = self.task_run.task().action.module.spec();
+        let (known, vars): (Map<_, _>, Map<_, _>) = given.into_iter().partition(|(name, _)| spec.param(name).is_some());
+        let args = Args::convert(spec, &known).map_err(|failure| self.at_argument(failure))?;
+        let name = args.required("name").map_err(|failure| self.at_argument(failure))?;
+        let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
+        let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
+        let run = &self.task_run.playing.run;
+        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data)?;
+        let mut executed = Executed { changed, ..Executed::default() };
+        executed.data.insert("add_host".into(), serde_json::json!({ "host_name": name, "groups": groups, "host_vars": vars }));
+        Ok(executed)
+    }
+
+    fn group_by(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        // As Ansible: what cannot stand in a group's name becomes an underscore or a dash.
+        let name = |text: &str| text.replace(' ', "-");
+        let group = name(args.required("key").map_err(|failure| self.at_argument(failure))?);
+        let parents: Vec<String> = args.list("parents").unwrap_or_default().iter().map(|parent| name(parent)).collect();
+        let run = &self.task_run.playing.run;
+        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents)?;
+        let mut executed = Executed { changed, ..Executed::default() };
+        executed.data.insert("add_group".into(), group.into());
+        executed.data.insert("parent_groups".into(), parents.into());
+        Ok(executed)
+    }
+
+    /// Waits for a time. With neither time nor terminal there is nobody to wait for, and it goes on with a warning.
+    async fn pause(&self) -> Result<Executed, Diag> {
+        use std::io::{BufRead, IsTerminal, Write};
+        let args = self.args()?;
+        let started = Instant::now();
+        let mut executed = Executed::default();
+        let seconds = match (args.int("seconds"), args.int("minutes")) {
+            (Some(_), Some(_)) => return Err(Diag::error("`pause` takes `seconds` or `minutes`, not both").at(&self.task_run.task().span)),
+            (Some(seconds), None) => Some(seconds),
+            (None, Some(minutes)) => Some(minutes * 60),
+            (None, None) => None,
+        };
+        let echo = args.bool("echo").unwrap_or(true);
+        match seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.max(0) as u64)).await,
+            None if std::io::stdin().is_terminal() => {
+                let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
+                let answer = tokio::task::spawn_blocking(move || {
+                    if !echo {
+                        return rpassword::prompt_password(format!("{words}: "));
+                    }
+                    write!(std::io::stderr(), "{words}: ")?;
+                    let mut line = String::new();
+                    std::io::stdin().lock().read_line(&mut line)?;
+                    Ok(line.trim_end().to_owned())
+                });
+                let answer = answer.await.map_err(|err| err.to_string()).and_then(|answer| answer.map_err(|err| err.to_string()));
+                executed.data.insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
+            }
+            None => self.task_run.playing.run.warn("Not waiting for response to prompt as stdin is not interactive"),
+        }
+        executed.data.entry("user_input").or_insert_with(|| "".into());
+        executed.data.insert("delta".into(), started.elapsed().as_secs().into());
+        executed.data.insert("echo".into(), echo.into());
+        executed.data.insert("rc".into(), 0.into());
+        Ok(executed)
+    }
+
+    async fn wait_for_connection(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let started = Instant::now();
+        let seconds = |name: &str, default: i64| Duration::from_secs(args.int(name).unwrap_or(default).max(0) as u64);
+        tokio::time::sleep(seconds("delay", 0)).await;
+        match self.reconnect(started + seconds("timeout", 600), seconds("sleep", 1)).await {
+            Ok(_) => {
+                let mut executed = Executed::default();
+                executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+                Ok(executed)
+            }
+            Err(err) => {
+                let mut executed = Executed::failed(format!("timed out waiting for ping module test: {err}"));
+                executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+                Ok(executed)
+            }
+        }
+    }
+
+    /// Connects anew and runs a trifle, again and again until it works or the time is over.
+    async fn reconnect(&self, deadline: Instant, pause: Duration) -> Result<Connection, String> {
+        let connections = &self.task_run.playing.run.connections;
+        loop {
+            let tried = match connections.to(&self.place.target).await {
+                Ok(connection) => match connection.probe(Script::new(":"), self.running()).await {
+                    Ok(_) => return Ok(connection),
+                    Err(err) => super::chain(&err),
+                },
+                // A wrong key or password does not mend itself.
+                Err(err) if !err.is_transient() => return Err(super::chain(&err)),
+                Err(err) => super::chain(&err),
+            };
+            if Instant::now() + pause > deadline {
+                return Err(tried);
+            }
+            connections.drop(&self.place.target).await;
+            tokio::time::sleep(pause.max(Duration::from_millis(200))).await;
+        }
+    }
+
+    async fn reboot(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let run = &self.task_run.playing.run;
+        if run.settings.check {
+            let mut executed = Executed { changed: true, ..Executed::default() };
+            executed.data.insert("rebooted".into(), true.into());
+            return Ok(executed);
+        }
+        if self.place.target.transport == crate::remote::Transport::Local {
+            return Ok(Executed::failed("Running reboot with local connection would reboot the control node."));
+        }
+        let started = Instant::now();
+        let seconds = |name: &str, default: i64| Duration::from_secs(args.int(name).unwrap_or(default).max(0) as u64);
+        let connection = match run.connections.to(&self.place.target).await {
+            Ok(connection) => connection,
+            Err(err) => return Ok(Executed::unreachable(super::chain(&err))),
+        };
+        let boot_time = Script::new(args.str("boot_time_command").unwrap_or_default());
+        let before = match connection.probe(boot_time.clone(), self.running()).await {
+            Ok(output) if output.success() => output.stdout,
+            Ok(output) => return Ok(Executed::failed(Failure::script("reading the boot time", &output).message)),
+            Err(err) => return Ok(Executed::unreachable(super::chain(&err))),
+        };
+        let delay = args.int("pre_reboot_delay").unwrap_or(0).max(0);
+        let command = match args.str("reboot_command") {
+            Some(command) => command.to_owned(),
+            None => "if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi".to_owned(),
+        };
+        // The command outlives the shell that starts it: the host goes away under it.
+        let quoted = crate::sh::quote(&command);
+        let start = format!("command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {delay} {quoted} >/dev/null 2>&1 </dev/null &\n");
+        match connection.probe(Script::new(start), self.running()).await {
+            Ok(output) if output.status == 127 => return Ok(Executed::failed("the host has no setsid, by which the reboot would be started")),
+            _ => {}
+        }
+        let deadline = started + seconds("reboot_timeout", 600) + Duration::from_secs(delay as u64);
+        // It is back when it answers with another boot id.
+        loop {
+            run.connections.drop(&self.place.target).await;
+            let connection = match self.reconnect(deadline, Duration::from_millis(500)).await {
+                Ok(connection) => connection,
+                Err(err) => {
+                    let mut executed = Executed::failed(format!("Timed out waiting for last boot time check: {err}"));
+                    executed.data.insert("rebooted".into(), true.into());
+                    executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+                    return Ok(executed);
+                }
+            };
+            match connection.probe(boot_time.clone(), self.running()).await {
+                Ok(output) if output.success() && output.stdout != before => break,
+                _ if Instant::now() > deadline => return Ok(Executed::failed("the host did not reboot in time")),
+                _ => tokio::time::sleep(Duration::from_millis(300)).await,
+            }
+        }
+        tokio::time::sleep(seconds("post_reboot_delay", 0)).await;
+        let test = Script::new(args.str("test_command").unwrap_or("whoami"));
+        loop {
+            let answered = match self.reconnect(deadline, Duration::from_millis(500)).await {
+                Ok(connection) => connection.probe(test.clone(), self.running()).await.map_err(|err| super::chain(&err)),
+                Err(err) => Err(err),
+            };
+            match answered {
+                Ok(output) if output.success() => break,
+                _ if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(500)).await,
+                Ok(output) => return Ok(Executed::failed(Failure::script("the test command after the reboot", &output).message)),
+                Err(err) => return Ok(Executed::failed(err)),
+            }
+        }
+        let mut executed = Executed { changed: true, ..Executed::default() };
+        executed.data.insert("rebooted".into(), true.into());
+        executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+        Ok(executed)
+    }
+
+    fn running(&self) -> Running {
+        Running { r#become: self.place.r#become.clone(), timeout: Some(Duration::from_secs(60)), on_line: None, title: self.task_run.name.clone() }
+    }
+
+    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        self.find_with(crate::playbook::search::find_file, kind, name)
+    }
+
+    fn find_with(&self, search: Search, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        let task = self.task_run.task();
+        let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
+        search(kind, name, task.role.as_ref(), &self.task_run.playing.play.dir, &task_file_dir).map_err(|looked_in| {
+            let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
+            Failure::argument("file", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
+        })
+    }
+
+    fn keep(&self, executed: &Executed) {
+        let delegate = (self.place.target.name != *self.task_run.host).then_some(self.place.target.name.as_str());
+        self.task_run.keep(executed, delegate, self.view);
+    }
+}
+
+/// One of the searches of [`crate::playbook::search`].
+type Search = fn(&str, &str, Option<&Arc<crate::playbook::Role>>, &Path, &Path) -> Result<PathBuf, Vec<PathBuf>>;
+
+fn text(value: Option<&Json>) -> String {
+    match value {
+        Some(Json::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_of_variables() {
+        assert!(super::is_name("kube_version") && super::is_name("_x1"));
+        assert!(!super::is_name("1x") && !super::is_name("a-b") && !super::is_name(""));
+    }
+}

@@ -1,0 +1,289 @@
+//! From variables to an open connection: whom to connect to, as whom to act, one connection per host and target.
+
+use super::Run;
+use super::play::Playing;
+use crate::playbook::Keywords;
+use crate::remote::{Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport};
+use crate::source::{Diag, Node};
+use crate::vars::{Variable, View};
+use minijinja::Value;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// What the command line says about connecting; variables and keywords beat it.
+#[derive(Clone, Default)]
+pub struct ConnectionSettings {
+    pub user: Option<String>,
+    pub private_keys: Vec<PathBuf>,
+    pub password: Option<Secret>,
+    /// `ssh` or `local`.
+    pub connection: Option<String>,
+    pub accept_new_host_keys: bool,
+    pub connect_timeout: Option<Duration>,
+    pub r#become: bool,
+    pub become_user: Option<String>,
+    pub become_method: Option<BecomeMethod>,
+    pub become_password: Option<Secret>,
+}
+
+/// The open connections of a run.
+#[derive(Default)]
+pub struct Connections {
+    open: Mutex<Vec<(Target, Arc<Open>)>>,
+}
+
+#[derive(Default)]
+struct Open {
+    connection: OnceCell<Connection>,
+    /// Users of whom it is known that no job of an earlier run goes on.
+    settled: tokio::sync::Mutex<HashSet<Option<Become>>>,
+}
+
+impl Connections {
+    /// The connection to a target, made now if there is none.
+    pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
+        self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
+    }
+
+    /// The connection to a place, on which nothing of an earlier run goes on any more: jobs that outlived their run are waited for, and `waits` is told.
+    pub async fn settled(&self, place: &Place, waits: impl Fn(String)) -> Result<Connection, Trouble> {
+        let connection = self.to(&place.target).await.map_err(Trouble::Connect)?;
+        let open = self.entry(&place.target);
+        let mut settled = open.settled.lock().await;
+        if settled.contains(&place.r#become) {
+            return Ok(connection);
+        }
+        let run = || Running { r#become: place.r#become.clone(), ..Running::default() };
+        for job in connection.unfinished_jobs(run()).await.map_err(Trouble::Run)? {
+            let seconds = job.since.elapsed().unwrap_or_default().as_secs();
+            waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
+            connection.wait_for_job(&job, run()).await.map_err(Trouble::Run)?;
+        }
+        settled.insert(place.r#become.clone());
+        Ok(connection)
+    }
+
+    /// Ends the connection to a target; the next use makes a new one (`reset_connection`, after a reboot).
+    pub async fn drop(&self, target: &Target) {
+        let entry = {
+            let mut open = self.open.lock().expect("no panic holds the lock");
+            let at = open.iter().position(|(other, _)| other == target);
+            at.map(|at| open.swap_remove(at).1)
+        };
+        if let Some(connection) = entry.as_ref().and_then(|entry| entry.connection.get()) {
+            connection.clone().close().await;
+        }
+    }
+
+    pub async fn close(&self) {
+        let open = std::mem::take(&mut *self.open.lock().expect("no panic holds the lock"));
+        let mut closing = tokio::task::JoinSet::new();
+        for connection in open.into_iter().filter_map(|(_, entry)| entry.connection.get().cloned()) {
+            closing.spawn(connection.close());
+        }
+        closing.join_all().await;
+    }
+
+    fn entry(&self, target: &Target) -> Arc<Open> {
+        let mut open = self.open.lock().expect("no panic holds the lock");
+        if let Some((_, entry)) = open.iter().find(|(other, _)| other == target) {
+            return entry.clone();
+        }
+        let entry = Arc::new(Open::default());
+        open.push((target.clone(), entry.clone()));
+        entry
+    }
+}
+
+/// Why a place cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error(transparent)]
+    Connect(ConnectError),
+    #[error(transparent)]
+    Run(RunError),
+}
+
+/// Where a task is done: which connection, as which user.
+#[derive(Clone)]
+pub struct Place {
+    pub target: Target,
+    pub r#become: Option<Become>,
+}
+
+impl Playing {
+    /// Where a task is done for `host`, whose variables (or those of the host it is delegated to) are in `view`.
+    pub fn place(&self, host: &str, keywords: &Keywords, view: &Arc<View>) -> Result<Place, Diag> {
+        let run = &self.run;
+        let settings = &run.settings.connection;
+        let read = Reader { run, view };
+        let connection = match read.text(&["ansible_connection"])? {
+            Some(connection) => connection,
+            None => match read.keyword(&keywords.connection)? {
+                Some(connection) => connection,
+                None if host == "localhost" && !run.inventory().has_host(host) => "local".to_owned(),
+                None => settings.connection.clone().unwrap_or_else(|| "ssh".to_owned()),
+            },
+        };
+        let transport = match connection.rsplit('.').next().unwrap_or_default() {
+            "local" => Transport::Local,
+            "ssh" | "smart" | "paramiko" | "paramiko_ssh" => Transport::Ssh(Box::new(self.ssh(host, keywords, &read)?)),
+            other => return Err(Diag::error(format!("`{host}` asks for the connection `{other}`; there are `ssh` and `local`"))),
+        };
+        let r#become = self.becoming(keywords, &read, &transport)?;
+        Ok(Place { target: Target { name: host.to_owned(), transport }, r#become })
+    }
+
+    fn ssh(&self, host: &str, keywords: &Keywords, read: &Reader) -> Result<Ssh, Diag> {
+        let settings = &self.run.settings.connection;
+        let port = match read.text(&["ansible_port", "ansible_ssh_port"])? {
+            Some(port) => Some(port),
+            None => read.keyword(&keywords.port)?,
+        };
+        let port = match port {
+            Some(port) => Some(port.parse().map_err(|_| Diag::error(format!("`{host}` has the port `{port}`, which is no port number")))?),
+            None => None,
+        };
+        let user = match read.text(&["ansible_user", "ansible_ssh_user"])? {
+            Some(user) => Some(user),
+            None => read.keyword(&keywords.remote_user)?.or_else(|| settings.user.clone()),
+        };
+        let key = read.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
+        let private_keys = key.map_or_else(|| settings.private_keys.clone(), |key| vec![Playing::in_home(&key)]);
+        let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
+        let mut ssh = Ssh {
+            host: read.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_owned()),
+            port,
+            user,
+            private_keys,
+            password: password.or_else(|| settings.password.clone()),
+            pinned_host_key: read.text(&["ansible_ssh_host_key"])?,
+            accept_new_host_keys: settings.accept_new_host_keys,
+            connect_timeout: settings.connect_timeout,
+            ..Ssh::default()
+        };
+        for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args"] {
+            if let Some(args) = read.text(&[name])? {
+                ssh_args(&args, &mut ssh).map_err(|words| {
+                    let diag = Diag::error(format!("`{name}` of `{host}`: {words}"));
+                    read.view.get(name).and_then(Variable::span).map_or(diag.clone(), |span| diag.at(span))
+                })?;
+            }
+        }
+        Ok(ssh)
+    }
+
+    fn becoming(&self, keywords: &Keywords, read: &Reader, transport: &Transport) -> Result<Option<Become>, Diag> {
+        let settings = &self.run.settings.connection;
+        let wanted = match read.flag("ansible_become")? {
+            Some(wanted) => wanted,
+            None => match &keywords.r#become {
+                Some(node) => self.run.bool_of(node, read.view)?,
+                None => settings.r#become,
+            },
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let user = match read.text(&["ansible_become_user"])? {
+            Some(user) => user,
+            None => read.keyword(&keywords.become_user)?.or_else(|| settings.become_user.clone()).unwrap_or_else(|| "root".to_owned()),
+        };
+        let method = match read.text(&["ansible_become_method"])? {
+            Some(method) => Some(method),
+            None => read.keyword(&keywords.become_method)?,
+        };
+        let method = match method.as_deref().map(|method| method.rsplit('.').next().unwrap_or_default()) {
+            None => settings.become_method.unwrap_or(BecomeMethod::Sudo),
+            Some("sudo") => BecomeMethod::Sudo,
+            Some("su") => BecomeMethod::Su,
+            Some(other) => return Err(Diag::error(format!("the become method `{other}` is not supported; there are `sudo` and `su`"))),
+        };
+        // Becoming whom one is already needs no sudo, which may not even be installed.
+        if let Transport::Ssh(ssh) = transport
+            && ssh.user.as_deref() == Some(user.as_str())
+        {
+            return Ok(None);
+        }
+        let password = read.text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?.map(Secret::from);
+        Ok(Some(Become { method, user, password: password.or_else(|| settings.become_password.clone()) }))
+    }
+
+    /// A path of the command line or the inventory, with `~` filled in; relative to the working folder.
+    fn in_home(path: &str) -> PathBuf {
+        match path.strip_prefix("~/").zip(std::env::home_dir()) {
+            Some((rest, home)) => home.join(rest),
+            None => PathBuf::from(path),
+        }
+    }
+}
+
+/// Reads connection variables: the first that is set, rendered.
+struct Reader<'a> {
+    run: &'a Run,
+    view: &'a Arc<View>,
+}
+
+impl Reader<'_> {
+    fn text(&self, names: &[&str]) -> Result<Option<String>, Diag> {
+        let Some(value) = self.value(names)? else { return Ok(None) };
+        Ok(if value.is_none() || value.is_undefined() || crate::template::is_omit(&value) { None } else { Some(value.to_string()) })
+    }
+
+    fn flag(&self, name: &str) -> Result<Option<bool>, Diag> {
+        let Some(value) = self.value(&[name])? else { return Ok(None) };
+        self.run.truth_of(&value).map(Some).ok_or_else(|| Diag::error(format!("`{name}` is `{value}`, which is neither true nor false")))
+    }
+
+    fn keyword(&self, node: &Option<Node>) -> Result<Option<String>, Diag> {
+        let Some(node) = node else { return Ok(None) };
+        let value = self.run.templar.render(node, self.view)?;
+        Ok(if value.is_none() || crate::template::is_omit(&value) { None } else { Some(value.to_string()) })
+    }
+
+    fn value(&self, names: &[&str]) -> Result<Option<Value>, Diag> {
+        match names.iter().find_map(|name| self.view.get(name)) {
+            None => Ok(None),
+            Some(Variable::Data(value)) => Ok(Some(value.clone())),
+            Some(Variable::Node(node)) => self.run.templar.render(node, self.view).map(Some),
+        }
+    }
+}
+
+/// The options of ssh's command line that mean something here. The others are refused: they would be read and ignored.
+fn ssh_args(args: &str, ssh: &mut Ssh) -> Result<(), String> {
+    let words = shell_words::split(args).map_err(|err| err.to_string())?;
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let mut value = |attached: &str| {
+            if attached.is_empty() { words.next().ok_or_else(|| format!("`{word}` lacks its value")) } else { Ok(attached.to_owned()) }
+        };
+        if let Some(rest) = word.strip_prefix("-J") {
+            ssh.proxy_jump = Some(value(rest)?);
+        } else if let Some(rest) = word.strip_prefix("-o") {
+            let option = value(rest)?;
+            let (name, setting) = option.split_once(['=', ' ']).ok_or_else(|| format!("`-o {option}` has no value"))?;
+            let setting = setting.trim();
+            match name.trim().to_lowercase().as_str() {
+                "proxyjump" => ssh.proxy_jump = Some(setting.to_owned()),
+                "port" => ssh.port = Some(setting.parse().map_err(|_| format!("`{setting}` is no port"))?),
+                "user" => ssh.user = Some(setting.to_owned()),
+                "identityfile" => ssh.private_keys = vec![setting.into()],
+                "stricthostkeychecking" if setting == "accept-new" => ssh.accept_new_host_keys = true,
+                "stricthostkeychecking" if setting == "yes" => {}
+                "stricthostkeychecking" => {
+                    return Err("host keys are always checked: pin the key with `ansible_ssh_host_key`, or use `StrictHostKeyChecking=accept-new`".to_owned());
+                }
+                // One connection is kept anyway, and it is kept alive.
+                "controlmaster" | "controlpersist" | "controlpath" | "serveraliveinterval" | "serveralivecountmax" => {}
+                other => return Err(format!("the ssh option `{other}` is not supported; set it in ~/.ssh/config")),
+            }
+        } else if word != "-C" {
+            return Err(format!("the ssh argument `{word}` is not supported; set it in ~/.ssh/config"));
+        }
+    }
+    Ok(())
+}

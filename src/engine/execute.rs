@@ -1,0 +1,387 @@
+//! One module on one host: arguments rendered and converted, probe, decision, apply.
+
+use super::connect::Place;
+use super::include::Include;
+use super::play::Playing;
+use super::task::{TaskRun, plain};
+use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Outcome, Registered, TemplateOptions};
+use crate::playbook::Task;
+use crate::remote::{Connection, Run as Running, RunError};
+use crate::report::Event;
+use crate::sh::{Output, Script};
+use crate::source::{Diag, Source};
+use crate::template;
+use crate::vars::{Level, VarMap, Variable, View};
+use minijinja::Value;
+use minijinja::value::ValueKind;
+use serde_json::{Map, Value as Json, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// What came of a module, whoever ran it.
+#[derive(Default)]
+pub struct Executed {
+    pub changed: bool,
+    pub failed: bool,
+    pub skipped: bool,
+    pub unreachable: bool,
+    pub data: Map<String, Json>,
+    pub facts: Map<String, Json>,
+    pub set: Vec<(String, Variable)>,
+    pub include_vars: VarMap,
+    pub includes: Vec<Include>,
+    pub notify: Vec<String>,
+    /// The result is shown although nothing failed (`debug`).
+    pub verbose: bool,
+    pub diagnosis: Option<String>,
+}
+
+impl Executed {
+    pub fn failed(message: impl Into<String>) -> Executed {
+        let mut executed = Executed { failed: true, ..Executed::default() };
+        executed.data.insert("msg".into(), Json::from(message.into()));
+        executed
+    }
+
+    /// A failure with a place in the user's files.
+    pub fn diagnosed(diag: &Diag) -> Executed {
+        let diagnosis = (!diag.places.is_empty()).then(|| diag.to_string());
+        Executed { diagnosis, ..Executed::failed(diag.title.clone()) }
+    }
+
+    pub fn unreachable(message: impl Into<String>) -> Executed {
+        let mut executed = Executed { unreachable: true, ..Executed::failed(message) };
+        executed.failed = false;
+        executed
+    }
+
+    fn of(outcome: Outcome, diff_mode: bool) -> Executed {
+        let mut data = outcome.data;
+        if diff_mode && !outcome.diff.is_empty() {
+            data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
+        }
+        if !outcome.warnings.is_empty() {
+            data.insert("warnings".into(), outcome.warnings.clone().into());
+        }
+        if !outcome.facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        }
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, ..Executed::default() }
+    }
+}
+
+fn diff_json(diff: &Diff) -> Json {
+    json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
+}
+
+enum Trouble {
+    Failure(Failure),
+    Diag(Box<Diag>),
+    Unreachable(String),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Failure(failure)
+    }
+}
+
+impl From<Diag> for Trouble {
+    fn from(diag: Diag) -> Trouble {
+        Trouble::Diag(Box::new(diag))
+    }
+}
+
+impl From<RunError> for Trouble {
+    fn from(err: RunError) -> Trouble {
+        match &err {
+            RunError::Timeout { after, stdout, stderr } => Trouble::Failure(
+                Failure::new(format!("Timed out after {} second(s); its processes were killed.", after.as_secs()))
+                    .with("stdout", String::from_utf8_lossy(stdout).into_owned())
+                    .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
+            ),
+            _ => Trouble::Unreachable(super::chain(&err)),
+        }
+    }
+}
+
+/// Runs a module that works on hosts.
+pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, view: &Arc<View>) -> Executed {
+    let Registered::OnHost(module) = task_run.task().action.module else {
+        return Executed::failed(format!("BUG: `{}` is the engine's own and has no action", task_run.task().action.name));
+    };
+    match try_on_host(task_run, module, place, place_view, view).await {
+        Ok((outcome, diff_mode)) => {
+            let executed = Executed::of(outcome, diff_mode);
+            let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
+            task_run.keep(&executed, delegate, view);
+            executed
+        }
+        Err(Trouble::Unreachable(message)) => Executed::unreachable(message),
+        Err(Trouble::Diag(diag)) => Executed::diagnosed(&diag),
+        Err(Trouble::Failure(mut failure)) => {
+            let mut executed = Executed::failed(failure.message.clone());
+            // A template file's own place is nearer to the mistake than the argument that names the file.
+            executed.diagnosis = failure.data.remove("diagnosis").and_then(|text| text.as_str().map(str::to_owned)).or_else(|| {
+                let span = argument_span(task_run.task(), failure.argument.as_ref()?)?;
+                Some(Diag::error(failure.message.clone()).at(&span).to_string())
+            });
+            executed.changed = failure.data.get("changed").and_then(Json::as_bool).unwrap_or(false);
+            executed.data.extend(failure.data);
+            executed
+        }
+    }
+}
+
+fn argument_span(task: &Task, argument: &str) -> Option<crate::source::Span> {
+    let param = task.action.module.spec().param(argument)?;
+    task.action.args.iter().find(|(name, _)| param.answers_to(name)).map(|(_, node)| node.span.clone())
+}
+
+async fn try_on_host(
+    task_run: &TaskRun,
+    module: &'static dyn AnyModule,
+    place: &Place,
+    place_view: &Arc<View>,
+    view: &Arc<View>,
+) -> Result<(Outcome, bool), Trouble> {
+    let playing = &task_run.playing;
+    let keywords = &task_run.task().keywords;
+    let run = &playing.run;
+    let args = Args::convert(module.spec(), &arguments(task_run, view)?)?;
+    let mode = |node: &Option<crate::source::Node>, default: bool| node.as_ref().map_or(Ok(default), |node| run.bool_of(node, view));
+    let context = HostContext {
+        playing: playing.clone(),
+        task: task_run.task().clone(),
+        host: task_run.host.clone(),
+        view: view.clone(),
+        place_view: place_view.clone(),
+        check_mode: mode(&keywords.check_mode, run.settings.check)?,
+        diff_mode: mode(&keywords.diff, run.settings.diff)?,
+    };
+    let wire = Wire::open(task_run, place, view).await?;
+    let output = match module.probe(&args, &context)? {
+        Some(script) => wire.probe(script).await?,
+        None => nothing_said(),
+    };
+    let change = match module.decide(&args, &output, &context)? {
+        Decision::Unchanged(outcome) => return Ok((outcome, context.diff_mode)),
+        Decision::Change(change) => change,
+    };
+    let Change { outcome, apply, finish, in_check_mode } = change;
+    if context.check_mode {
+        return Ok((in_check_mode.unwrap_or(outcome), context.diff_mode));
+    }
+    let outcome = match apply {
+        Apply::OnController { path, content } => {
+            write_here(&path, &content)?;
+            outcome
+        }
+        Apply::OnHost(script) => {
+            let output = wire.apply(script).await?;
+            match finish {
+                Some(finish) => finish(&output, outcome)?,
+                None if output.success() => outcome,
+                None => return Err(Failure::script(module.spec().short_name(), &output).into()),
+            }
+        }
+    };
+    Ok((outcome, context.diff_mode))
+}
+
+/// A task's arguments, rendered, under the names that the file uses.
+pub fn arguments(task_run: &TaskRun, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
+    let action = &task_run.task().action;
+    let templar = &task_run.playing.run.templar;
+    let spec = action.module.spec();
+    let mut args = Map::new();
+    for defaults in &task_run.task().keywords.module_defaults {
+        let rendered = templar.render(defaults, view)?;
+        for module in rendered.try_iter().into_iter().flatten() {
+            let name = module.to_string();
+            if crate::module::resolve_name(&name) != Some(spec.name) {
+                continue;
+            }
+            if let Ok(Json::Object(values)) = rendered.get_item(&module).map(|values| plain(&values)) {
+                args.extend(values);
+            }
+        }
+    }
+    if let Some(node) = &action.args_from {
+        let rendered = templar.render(node, view)?;
+        if rendered.kind() != ValueKind::Map {
+            return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
+        }
+        if let Json::Object(values) = plain(&rendered) {
+            args.extend(values);
+        }
+    }
+    for (name, node) in &action.args {
+        let value = templar.render(node, view)?;
+        if template::is_omit(&value) {
+            args.remove(name);
+            continue;
+        }
+        // A default under another name of the same parameter gives way.
+        if let Some(param) = spec.param(name) {
+            args.retain(|other, _| !param.answers_to(other));
+        }
+        args.insert(name.clone(), plain(&value));
+    }
+    Ok(args)
+}
+
+/// A task's way to its host: the connection, and how its scripts run.
+pub struct Wire {
+    connection: Connection,
+    running: Running,
+    environment: Vec<(String, String)>,
+}
+
+impl Wire {
+    async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
+        let run = &task_run.playing.run;
+        let keywords = &task_run.task().keywords;
+        let environment = environment(task_run, view)?;
+        let timeout = match &keywords.timeout {
+            Some(node) => {
+                let value = run.templar.render(node, view)?;
+                let seconds = u64::try_from(value.clone()).map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
+                (seconds > 0).then(|| Duration::from_secs(seconds))
+            }
+            None => None,
+        };
+        let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
+        let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let no_log = keywords.no_log.is_some();
+        let on_line = move |line: &str| {
+            if !no_log {
+                events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
+            }
+        };
+        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
+        Ok(Wire { connection, running, environment })
+    }
+
+    async fn probe(&self, script: Script) -> Result<Output, Trouble> {
+        let quiet = Running { on_line: None, ..self.running.clone() };
+        Ok(self.connection.probe(self.with_environment(script), quiet).await?)
+    }
+
+    async fn apply(&self, script: Script) -> Result<Output, Trouble> {
+        Ok(self.connection.apply(self.with_environment(script), self.running.clone()).await?)
+    }
+
+    fn with_environment(&self, script: Script) -> Script {
+        // What the module itself sets beats the user's, so it comes last.
+        let Script { text, input, environment } = script;
+        Script { text, input, environment: self.environment.iter().cloned().chain(environment).collect() }
+    }
+}
+
+/// `environment`, outermost first: the inner beats the outer.
+fn environment(task_run: &TaskRun, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for node in &task_run.task().keywords.environment {
+        let rendered = task_run.playing.run.templar.render(node, view)?;
+        let maps = match rendered.kind() {
+            ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
+            _ => vec![rendered],
+        };
+        for map in maps {
+            if map.is_none() || template::is_omit(&map) {
+                continue;
+            }
+            if map.kind() != ValueKind::Map {
+                return Err(Diag::error(format!("`environment` must be a mapping, not {}", map.kind())).at(&node.span));
+            }
+            for name in map.try_iter().into_iter().flatten() {
+                let value = map.get_item(&name).unwrap_or_default();
+                let name = name.to_string();
+                let is_name = !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) && !name.as_bytes()[0].is_ascii_digit();
+                if !is_name {
+                    return Err(Diag::error(format!("`{name}` cannot be the name of an environment variable")).at(&node.span));
+                }
+                all.retain(|(other, _)| *other != name);
+                all.push((name, value.to_string()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Writes a file of the controller beside its place and renames it.
+fn write_here(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let failed = |err: std::io::Error| Failure::new(format!("cannot write `{}` on the controller: {err}", path.display()));
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    std::io::Write::write_all(&mut file, content).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|err| failed(err.error))?;
+    Ok(())
+}
+
+fn nothing_said() -> Output {
+    Output { status: 0, stdout: Vec::new(), stderr: Vec::new(), started: SystemTime::now(), elapsed: Duration::ZERO }
+}
+
+/// What a module may ask of the controller.
+struct HostContext {
+    playing: Arc<Playing>,
+    task: Arc<Task>,
+    host: Arc<str>,
+    view: Arc<View>,
+    place_view: Arc<View>,
+    check_mode: bool,
+    diff_mode: bool,
+}
+
+impl Context for HostContext {
+    fn check_mode(&self) -> bool {
+        self.check_mode
+    }
+
+    fn diff_mode(&self) -> bool {
+        self.diff_mode
+    }
+
+    fn find_file(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        let task_file_dir = Path::new(&self.task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
+        crate::playbook::search::find_file(kind, name, self.task.role.as_ref(), &self.playing.play.dir, &task_file_dir).map_err(|looked_in| {
+            let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
+            Failure::argument("src", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
+        })
+    }
+
+    fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
+        let path = self.find_file("templates", name)?;
+        let source = Source::read(&path).map_err(|err| Failure::argument("src", super::chain(&err)))?;
+        let full = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
+        let mut vars = VarMap::new();
+        let mut put = |name: &str, value: Value| vars.insert(name.to_owned(), Variable::Data(value));
+        put("ansible_managed", Value::from("Ansible managed"));
+        put("template_path", Value::from(name));
+        put("template_fullpath", Value::from(full));
+        put("template_destpath", Value::from(options.dest.clone()));
+        let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
+        self.playing.run.templar.render_file(&source, options, &view).map_err(|diag| Failure::new(diag.title.clone()).with("diagnosis", diag.to_string()))
+    }
+
+    fn fact(&self, name: &str) -> Option<Json> {
+        match self.place_view.get("ansible_facts")? {
+            Variable::Data(facts) => facts.get_attr(name).ok().filter(|value| !value.is_undefined()).map(|value| plain(&value)),
+            Variable::Node(_) => None,
+        }
+    }
+
+    fn playbook_dir(&self) -> PathBuf {
+        self.playing.dir()
+    }
+
+    fn inventory_hostname(&self) -> &str {
+        &self.host
+    }
+}

@@ -1,0 +1,79 @@
+//! Which handlers a notification means, and whether a task is one of the play's handlers.
+
+use super::play::{Playing, Walker, identity};
+use crate::playbook::{Entry, Task};
+use crate::source::{Diag, Node};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Playing {
+    /// Marks the handlers that `names` mean, by name or by topic.
+    ///
+    /// # Errors
+    /// A name that no handler answers to.
+    pub fn notify(&self, walker: &mut Walker, names: &[String]) -> Result<(), Diag> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let handlers = self.listed_handlers();
+        for name in names {
+            // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
+            let mut names = HashSet::new();
+            let is_topic = |topic: &Node| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name);
+            let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
+            let last = listening.filter(|handler| self.handler_name(handler).is_none_or(|own| names.insert((own, handler.role.as_ref().map(|role| role.name.clone())))));
+            let mut found: Vec<usize> = last.map(identity).collect();
+            found.extend(self.named(name).as_ref().map(identity));
+            if found.is_empty() {
+                let known: Vec<String> = handlers.iter().filter_map(|handler| self.handler_name(handler)).collect();
+                let message = format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
+                return Err(Diag::error(message).did_you_mean(name, known.iter().map(String::as_str)));
+            }
+            walker.notified.extend(found);
+        }
+        Ok(())
+    }
+
+    /// Whether a task stands in the list of handlers, and is not one that a handler included.
+    pub fn is_listed_handler(&self, task: &Arc<Task>) -> bool {
+        self.listed_handlers().iter().any(|handler| Arc::ptr_eq(handler, task))
+    }
+
+    /// Adds the handlers of a role that was included.
+    pub fn add_handlers(&self, new: &[Entry]) {
+        let mut handlers = self.handlers.write().expect("no panic holds the lock");
+        Arc::make_mut(&mut handlers).extend(new.iter().cloned());
+    }
+
+    /// The handler of that name. Of several lists (roles', the play's), the last that was loaded counts; within a list, the first of the name.
+    fn named(&self, name: &str) -> Option<Arc<Task>> {
+        let lists = self.handlers.read().expect("no panic holds the lock");
+        lists.iter().rev().find_map(|list| {
+            let mut tasks = Vec::new();
+            flatten(std::slice::from_ref(list), &mut tasks);
+            tasks.into_iter().find(|handler| {
+                let Some(own) = self.handler_name(handler) else { return false };
+                own == name || handler.role.as_ref().is_some_and(|role| format!("{} : {own}", role.name) == name)
+            })
+        })
+    }
+
+    fn handler_name(&self, handler: &Task) -> Option<String> {
+        handler.name.as_ref().map(|name| self.run.templar.render_name(name, &self.play_view()))
+    }
+
+    fn listed_handlers(&self) -> Vec<Arc<Task>> {
+        let mut tasks = Vec::new();
+        flatten(&self.handlers.read().expect("no panic holds the lock"), &mut tasks);
+        tasks
+    }
+}
+
+fn flatten(entries: &[Entry], tasks: &mut Vec<Arc<Task>>) {
+    for entry in entries {
+        match entry {
+            Entry::Task(task) => tasks.push(task.clone()),
+            Entry::Block(block) => [&block.block, &block.rescue, &block.always].into_iter().for_each(|part| flatten(part, tasks)),
+        }
+    }
+}

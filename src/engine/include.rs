@@ -1,0 +1,117 @@
+//! `include_tasks` and `include_role`: loads what hosts have come to, once for all hosts that want the same, and puts them into it.
+
+use super::cursor::Included;
+use super::play::{Playing, Walker};
+use crate::playbook::{Entry, RoleRequest, Task};
+use crate::report::Event;
+use crate::source::Diag;
+use crate::vars::VarMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What one host wants to have included, for one item of the loop.
+#[derive(Clone)]
+pub struct Include {
+    pub what: What,
+    /// The task's `vars`, and the loop's variable.
+    pub vars: Arc<VarMap>,
+    /// The item's label, for the event.
+    pub item: Option<String>,
+}
+
+#[derive(Clone)]
+pub enum What {
+    Tasks { path: PathBuf, are_handlers: bool },
+    Role { request: RoleRequest, public: bool },
+}
+
+impl Include {
+    /// Equal for includes that load the same.
+    fn key(&self) -> String {
+        match &self.what {
+            What::Tasks { path, .. } => path.display().to_string(),
+            What::Role { request, .. } => {
+                format!("{}/{}/{}/{}/{}", request.name.as_str().unwrap_or_default(), request.tasks_from, request.vars_from, request.defaults_from, request.handlers_from)
+            }
+        }
+    }
+
+    fn shown(&self) -> String {
+        match &self.what {
+            What::Tasks { path, .. } => std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string(),
+            What::Role { request, .. } => request.name.as_str().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// Puts hosts into what they included. A file that cannot be loaded fails the hosts that wanted it.
+pub fn enter(playing: &Arc<Playing>, walkers: &mut [Walker], number: usize, task: &Arc<Task>, wanted: Vec<(usize, Vec<Include>)>) {
+    // The same file for the same item is one include for all hosts; its ordinal is its place among those that were seen.
+    let mut seen: Vec<Seen> = Vec::new();
+    for (at, includes) in wanted {
+        let mut files = Vec::new();
+        let mut failed = None;
+        for include in includes {
+            let key = include.key();
+            let known = seen.iter().position(|seen| seen.key == key && seen.item == include.item);
+            let ordinal = known.unwrap_or_else(|| {
+                let loaded = load(playing, task, &include).map(Arc::new).map_err(|findings| findings.iter().map(Diag::to_string).collect::<Vec<_>>().join("\n"));
+                seen.push(Seen { key, item: include.item.clone(), shown: include.shown(), loaded, hosts: Vec::new() });
+                seen.len() - 1
+            });
+            match &seen[ordinal].loaded {
+                Ok(entries) => {
+                    files.push(Included { ordinal: ordinal as u32, entries: entries.clone(), vars: include.vars });
+                    seen[ordinal].hosts.push(walkers[at].host.to_string());
+                }
+                Err(text) => failed = Some(text.clone()),
+            }
+        }
+        match failed {
+            Some(text) => {
+                playing.run.emit(Event::Warning { text });
+                playing.run.count(&walkers[at].host, |stats| stats.failed += 1);
+                walkers[at].cursor.fail();
+            }
+            None => walkers[at].cursor.include(files),
+        }
+    }
+    for Seen { shown, item, hosts, .. } in seen {
+        if hosts.is_empty() {
+            continue;
+        }
+        for host in &hosts {
+            playing.run.count(host, |stats| stats.ok += 1);
+        }
+        playing.run.emit(Event::Included { task: number, file: shown, hosts, item });
+    }
+}
+
+/// One include, and the hosts that wanted it.
+struct Seen {
+    key: String,
+    item: Option<String>,
+    shown: String,
+    loaded: Result<Arc<Vec<Entry>>, String>,
+    hosts: Vec<String>,
+}
+
+fn load(playing: &Playing, task: &Arc<Task>, include: &Include) -> Result<Vec<Entry>, Vec<Diag>> {
+    let Some(hands_down) = &task.include else {
+        return Err(vec![Diag::error(format!("BUG: `{}` is no include", task.action.name)).at(&task.span)]);
+    };
+    let (loader, dir) = (&playing.run.loader, &playing.play.dir);
+    let (entries, handlers, roles) = match &include.what {
+        What::Tasks { path, are_handlers } => {
+            let loaded = loader.tasks(path, &hands_down.keywords, task.role.as_ref(), dir, *are_handlers)?;
+            (loaded.entries, loaded.handlers, loaded.roles)
+        }
+        What::Role { request, public } => {
+            let loaded = loader.role(request, &hands_down.keywords, task.role.as_ref(), dir)?;
+            (loaded.entries, loaded.handlers, if *public { loaded.roles } else { Vec::new() })
+        }
+    };
+    playing.add_handlers(&handlers);
+    playing.exported.write().expect("no panic holds the lock").extend(roles);
+    Ok(entries)
+}

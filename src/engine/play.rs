@@ -1,0 +1,343 @@
+//! One play: its hosts, its batches, its sections in order, and what all its hosts share.
+
+use super::Run;
+use super::cursor::{Choose, Cursor};
+use super::strategy::{self, Strategy};
+use super::{batches, variables};
+use crate::module::Registered;
+use crate::playbook::{Action, Block, Entry, Keywords, Play, Role, Task};
+use crate::report::Event;
+use crate::source::{Diag, Kind, Node, Source};
+use crate::vars::{VarMap, View};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+/// A play while one of its batches runs. Shared by all tasks of the batch.
+pub struct Playing {
+    pub run: Arc<Run>,
+    pub play: Arc<Play>,
+    pub name: String,
+    pub hosts_all: Vec<Arc<str>>,
+    /// Answers of `vars_prompt`.
+    pub prompted: Arc<VarMap>,
+    /// `groups`, `playbook_dir` and what else is the same for all hosts; renewed when hosts fail or are added.
+    pub magic: RwLock<Arc<VarMap>>,
+    /// Hosts of the batch, in order.
+    pub batch: Vec<Arc<str>>,
+    /// The play's handlers, and those that `include_role` brought.
+    pub handlers: RwLock<Arc<Vec<Entry>>>,
+    /// Roles whose defaults and vars the whole play sees.
+    pub exported: RwLock<Vec<Arc<Role>>>,
+    pub force_handlers: bool,
+    pub max_fail_percentage: Option<f64>,
+}
+
+/// A host on its way through the play.
+pub struct Walker {
+    pub host: Arc<str>,
+    pub cursor: Cursor,
+    /// Handlers that were notified and have not run, by identity.
+    pub notified: HashSet<usize>,
+    /// Roles that ended on this host, by the key of their call.
+    pub roles_done: HashSet<String>,
+    pub unreachable: bool,
+    /// `end_host`: no failure, but no further part in the play.
+    pub ended: bool,
+}
+
+impl Walker {
+    /// Whether the host still takes part.
+    pub fn is_active(&self) -> bool {
+        !self.unreachable && !self.ended && !self.cursor.is_failing()
+    }
+
+    /// Goes on to the host's next task, if there is one.
+    pub fn next(&mut self, playing: &Playing) -> Option<super::cursor::Step> {
+        if self.unreachable || self.ended {
+            return None;
+        }
+        let Walker { cursor, notified, roles_done, .. } = self;
+        if let Some(step) = cursor.next(&mut Chooser { playing, notified, roles_done }) {
+            return Some(step);
+        }
+        if !playing.force_handlers || !cursor.has_failed() || notified.is_empty() {
+            return None;
+        }
+        cursor.flush_last(playing.handlers.read().expect("no panic holds the lock").clone());
+        let step = cursor.next(&mut Chooser { playing, notified, roles_done });
+        if step.is_none() {
+            notified.clear();
+        }
+        step
+    }
+}
+
+struct Chooser<'a> {
+    playing: &'a Playing,
+    notified: &'a HashSet<usize>,
+    roles_done: &'a mut HashSet<String>,
+}
+
+impl Choose for Chooser<'_> {
+    fn wants(&mut self, task: &Arc<Task>, is_handler: bool) -> bool {
+        // What a handler includes was not notified by name: only the listed handlers are asked.
+        if is_handler && self.playing.is_listed_handler(task) {
+            return self.notified.contains(&identity(task));
+        }
+        is_handler || self.playing.chooses(task)
+    }
+
+    fn enters(&mut self, block: &Arc<Block>) -> bool {
+        let Some(call) = &block.role_call else { return true };
+        call.allow_duplicates || !self.roles_done.contains(&call.key)
+    }
+
+    fn leaves(&mut self, block: &Arc<Block>) {
+        if let Some(call) = &block.role_call {
+            self.roles_done.insert(call.key.clone());
+        }
+    }
+}
+
+/// What tells one task from another.
+pub fn identity(task: &Arc<Task>) -> usize {
+    Arc::as_ptr(task) as usize
+}
+
+/// Runs a play on all its hosts, batch by batch. False: no later play is to be run.
+pub async fn run(run: &Arc<Run>, play: Arc<Play>, playbook: &Path) -> bool {
+    match prepare(run, &play, playbook).await {
+        Ok(Some(prepared)) => batches_of(run, play, prepared).await,
+        Ok(None) => true,
+        Err(diag) => {
+            run.emit(Event::Warning { text: diag.to_string() });
+            run.count("localhost", |stats| stats.failed += 1);
+            false
+        }
+    }
+}
+
+struct Prepared {
+    name: String,
+    hosts: Vec<Arc<str>>,
+    prompted: Arc<VarMap>,
+    batches: Vec<Vec<Arc<str>>>,
+    strategy: Strategy,
+    force_handlers: bool,
+    max_fail_percentage: Option<f64>,
+}
+
+/// Everything that is known of a play before its first task. `None`: there is nothing to do.
+async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Option<Prepared>, Diag> {
+    if let Some(dir) = playbook.parent() {
+        let added = run.inventory.write().expect("no panic holds the lock").add_playbook_dir(dir);
+        for warning in added.map_err(|err| Diag::error(format!("{err:#}")))? {
+            run.warn(warning.to_string());
+        }
+    }
+    let mut view = View::default();
+    view.add(crate::vars::Level::Play, play.vars.clone());
+    view.add(crate::vars::Level::Extra, run.settings.extra_vars.clone());
+    view.add(crate::vars::Level::Magic, Arc::new(variables::magic(run, &play.dir, &[], &[], "")));
+    let view = Arc::new(view);
+    let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, &view)).transpose();
+
+    let pattern = pattern_of(run, &play.hosts, &view)?;
+    let name = match &play.name {
+        Some(name) => run.templar.render_name(name, &view),
+        None => pattern.clone(),
+    };
+    let mut unmatched = Vec::new();
+    let hosts = run.inventory().hosts_matching(&pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
+    for pattern in unmatched {
+        run.warn(format!("Could not match supplied host pattern, ignoring: {pattern}"));
+    }
+    let limited = match &run.settings.limit {
+        Some(limit) => {
+            let allowed: HashSet<_> =
+                run.inventory().hosts_matching(limit, &mut Vec::new()).map_err(|err| Diag::error(err.to_string()))?.into_iter().collect();
+            hosts.into_iter().filter(|host| allowed.contains(host)).collect()
+        }
+        None => hosts,
+    };
+    let hosts = batches::in_order(limited, text(&play.order)?.as_deref(), &play.span)?;
+    let taking_part: Vec<_> = hosts.iter().filter(|host| !run.is_out(host)).cloned().collect();
+    if taking_part.is_empty() {
+        run.emit(Event::PlayStarted { name, hosts: Vec::new() });
+        run.emit(if hosts.is_empty() { Event::NoHostsMatched } else { Event::NoMoreHosts });
+        return Ok(None);
+    }
+    let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
+    let batches = batches::split(&taking_part, serial.as_ref(), play.serial.as_ref().map(|node| &node.span))?;
+    let prompted = Arc::new(variables::prompt(run, play, &view)?);
+    let force_handlers = match &play.force_handlers {
+        Some(node) => run.bool_of(node, &view)?,
+        None => run.settings.force_handlers,
+    };
+    let max_fail_percentage = match text(&play.max_fail_percentage)? {
+        Some(text) => Some(text.trim_end_matches('%').parse::<f64>().map_err(|_| Diag::error(format!("`{text}` is no percentage")).at(&play.span))?),
+        None => None,
+    };
+    let strategy = Strategy::named(text(&play.strategy)?.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
+    Ok(Some(Prepared { name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
+}
+
+async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
+    let sections = Arc::new(sections(&play));
+    for batch in prepared.batches {
+        run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
+        let playing = Arc::new(Playing {
+            run: run.clone(),
+            play: play.clone(),
+            name: prepared.name.clone(),
+            hosts_all: prepared.hosts.clone(),
+            prompted: prepared.prompted.clone(),
+            magic: RwLock::default(),
+            batch: batch.clone(),
+            handlers: RwLock::new(Arc::new(play.handlers.clone())),
+            exported: RwLock::new(play.static_roles.clone()),
+            force_handlers: prepared.force_handlers,
+            max_fail_percentage: prepared.max_fail_percentage,
+        });
+        let mut walkers: Vec<Walker> = batch
+            .iter()
+            .map(|host| Walker {
+                host: host.clone(),
+                cursor: Cursor::new(sections.clone()),
+                notified: HashSet::new(),
+                roles_done: HashSet::new(),
+                unreachable: false,
+                ended: false,
+            })
+            .collect();
+        playing.renew_magic(&walkers);
+        for host in &batch {
+            run.count(host, |_| {});
+        }
+        let end = strategy::run(&playing, &mut walkers, prepared.strategy).await;
+        for walker in walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()) {
+            run.put_out(&walker.host);
+        }
+        let lost = walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()).count();
+        if lost == walkers.len() || end == strategy::End::Aborted {
+            return false;
+        }
+        if end == strategy::End::Play {
+            break;
+        }
+        if run.is_interrupted() {
+            return false;
+        }
+    }
+    true
+}
+
+/// `hosts:` as one pattern.
+fn pattern_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<String, Diag> {
+    let value = run.templar.render(hosts, view)?;
+    let text = match value.kind() {
+        minijinja::value::ValueKind::Seq => value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect::<Vec<_>>().join(","),
+        _ => value.to_string(),
+    };
+    if text.trim().is_empty() { Err(Diag::error("`hosts` is empty").at(&hosts.span)) } else { Ok(text) }
+}
+
+/// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers.
+fn sections(play: &Arc<Play>) -> Vec<Entry> {
+    let mut all = vec![Entry::Task(Arc::new(gathering(play)))];
+    let flush = || Entry::Task(Arc::new(flush_handlers(play)));
+    all.extend(play.pre_tasks.iter().cloned());
+    all.push(flush());
+    all.extend(play.roles.iter().cloned());
+    all.extend(play.tasks.iter().cloned());
+    all.push(flush());
+    all.extend(play.post_tasks.iter().cloned());
+    all.push(flush());
+    all
+}
+
+/// The name by which the implicit fact gathering is known to `task`, which asks `gather_facts` whether to do it.
+pub const GATHERING_FACTS: &str = "Gathering Facts";
+
+/// Where the tasks stand that every play has although nobody wrote them.
+pub const UNWRITTEN: &str = "<every play>";
+
+fn gathering(play: &Play) -> Task {
+    let written = Source::from_text(UNWRITTEN, "");
+    let span = written.span(0, 0);
+    let mut args = Vec::new();
+    for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
+        if let Some(value) = value {
+            args.push((name.to_owned(), value.clone()));
+        }
+    }
+    let mut keywords = Keywords { tags: vec![Node::string("always", span)], ..play.keywords.clone() };
+    keywords.tags.extend(play.keywords.tags.iter().cloned());
+    synthetic(play, "setup", GATHERING_FACTS, args, keywords)
+}
+
+fn flush_handlers(play: &Play) -> Task {
+    let written = Source::from_text(UNWRITTEN, "flush_handlers");
+    let span = written.span(0, written.text.len());
+    let always = Keywords { tags: vec![Node::string("always", span.clone())], ..Keywords::default() };
+    synthetic(play, "meta", "flush_handlers", vec![("action".to_owned(), Node::string("flush_handlers", span))], always)
+}
+
+/// A task that nobody wrote but every play has.
+fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, keywords: Keywords) -> Task {
+    let found: Option<Registered> = crate::module::find(module);
+    Task {
+        name: Some(Node::new(Kind::Str(crate::source::Str { text: name.into(), tag: crate::source::Tag::Unsafe }), play.span.clone())),
+        action: Action {
+            name: module.to_owned(),
+            name_span: play.span.clone(),
+            module: found.expect("the registry holds the modules that the engine itself uses"),
+            args,
+            args_from: None,
+        },
+        keywords,
+        looped: None,
+        register: None,
+        until: None,
+        retries: None,
+        delay: None,
+        changed_when: None,
+        failed_when: None,
+        notify: Vec::new(),
+        listen: Vec::new(),
+        include: None,
+        role: None,
+        span: play.span.clone(),
+    }
+}
+
+impl Playing {
+    /// Whether `--tags` and `--skip-tags` choose a task.
+    pub fn chooses(&self, task: &Task) -> bool {
+        let mut tags = Vec::new();
+        for node in &task.keywords.tags {
+            match node.is_template().then(|| self.run.templar.render(node, &self.play_view())) {
+                Some(Ok(value)) if value.kind() == minijinja::value::ValueKind::Seq => {
+                    tags.extend(value.try_iter().into_iter().flatten().map(|tag| tag.to_string()));
+                }
+                Some(Ok(value)) => tags.extend(split_tags(&value.to_string())),
+                // A tag that cannot be rendered chooses nothing; it is still no reason to run or not to run the task.
+                Some(Err(_)) => {}
+                None => match &node.kind {
+                    Kind::Seq(items) => tags.extend(items.iter().filter_map(Node::as_str).map(str::to_owned)),
+                    _ => tags.extend(split_tags(node.as_str().unwrap_or(node.span.text()))),
+                },
+            }
+        }
+        self.run.settings.tags.chooses(&tags)
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.play.dir.clone()
+    }
+}
+
+fn split_tags(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty())
+}

@@ -1,0 +1,315 @@
+//! What a host sees at a task: all maps in their levels, the magic variables, `vars_files`, prompts.
+
+use super::Run;
+use super::play::{Playing, Walker};
+use crate::playbook::{Play, Role, Task};
+use crate::source::{Diag, Kind, Node, Source, yaml};
+use crate::template::{self, Templar};
+use crate::vars::{Level, VarMap, Variable, View};
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+impl Playing {
+    /// What `host` sees at `task`. `include_vars`: those of the includes that led there.
+    pub fn view(&self, host: &str, task: Option<&Task>, include_vars: &[Arc<VarMap>]) -> Result<View, Diag> {
+        let mut view = host_view(&self.run, host);
+        for role in self.exported.read().expect("no panic holds the lock").iter() {
+            view.add(Level::RoleDefaults, role.defaults.clone());
+            view.add(Level::RoleVars, role.vars.clone());
+        }
+        view.add(Level::Play, self.play.vars.clone());
+        view.add(Level::VarsPrompt, self.prompted.clone());
+        view.add(Level::Magic, self.magic.read().expect("no panic holds the lock").clone());
+        if let Some(task) = task {
+            if let Some(role) = &task.role {
+                add_role(&mut view, role);
+            }
+            for vars in &task.keywords.vars {
+                view.add(Level::BlockAndTask, vars.clone());
+            }
+            view.add(Level::Magic, Arc::new(self.task_magic(task)));
+        }
+        for vars in include_vars {
+            view.add(Level::IncludeParams, vars.clone());
+        }
+        if !self.play.vars_files.is_empty() {
+            let vars = self.vars_files(&view)?;
+            view.add(Level::VarsFiles, Arc::new(vars));
+        }
+        Ok(view)
+    }
+
+    /// What play keywords and names of handlers may see: no host.
+    pub fn play_view(&self) -> Arc<View> {
+        let mut view = View::default();
+        for role in self.exported.read().expect("no panic holds the lock").iter() {
+            view.add(Level::RoleDefaults, role.defaults.clone());
+            view.add(Level::RoleVars, role.vars.clone());
+        }
+        view.add(Level::Play, self.play.vars.clone());
+        view.add(Level::VarsPrompt, self.prompted.clone());
+        view.add(Level::Extra, self.run.settings.extra_vars.clone());
+        view.add(Level::Magic, self.magic.read().expect("no panic holds the lock").clone());
+        Arc::new(view)
+    }
+
+    /// Renews what depends on which hosts are left.
+    pub fn renew_magic(&self, walkers: &[Walker]) {
+        let active: Vec<_> = self
+            .hosts_all
+            .iter()
+            .filter(|host| walkers.iter().find(|walker| walker.host == **host).map_or(!self.run.is_out(host), Walker::is_active))
+            .cloned()
+            .collect();
+        let batch: Vec<_> = self.batch.iter().filter(|host| active.contains(host)).cloned().collect();
+        let mut vars = magic(&self.run, &self.play.dir, &active, &self.hosts_all, &self.name);
+        put(&mut vars, "ansible_play_batch", names(&batch));
+        put(&mut vars, "hostvars", Value::from_object(HostVars { run: self.run.clone() }));
+        *self.magic.write().expect("no panic holds the lock") = Arc::new(vars);
+    }
+
+    fn task_magic(&self, task: &Task) -> VarMap {
+        let mut vars = VarMap::new();
+        if let Some(role) = &task.role {
+            put(&mut vars, "role_name", Value::from(role.name.clone()));
+            put(&mut vars, "ansible_role_name", Value::from(role.name.clone()));
+            put(&mut vars, "role_path", path(&role.path));
+            let parents: Vec<_> = std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.name.clone()).collect();
+            put(&mut vars, "ansible_parent_role_names", Value::from(parents));
+        }
+        let search = self.search_path(task);
+        put(&mut vars, "ansible_search_path", search.iter().map(|dir| path(dir)).collect());
+        vars
+    }
+
+    /// Folders in which a task's files are searched, nearest first.
+    pub fn search_path(&self, task: &Task) -> Vec<PathBuf> {
+        let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
+        crate::playbook::search::search_path(task.role.as_ref(), &self.play.dir, &task_file_dir)
+    }
+
+    /// `vars_files`, each rendered with what is known; a file whose name is not known yet (it names facts) is passed over, as in Ansible.
+    fn vars_files(&self, view: &View) -> Result<VarMap, Diag> {
+        let view = Arc::new(view.clone());
+        let mut all = VarMap::new();
+        for node in &self.play.vars_files {
+            let alternatives = match &node.kind {
+                Kind::Seq(items) => items.as_slice(),
+                _ => std::slice::from_ref(node),
+            };
+            let mut looked_in = Vec::new();
+            for alternative in alternatives {
+                let Ok(name) = self.run.text_of(alternative, &view) else { continue };
+                let file = [self.play.dir.join(&name), self.play.dir.join("vars").join(&name)].into_iter().find(|path| path.is_file());
+                match file {
+                    Some(file) => {
+                        all.extend(read_vars(&file)?);
+                        looked_in.clear();
+                        break;
+                    }
+                    None => looked_in.push(name),
+                }
+            }
+            if !looked_in.is_empty() {
+                return Err(Diag::error(format!("vars file `{}` was not found", looked_in.join("`, `"))).at(&node.span));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// What a host brings along, in whatever play: inventory, facts, what was set and included, extra vars.
+pub fn host_view(run: &Run, host: &str) -> View {
+    let mut view = View::default();
+    let inventory = run.inventory();
+    for (level, vars) in inventory.layers(host) {
+        view.add(level, vars);
+    }
+    let mut own = VarMap::new();
+    put(&mut own, "inventory_hostname", Value::from(host));
+    put(&mut own, "inventory_hostname_short", Value::from(host.split('.').next().unwrap_or(host)));
+    put(&mut own, "group_names", Value::from(inventory.groups_of(host)));
+    if let Some(file) = inventory.file_of(host) {
+        put(&mut own, "inventory_dir", file.parent().map_or(Value::from(()), path));
+        put(&mut own, "inventory_file", path(&file));
+    }
+    drop(inventory);
+    view.add(Level::PlaybookHostVars, Arc::new(own));
+    let known = run.memory.of(host);
+    view.add(Level::Facts, known.facts);
+    view.add(Level::IncludeVars, known.include_vars);
+    view.add(Level::SetFactsAndRegistered, known.set_facts_and_registered);
+    view.add(Level::Extra, run.settings.extra_vars.clone());
+    view
+}
+
+fn add_role(view: &mut View, role: &Arc<Role>) {
+    if let Some(parent) = &role.parent {
+        add_role(view, parent);
+    }
+    for dependency in &role.dependencies {
+        view.add(Level::OwnRoleDefaults, dependency.defaults.clone());
+        view.add(Level::OwnRoleVars, dependency.vars.clone());
+    }
+    view.add(Level::OwnRoleDefaults, role.defaults.clone());
+    view.add(Level::OwnRoleVars, role.vars.clone());
+    view.add(Level::RoleParams, role.params.clone());
+}
+
+/// Magic variables that do not depend on the host or the task.
+pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], play_name: &str) -> VarMap {
+    let mut vars = VarMap::new();
+    let settings = &run.settings;
+    let groups: std::collections::BTreeMap<String, Value> = run.inventory().groups().into_iter().map(|(group, hosts)| (group, names(&hosts))).collect();
+    put(&mut vars, "groups", Value::from(groups));
+    put(&mut vars, "playbook_dir", path(&std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())));
+    put(&mut vars, "ansible_play_hosts", names(active));
+    put(&mut vars, "play_hosts", names(active));
+    put(&mut vars, "ansible_play_hosts_all", names(all));
+    put(&mut vars, "ansible_play_name", Value::from(play_name));
+    put(&mut vars, "ansible_check_mode", Value::from(settings.check));
+    put(&mut vars, "ansible_diff_mode", Value::from(settings.diff));
+    put(&mut vars, "ansible_forks", Value::from(settings.forks));
+    put(&mut vars, "ansible_verbosity", Value::from(settings.verbosity));
+    put(&mut vars, "ansible_run_tags", Value::from(settings.tags.only().to_vec()));
+    put(&mut vars, "ansible_skip_tags", Value::from(settings.tags.skip().to_vec()));
+    put(&mut vars, "ansible_inventory_sources", Value::from(settings.inventory_sources.clone()));
+    if let Some(limit) = &settings.limit {
+        put(&mut vars, "ansible_limit", Value::from(limit.clone()));
+    }
+    // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
+    put(&mut vars, "ansible_version", crate::vars::value_of(&serde_json::json!({"full": "2.21.5", "major": 2, "minor": 21, "revision": 5, "string": "2.21.5"})));
+    put(&mut vars, "omit", template::omit());
+    vars
+}
+
+/// A file of variables: a mapping, or nothing.
+pub fn read_vars(file: &Path) -> Result<VarMap, Diag> {
+    let source = Source::read(file).map_err(|err| Diag::error(super::chain(&err)))?;
+    let (node, _) = yaml::load_one(&source)?;
+    match node.kind {
+        Kind::Null => Ok(VarMap::new()),
+        Kind::Map(pairs) => Ok(pairs.into_iter().map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), value.into())).collect()),
+        _ => Err(Diag::error(format!("a file of variables must hold a mapping, not {}", node.kind_name())).at(&node.span)),
+    }
+}
+
+/// Asks for `vars_prompt`. What extra vars say already is not asked; without a terminal the default counts.
+pub fn prompt(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag> {
+    let mut vars = VarMap::new();
+    for node in &play.vars_prompt {
+        let text = |key: &str| node.get(key).map(|value| run.text_of(value, view)).transpose();
+        let name = text("name")?.ok_or_else(|| Diag::error("a `vars_prompt` lacks its `name`").at(&node.span))?;
+        if run.settings.extra_vars.contains_key(&name) {
+            continue;
+        }
+        for key in ["encrypt", "salt", "salt_size", "unsafe"] {
+            if let Some(value) = node.get(key) {
+                return Err(Diag::error(format!("`{key}` of `vars_prompt` is not supported")).at(&value.span));
+            }
+        }
+        let default = text("default")?;
+        let words = text("prompt")?.unwrap_or_else(|| name.clone());
+        let private = node.get("private").is_none_or(|value| value.as_bool() != Some(false));
+        let confirm = node.get("confirm").and_then(Node::as_bool).unwrap_or(false);
+        let answer = ask(&words, default.as_deref(), private, confirm).map_err(|err| Diag::error(format!("cannot ask for `{name}`: {err}")).at(&node.span))?;
+        vars.insert(name, Variable::Data(Value::from(answer)));
+    }
+    Ok(vars)
+}
+
+fn ask(words: &str, default: Option<&str>, private: bool, confirm: bool) -> std::io::Result<String> {
+    use std::io::{BufRead, IsTerminal, Write};
+    if !std::io::stdin().is_terminal() {
+        return default.map(str::to_owned).ok_or_else(|| std::io::Error::other("there is no terminal, and it has no default"));
+    }
+    let question = default.map_or(format!("{words}: "), |default| format!("{words} [{default}]: "));
+    loop {
+        let once = |question: &str| {
+            if private {
+                return rpassword::prompt_password(question);
+            }
+            write!(std::io::stderr(), "{question}")?;
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line)?;
+            Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+        };
+        let answer = once(&question)?;
+        if !confirm || once(&format!("confirm {question}"))? == answer {
+            return Ok(if answer.is_empty() { default.unwrap_or_default().to_owned() } else { answer });
+        }
+    }
+}
+
+/// `hostvars`: each host's view, made when it is looked at.
+#[derive(Debug)]
+struct HostVars {
+    run: Arc<Run>,
+}
+
+impl Object for HostVars {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let host = key.as_str()?;
+        if !self.run.inventory().has_host(host) && host != "localhost" {
+            return None;
+        }
+        let mut view = host_view(&self.run, host);
+        let groups = magic(&self.run, Path::new("."), &[], &[], "");
+        let shared = ["groups", "omit", "ansible_version", "ansible_check_mode"];
+        let magic: VarMap = groups.into_iter().filter(|(name, _)| shared.contains(&name.as_str())).collect();
+        view.add(Level::Magic, Arc::new(magic));
+        Some(Templar::lazy_map(Arc::new(view)))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.run.inventory().hosts().iter().map(|host| Value::from(host.to_string())).collect())
+    }
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Run")
+    }
+}
+
+fn put(vars: &mut VarMap, name: &str, value: Value) {
+    vars.insert(name.to_owned(), Variable::Data(value));
+}
+
+fn names(hosts: &[Arc<str>]) -> Value {
+    hosts.iter().map(|host| host.to_string()).collect()
+}
+
+fn path(path: &Path) -> Value {
+    Value::from(path.display().to_string())
+}
+
+impl Run {
+    /// A value as text: for names and keywords.
+    pub(super) fn text_of(&self, node: &Node, view: &Arc<View>) -> Result<String, Diag> {
+        Ok(self.templar.render(node, view)?.to_string())
+    }
+
+    /// A keyword that is true or false.
+    pub(super) fn bool_of(&self, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
+        let value = self.templar.render(node, view)?;
+        if template::is_omit(&value) {
+            return Ok(false);
+        }
+        self.truth_of(&value).ok_or_else(|| Diag::error(format!("`{value}` is neither true nor false")).at(&node.span))
+    }
+
+    /// A value as a boolean, with Ansible's words for it.
+    pub(super) fn truth_of(&self, value: &Value) -> Option<bool> {
+        if let Ok(truth) = bool::try_from(value.clone()) {
+            return Some(truth);
+        }
+        match value.to_string().trim().to_lowercase().as_str() {
+            "yes" | "on" | "true" | "1" | "y" | "t" => Some(true),
+            "no" | "off" | "false" | "0" | "n" | "f" | "" => Some(false),
+            _ => None,
+        }
+    }
+}

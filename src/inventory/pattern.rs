@@ -1,0 +1,193 @@
+//! Host patterns: unions, `&` and `!`, globs, `~regex`, subscripts.
+
+use super::{Inventory, LOCALHOST, address};
+use fancy_regex::Regex;
+use indexmap::IndexSet;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PatternError(pub String);
+
+pub fn hosts_matching(inventory: &Inventory, pattern: &str, unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
+    let mut parts = Vec::new();
+    for part in split(pattern) {
+        match part.strip_prefix('@') {
+            Some(file) => {
+                let text =
+                    std::fs::read_to_string(file).map_err(|err| PatternError(format!("cannot read the host list `{file}`: {err}")))?;
+                parts.extend(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()));
+            }
+            None => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (changing, mut regular): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.starts_with(['&', '!']));
+    if regular.is_empty() {
+        regular.push("all".to_owned());
+    }
+    let mut hosts: IndexSet<Arc<str>> = IndexSet::new();
+    for part in &regular {
+        hosts.extend(matching_one(inventory, part, unmatched)?);
+    }
+    // Wherever they stand, what intersects goes before what excludes.
+    for part in changing.iter().filter_map(|part| part.strip_prefix('&')) {
+        let kept: HashSet<_> = matching_one(inventory, part, unmatched)?.into_iter().collect();
+        hosts.retain(|host| kept.contains(host));
+    }
+    for part in changing.iter().filter_map(|part| part.strip_prefix('!')) {
+        let dropped: HashSet<_> = matching_one(inventory, part, unmatched)?.into_iter().collect();
+        hosts.retain(|host| !dropped.contains(host));
+    }
+    Ok(hosts.into_iter().collect())
+}
+
+/// At commas; and at colons that belong to no address and no brackets.
+fn split(pattern: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    for part in pattern.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        if address::is_one_address(part) || part.starts_with('@') {
+            parts.push(part.to_owned());
+            continue;
+        }
+        let mut depth = 0;
+        let pieces = part.split(|c: char| {
+            match c {
+                '[' => depth += 1,
+                ']' => depth = 0,
+                _ => {}
+            }
+            depth == 0 && (c == ':' || c.is_whitespace())
+        });
+        parts.extend(pieces.filter(|piece| !piece.is_empty()).map(str::to_owned));
+    }
+    parts
+}
+
+/// The hosts of one part, in order, maybe more than once.
+fn matching_one(inventory: &Inventory, part: &str, unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
+    if let Some((host, _)) = inventory.hosts.get_key_value(part) {
+        return Ok(vec![host.clone()]);
+    }
+    let (name, subscript) = if part.starts_with('~') { (part, None) } else { split_subscript(part) };
+    let mut hosts = named(inventory, name, unmatched)?;
+    let Some((from, to)) = subscript.filter(|_| !hosts.is_empty()) else { return Ok(hosts) };
+    let length = hosts.len() as i64;
+    match to {
+        // The end is included.
+        Some(to) => {
+            let to = to.unwrap_or(length - 1).min(length - 1);
+            Ok(hosts.drain(..).enumerate().filter(|(n, _)| (from..=to).contains(&(*n as i64))).map(|(_, host)| host).collect())
+        }
+        None => {
+            let at = if from < 0 { from + length } else { from };
+            match usize::try_from(at).ok().and_then(|at| hosts.get(at)) {
+                Some(host) => Ok(vec![host.clone()]),
+                None => Err(PatternError(format!("`{part}`: `{name}` has {length} hosts, counted from 0"))),
+            }
+        }
+    }
+}
+
+/// One index, or a range whose end may be open.
+type Subscript = (i64, Option<Option<i64>>);
+
+/// `name[1]`, `name[-1]`, `name[0:2]`, `name[1:]`.
+fn split_subscript(part: &str) -> (&str, Option<Subscript>) {
+    let Some((name, inner)) = part.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')).filter(|(name, _)| !name.is_empty()) else {
+        return (part, None);
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(inner.strip_prefix('-').unwrap_or(inner)) {
+        return match inner.parse() {
+            Ok(index) => (name, Some((index, None))),
+            Err(_) => (part, None),
+        };
+    }
+    let Some((from, to)) = inner.split_once([':', '-']).filter(|(from, _)| is_number(from)) else { return (part, None) };
+    match (from.parse(), to.parse()) {
+        (Ok(from), Ok(end)) if is_number(to) => (name, Some((from, Some(Some(end))))),
+        (Ok(from), _) if to.is_empty() => (name, Some((from, Some(None)))),
+        _ => (part, None),
+    }
+}
+
+/// The hosts of groups that match; and hosts that match themselves, if no group does or if this is a glob or a regex.
+fn named(inventory: &Inventory, name: &str, unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
+    let matcher = Matcher::new(name)?;
+    let groups: Vec<_> = inventory.groups.keys().filter(|group| matcher.matches(group)).collect();
+    let mut hosts: Vec<_> = groups.iter().flat_map(|group| inventory.hosts_of_group(group)).collect();
+    if groups.is_empty() || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
+        hosts.extend(inventory.hosts.keys().filter(|host| matcher.matches(host)).cloned());
+    }
+    if hosts.is_empty() && LOCALHOST.contains(&name) {
+        hosts.push(inventory.actual(name).into());
+    }
+    if hosts.is_empty() && groups.is_empty() && name != "all" {
+        unmatched.push(name.to_owned());
+    }
+    Ok(hosts)
+}
+
+enum Matcher<'a> {
+    Exactly(&'a str),
+    Regex(Regex),
+}
+
+impl Matcher<'_> {
+    fn new(name: &str) -> Result<Matcher<'_>, PatternError> {
+        let wrong = |err: fancy_regex::Error| PatternError(format!("`{name}` is no valid host pattern: {err}"));
+        // A regex has to match from the start on, not to the end.
+        if let Some(regex) = name.strip_prefix('~') {
+            return Regex::new(&format!("^(?:{regex})")).map(Matcher::Regex).map_err(wrong);
+        }
+        if name.contains(['?', '*', '[']) {
+            return Regex::new(&glob(name)).map(Matcher::Regex).map_err(wrong);
+        }
+        Ok(Matcher::Exactly(name))
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Matcher::Exactly(name) => *name == text,
+            Matcher::Regex(regex) => regex.is_match(text).unwrap_or(false),
+        }
+    }
+}
+
+/// A shell glob as a regex: `*`, `?`, `[a-c]`, `[!a-c]`; a bracket that is never closed is itself.
+fn glob(glob: &str) -> String {
+    let mut regex = "^(?s:".to_owned();
+    let mut rest = glob;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '*' => regex += ".*",
+            '?' => regex.push('.'),
+            '[' => {
+                let negated = rest.starts_with('!');
+                let body = &rest[usize::from(negated)..];
+                // A bracket that comes first belongs to the set.
+                let close = body.char_indices().skip(1).find(|(_, c)| *c == ']').map(|(at, _)| at);
+                let Some(close) = close else {
+                    regex += r"\[";
+                    continue;
+                };
+                regex += if negated { "[^" } else { "[" };
+                for c in body[..close].chars() {
+                    if !c.is_alphanumeric() && c != '-' {
+                        regex.push('\\');
+                    }
+                    regex.push(c);
+                }
+                regex.push(']');
+                rest = &body[close + 1..];
+            }
+            _ => regex += &fancy_regex::escape(&c.to_string()),
+        }
+    }
+    regex + ")$"
+}

@@ -1,0 +1,162 @@
+//! For tests: a controller without files, and a real shell to run a module's scripts in.
+
+use crate::module::{Args, Change, Context, Decision, Failure, Module, Outcome, TemplateOptions};
+use crate::sh::{Input, Output, Script, quote};
+use serde_json::Value as Json;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What a module may ask of the controller, as a test sets it.
+#[derive(Default)]
+pub struct Controller {
+    pub check_mode: bool,
+    pub diff_mode: bool,
+    pub facts: Json,
+    /// Where `find_file` looks.
+    pub files: PathBuf,
+}
+
+impl Context for Controller {
+    fn check_mode(&self) -> bool {
+        self.check_mode
+    }
+    fn diff_mode(&self) -> bool {
+        self.diff_mode
+    }
+    fn find_file(&self, _kind: &str, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.files.join(name);
+        if path.exists() { Ok(path) } else { Err(Failure::new(format!("could not find or access `{name}`"))) }
+    }
+    fn render_template(&self, name: &str, _options: &TemplateOptions) -> Result<String, Failure> {
+        Err(Failure::new(format!("no templates here, not even `{name}`")))
+    }
+    fn fact(&self, name: &str) -> Option<Json> {
+        self.facts.get(name).cloned()
+    }
+    fn playbook_dir(&self) -> PathBuf {
+        self.files.clone()
+    }
+    fn inventory_hostname(&self) -> &str {
+        "web1"
+    }
+}
+
+/// The shells a host's `/bin/sh` may be, those of them that are here.
+pub fn shells() -> Vec<&'static [&'static str]> {
+    let all: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
+    all.into_iter().filter(|shell| Command::new(shell[0]).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()).collect()
+}
+
+pub fn run(shell: &[&str], script: &Script) -> Output {
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let mut command = Command::new(shell[0]);
+    command.args(&shell[1..]).envs(script.environment.iter().cloned());
+    match shell[0] {
+        "ssh" => command.arg(format!("sh -c {}", quote(&script.text))),
+        _ => command.arg("-c").arg(&script.text),
+    };
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("a shell that was found starts");
+    let mut stdin = child.stdin.take().expect("stdin is a pipe");
+    let input = match &script.input {
+        Input::None => Vec::new(),
+        Input::Bytes(bytes) => bytes.to_vec(),
+        Input::File(path) => std::fs::read(path).expect("the script's file is there"),
+    };
+    // A script that does not read all of its input closes the pipe: no error of ours.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("a shell that started ends");
+    writer.join().expect("the writer does not panic");
+    let status = output.status.code().unwrap_or(255);
+    Output { status, stdout: output.stdout, stderr: output.stderr, started, elapsed: clock.elapsed() }
+}
+
+pub fn args<M: Module>(module: &M, given: Json) -> Args {
+    let given = given.as_object().expect("arguments are a mapping");
+    Args::convert(module.spec(), given).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// What a probe said, for a test that has it recorded.
+pub fn said(stdout: &str) -> Output {
+    Output { status: 0, stdout: stdout.into(), stderr: Vec::new(), started: SystemTime::UNIX_EPOCH, elapsed: Duration::ZERO }
+}
+
+/// Reads and decides from a recorded probe.
+pub fn decide<M: Module>(module: &M, given: Json, probe: &str, controller: &Controller) -> Result<Decision, Failure> {
+    let args = args(module, given);
+    let state = module.read(&args, &said(probe))?;
+    module.decide(&args, state, controller)
+}
+
+/// The script of a decision that is to change the host.
+pub fn apply_of(decision: Decision) -> (Outcome, Script) {
+    match decision {
+        Decision::Change(Change { outcome, apply: crate::module::Apply::OnHost(script), .. }) => (outcome, script),
+        Decision::Change(_) => panic!("a change of the controller"),
+        Decision::Unchanged(outcome) => panic!("unchanged: {outcome:?}"),
+    }
+}
+
+/// The whole of a task, as the engine runs it.
+pub fn task<M: Module>(shell: &[&str], module: &M, given: Json, controller: &Controller) -> Result<Outcome, Failure> {
+    let args = args(module, given);
+    let output = match module.probe(&args, controller)? {
+        Some(script) => run(shell, &script),
+        None => said(""),
+    };
+    let state = module.read(&args, &output)?;
+    match module.decide(&args, state, controller)? {
+        Decision::Unchanged(outcome) => Ok(outcome),
+        Decision::Change(Change { outcome, in_check_mode, .. }) if controller.check_mode => Ok(in_check_mode.unwrap_or(outcome)),
+        Decision::Change(Change { outcome, apply: crate::module::Apply::OnHost(script), finish, .. }) => {
+            let output = run(shell, &script);
+            match finish {
+                Some(finish) => finish(&output, outcome),
+                None if output.success() => Ok(outcome),
+                None => Err(Failure::script("apply", &output)),
+            }
+        }
+        Decision::Change(_) => panic!("a change of the controller"),
+    }
+}
+
+/// Runs one module for real and prints what its probe said, what it decided and what came of it; twice, as the second must change nothing.
+/// The way to record a probe: `NODEWRIGHT_SHELL="ssh root@host" NODEWRIGHT_MODULE=apt NODEWRIGHT_ARGS='{"name": "jq"}' cargo test --lib record -- --ignored --nocapture`
+#[test]
+#[ignore = "changes the host it is pointed at"]
+fn record() {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let line = variable("NODEWRIGHT_SHELL");
+    let shell: Vec<_> = line.split_whitespace().collect();
+    let Some(crate::module::Registered::OnHost(module)) = crate::module::find(&variable("NODEWRIGHT_MODULE")) else { panic!("NODEWRIGHT_MODULE names no module") };
+    let given: Json = serde_json::from_str(&variable("NODEWRIGHT_ARGS")).expect("NODEWRIGHT_ARGS is JSON");
+    let args = Args::convert(module.spec(), given.as_object().expect("a mapping")).expect("arguments of the module");
+    let controller = Controller { check_mode: !variable("NODEWRIGHT_CHECK").is_empty(), diff_mode: true, files: ".".into(), facts: Json::Null };
+    for _ in 0..variable("NODEWRIGHT_TIMES").parse().unwrap_or(2) {
+        let probed = module.probe(&args, &controller).expect("a probe").map_or_else(|| said(""), |script| run(&shell, &script));
+        println!("--- probe {} in {:?}\n{}{}", probed.status, probed.elapsed, probed.stdout_text(), probed.stderr_text());
+        let (outcome, change) = match module.decide(&args, &probed, &controller) {
+            Err(failure) => return println!("--- refused: {failure:#?}"),
+            Ok(Decision::Unchanged(outcome)) => (outcome, None),
+            Ok(Decision::Change(Change { outcome, apply: crate::module::Apply::OnHost(script), finish, in_check_mode })) if !controller.check_mode => {
+                drop(in_check_mode);
+                println!("--- apply\n{}", script.text);
+                let output = run(&shell, &script);
+                println!("--- said {} in {:?}\n{}{}", output.status, output.elapsed, output.stdout_text(), output.stderr_text());
+                (outcome, Some((output, finish)))
+            }
+            Ok(Decision::Change(Change { outcome, in_check_mode, .. })) => (in_check_mode.unwrap_or(outcome), None),
+        };
+        let outcome = match change {
+            Some((output, Some(finish))) => finish(&output, outcome),
+            Some((output, None)) if !output.success() => Err(Failure::script("apply", &output)),
+            _ => Ok(outcome),
+        };
+        match outcome {
+            Ok(outcome) => println!("--- changed={} skipped={} {}\nfacts {}\ndiff {:#?} {:?}", outcome.changed, outcome.skipped, serde_json::to_string_pretty(&outcome.data).unwrap_or_default(), serde_json::to_string_pretty(&outcome.facts).unwrap_or_default(), outcome.diff, outcome.warnings),
+            Err(failure) => println!("--- failed: {failure:#?}"),
+        }
+    }
+}

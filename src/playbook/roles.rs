@@ -1,0 +1,516 @@
+//! Roles: where they are, what their files say, what they depend on; `roles:`, `import_role`, and `include_role` at run time.
+
+use super::checks::plain;
+use super::keywords::Place;
+use super::load::{Reading, Scope, first_line, path_variable, same_file};
+use super::search::{ancestors, tidy};
+use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
+use crate::source::{Diag, Kind, Node};
+use crate::vars::{VarMap, Variable};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const META: &[&str] = &["allow_duplicates", "argument_specs", "collections", "dependencies", "galaxy_info", "standalone"];
+const EXTENSIONS: &[&str] = &[".yml", ".yaml", ".json"];
+
+/// One place that asks for a role.
+struct Call {
+    /// The name or path, rendered, and where it stands.
+    name: String,
+    asked: Node,
+    /// What the call says of its tasks.
+    keywords: Keywords,
+    params: Arc<VarMap>,
+    files: Files,
+    /// What tells this call from others of the same role, as text.
+    key: String,
+    /// Said by the call, which then counts more than the role's own word.
+    allow_duplicates: Option<bool>,
+}
+
+/// Which of its files a role is read from.
+struct Files {
+    tasks: String,
+    vars: String,
+    defaults: String,
+    handlers: String,
+}
+
+impl Files {
+    fn key(&self) -> String {
+        format!("{} {} {} {}", self.tasks, self.vars, self.defaults, self.handlers)
+    }
+}
+
+impl Default for Files {
+    fn default() -> Files {
+        let main = || "main".to_owned();
+        Files { tasks: main(), vars: main(), defaults: main(), handlers: main() }
+    }
+}
+
+/// A role with what it brings.
+struct Read {
+    role: Arc<Role>,
+    entries: Vec<Entry>,
+    handlers: Vec<Entry>,
+    /// Dependencies first.
+    roles: Vec<Arc<Role>>,
+}
+
+impl Reading<'_> {
+    /// `roles:` of a play: a block per role. Their handlers are added to `handlers`.
+    pub(super) fn play_roles(&mut self, value: &Node, scope: &Scope, handlers: &mut Vec<Entry>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for call in self.calls("roles", value, scope) {
+            if let Some(read) = self.role(call, scope) {
+                entries.extend(read.entries);
+                handlers.extend(read.handlers);
+                self.play.roles.extend(read.roles);
+            }
+        }
+        entries
+    }
+
+    /// A list of roles: names, or mappings with keywords and parameters.
+    fn calls(&mut self, what: &str, value: &Node, scope: &Scope) -> Vec<Call> {
+        match &value.kind {
+            Kind::Null => Vec::new(),
+            Kind::Seq(items) => items.iter().filter_map(|item| self.call(item, scope)).collect(),
+            _ => {
+                self.wrong_shape(what, "a list of roles", value);
+                Vec::new()
+            }
+        }
+    }
+
+    fn call(&mut self, item: &Node, scope: &Scope) -> Option<Call> {
+        let mut keywords = Keywords::default();
+        let mut params = VarMap::new();
+        let mut asked = None;
+        match &item.kind {
+            Kind::Str(_) => asked = Some(item),
+            Kind::Map(pairs) => {
+                for (key, value) in pairs {
+                    match key.as_str().unwrap_or("") {
+                        "role" => asked = Some(value),
+                        "name" => asked = asked.or(Some(value)),
+                        word if Place::Role.takes(word) => {
+                            self.inherited(&mut keywords, word, value);
+                        }
+                        word if super::keywords::refused(word).is_some() => self.unknown_word(Place::Role, key, &[]),
+                        // Whatever is no keyword is a parameter.
+                        _ => {
+                            if let Some(name) = self.variable_name(key) {
+                                self.templates(value);
+                                params.insert(name, Variable::from(value.clone()));
+                            }
+                        }
+                    }
+                }
+                if asked.is_none() {
+                    let at = first_line(pairs, item);
+                    self.say(Diag::error("this role has no name").at(&at).hint("begin with `- role: NAME`"));
+                    return None;
+                }
+            }
+            _ => {
+                self.say(Diag::error(format!("a role must be a name or a mapping, not {}", item.kind_name())).at(&item.span));
+                return None;
+            }
+        }
+        let asked = asked?.clone();
+        let name = self.rendered_name(&asked, &scope.inside(keywords.clone()))?;
+        // The order in which a call's words stand tells no two apart.
+        let mut words: Vec<String> = item
+            .as_map()
+            .unwrap_or(&[])
+            .iter()
+            .filter(|(key, _)| {
+                let word = key.as_str().unwrap_or("");
+                matches!(word, "tags" | "when" | "vars") || !Place::Role.takes(word)
+            })
+            .map(|(key, value)| format!("{}={}", key.as_str().unwrap_or(""), plain(value).unwrap_or_default()))
+            .collect();
+        words.sort();
+        Some(Call {
+            name,
+            asked,
+            keywords,
+            params: Arc::new(params),
+            files: Files::default(),
+            key: words.join(" "),
+            allow_duplicates: None,
+        })
+    }
+
+    /// `import_role`: the role's blocks in the place of the task.
+    pub(super) fn import_role(&mut self, action: &Action, own: Keywords, scope: &Scope) -> Vec<Entry> {
+        if let Some((_, apply)) = action.args.iter().find(|(word, _)| word == "apply") {
+            let diag = Diag::error("`import_role` takes no `apply`").at(&apply.span);
+            self.say(diag.hint("what stands beside an import is given to its tasks"));
+        }
+        let inner = scope.inside(own);
+        let Some(call) = self.call_of(action, &inner) else { return Vec::new() };
+        let Some(read) = self.role(call, &inner) else { return Vec::new() };
+        self.play.roles.extend(read.roles);
+        self.play.handlers.extend(read.handlers);
+        read.entries
+    }
+
+    /// `include_role` with names that are known: what is wrong in the role is found before the run.
+    pub(super) fn look_into_role(&mut self, action: &Action, scope: &Scope, conditional: bool) {
+        let is_template = action.args.iter().any(|(word, value)| word != "apply" && value.is_template());
+        if is_template || action.args_from.is_some() {
+            self.play.is_open = true;
+            return;
+        }
+        let Some(call) = self.call_of(action, scope) else { return };
+        let Some(path) = self.find_role(&call.name, scope) else {
+            self.play.is_open = true;
+            return self.no_such_role(&call, scope);
+        };
+        // Once, for a role may include itself.
+        if self.is_new_include(path.join(&call.key), !conditional) {
+            self.looking_ahead(!conditional, |reading| {
+                reading.role(call, scope);
+            });
+        }
+    }
+
+    fn call_of(&mut self, action: &Action, scope: &Scope) -> Option<Call> {
+        let argument = |word: &str| action.args.iter().find(|(given, _)| given == word).map(|(_, value)| value);
+        let asked = argument("name").or(argument("role"))?;
+        let name = self.rendered_name(asked, scope)?;
+        let mut from = |word: &str| match argument(word) {
+            Some(value) => self.rendered_name(value, scope),
+            None => Some("main".to_owned()),
+        };
+        let files = Files {
+            tasks: from("tasks_from")?,
+            vars: from("vars_from")?,
+            defaults: from("defaults_from")?,
+            handlers: from("handlers_from")?,
+        };
+        let allow_duplicates = argument("allow_duplicates").and_then(Node::as_bool).unwrap_or(true);
+        let key = files.key();
+        Some(Call {
+            name,
+            asked: asked.clone(),
+            keywords: Keywords::default(),
+            params: Arc::default(),
+            files,
+            key,
+            allow_duplicates: Some(allow_duplicates),
+        })
+    }
+
+    /// Reads a role with its dependencies.
+    fn role(&mut self, call: Call, scope: &Scope) -> Option<Read> {
+        let Some(path) = self.find_role(&call.name, scope) else {
+            self.no_such_role(&call, scope);
+            return None;
+        };
+        let name = path.file_name().map_or(call.name.clone(), |name| name.to_string_lossy().into_owned());
+        let mut inner = scope.inside(call.keywords);
+        inner.learn(&place_of(&name, &path));
+        let defaults = self.role_vars(&path, "defaults", &call.files.defaults, &call.asked);
+        let vars = self.role_vars(&path, "vars", &call.files.vars, &call.asked);
+        let meta = self.meta(&path);
+        let mut role = Role {
+            name,
+            path: path.clone(),
+            defaults: Arc::new(defaults),
+            vars: Arc::new(vars),
+            params: call.params,
+            parent: scope.role.clone(),
+            dependencies: Vec::new(),
+        };
+        // Defaults lose to what is known of the play already.
+        let mut known = role.defaults.as_ref().clone();
+        known.extend(inner.known.as_ref().clone());
+        inner.known = Arc::new(known);
+        inner.learn(&role.vars.clone());
+        inner.learn(&role.params.clone());
+
+        let (mut entries, mut handlers, mut roles) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(dependencies) = &meta.dependencies {
+            // A dependency's parent knows nothing of its dependencies, or the two would hold each other for ever.
+            let parent = Arc::new(copy_of(&role));
+            let outside = Scope { role: Some(parent), ..inner.clone() };
+            for call in self.calls("dependencies", dependencies, &outside) {
+                if self.is_circle(&call, &outside) {
+                    continue;
+                }
+                let Some(read) = self.role(call, &outside) else { continue };
+                entries.extend(read.entries);
+                handlers.extend(read.handlers);
+                roles.extend(read.roles);
+                role.dependencies.push(read.role);
+            }
+        }
+        let role = Arc::new(role);
+        inner.role = Some(role.clone());
+        let tasks = self.role_tasks(&path, "tasks", &call.files.tasks, &call.asked, &inner);
+        let own = self.role_tasks(&path, "handlers", &call.files.handlers, &call.asked, &Scope { is_handlers: true, ..inner });
+        handlers.extend(super::tasks::as_block(own, &call.asked.span));
+        roles.push(role.clone());
+        let role_call = RoleCall {
+            role: role.clone(),
+            key: format!("{} {}", path.display(), call.key),
+            allow_duplicates: call.allow_duplicates.unwrap_or(meta.allow_duplicates),
+        };
+        let block = Block {
+            name: None,
+            block: tasks,
+            rescue: Vec::new(),
+            always: Vec::new(),
+            role_call: Some(role_call),
+            span: call.asked.span.clone(),
+        };
+        entries.push(Entry::Block(Arc::new(block)));
+        Some(Read { role, entries, handlers, roles })
+    }
+
+    /// Whether a dependency is one of those that want it.
+    fn is_circle(&mut self, call: &Call, scope: &Scope) -> bool {
+        let path = self.find_role(&call.name, scope);
+        let is_circle = path.is_some_and(|path| ancestors(scope.role.as_ref()).any(|role| same_file(&role.path, &path)));
+        if is_circle {
+            let title = format!("the role `{}` needs itself", call.name);
+            let chain: Vec<String> = ancestors(scope.role.as_ref()).map(|role| format!("`{}`", role.name)).collect();
+            self.say(Diag::error(title).at(&call.asked.span).note(format!("it is wanted by {}", chain.join(", wanted by "))));
+        }
+        is_circle
+    }
+
+    fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
+        self.role_folders(scope)
+            .into_iter()
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_dir())
+            .map(|path| tidy(&path))
+    }
+
+    fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {
+        let mut folders = vec![scope.play_dir.join("roles")];
+        folders.extend(self.loader.roles_path.iter().cloned());
+        // Roles that a role wants may stand beside it.
+        folders.extend(ancestors(scope.role.as_ref()).filter_map(|role| role.path.parent().map(Path::to_owned)));
+        folders.push(scope.play_dir.clone());
+        let mut seen = std::collections::HashSet::new();
+        folders.retain(|folder| seen.insert(folder.clone()));
+        folders
+    }
+
+    fn no_such_role(&mut self, call: &Call, scope: &Scope) {
+        let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
+        if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
+            return self
+                .say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
+        }
+        let folders = self.role_folders(scope);
+        let mut known: Vec<String> = Vec::new();
+        for folder in folders.iter().filter(|folder| folder.ends_with("roles") || self.loader.roles_path.contains(folder)) {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            known.extend(entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().to_string_lossy().into_owned()));
+        }
+        known.sort();
+        let looked: Vec<String> = folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
+        let diag = diag.note(format!("looked in {}", looked.join(", ")));
+        self.say(diag.did_you_mean(&call.name, known.iter().map(String::as_str)));
+    }
+
+    /// A file of a role's folder, `main` or another. `None` where there is none; that is an error only if it was asked for by name.
+    fn role_file(&mut self, role: &Path, folder: &str, from: &str, asked: &Node, may_be_folder: bool) -> Option<PathBuf> {
+        let base = role.join(folder).join(from);
+        let bare = std::iter::once(base.clone());
+        let with_extension = EXTENSIONS.iter().map(|extension| PathBuf::from(format!("{}{extension}", base.display())));
+        // `main` alone is looked for last, a name that was given first.
+        let candidates: Vec<PathBuf> =
+            if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
+        let found = candidates.into_iter().find(|path| path.is_file() || (may_be_folder && path.is_dir()));
+        if found.is_none() && from != "main" {
+            let diag = Diag::error(format!("the role has no file `{folder}/{from}`")).at(&asked.span);
+            self.say(diag.note(format!("looked for `{}`, also with .yml, .yaml, .json", base.display())));
+        }
+        found
+    }
+
+    fn role_tasks(&mut self, role: &Path, folder: &str, from: &str, asked: &Node, scope: &Scope) -> Vec<Entry> {
+        match self.role_file(role, folder, from, asked, false) {
+            Some(path) => self.tasks_file(&path, Some(asked), scope),
+            None => Vec::new(),
+        }
+    }
+
+    fn role_vars(&mut self, role: &Path, folder: &str, from: &str, asked: &Node) -> VarMap {
+        let Some(path) = self.role_file(role, folder, from, asked, true) else { return VarMap::new() };
+        let mut files = Vec::new();
+        collect_files(&path, &mut files);
+        let mut all = VarMap::new();
+        for file in files {
+            if let Some(node) = self.file(&file, Some(asked)) {
+                all.extend(self.vars(&node, folder).unwrap_or_default());
+            }
+        }
+        all
+    }
+
+    fn meta(&mut self, role: &Path) -> Meta {
+        let mut meta = Meta::default();
+        let folder = role.join("meta");
+        let specs = |name: &str| folder.join(format!("argument_specs{name}")).is_file();
+        if EXTENSIONS.iter().any(|extension| specs(extension)) {
+            let title = format!("`{}` is not checked: argument specs of roles are not supported", folder.join("argument_specs").display());
+            self.say(Diag::warning(title));
+        }
+        let Some(path) = EXTENSIONS.iter().map(|extension| folder.join(format!("main{extension}"))).find(|path| path.is_file()) else {
+            return meta;
+        };
+        let Some(node) = self.file(&path, None) else { return meta };
+        if node.is_null() {
+            return meta;
+        }
+        let Some(pairs) = node.as_map() else {
+            self.wrong_shape("meta", "a mapping", &node);
+            return meta;
+        };
+        for (key, value) in pairs {
+            match key.as_str().unwrap_or("") {
+                "allow_duplicates" => {
+                    meta.allow_duplicates = self.boolean("allow_duplicates", value).and_then(|node| node.as_bool()).unwrap_or(false);
+                }
+                "dependencies" => meta.dependencies = Some(value.clone()),
+                "argument_specs" => self.say(Diag::warning("argument specs of roles are not supported: this is not checked").at(&key.span)),
+                word if META.contains(&word) => {}
+                word => {
+                    let diag = Diag::error(format!("a role's `meta` has no keyword `{word}`")).at(&key.span);
+                    self.say(diag.did_you_mean(word, META.iter().copied()));
+                }
+            }
+        }
+        meta
+    }
+}
+
+#[derive(Default)]
+struct Meta {
+    allow_duplicates: bool,
+    dependencies: Option<Node>,
+}
+
+fn copy_of(role: &Role) -> Role {
+    Role {
+        name: role.name.clone(),
+        path: role.path.clone(),
+        defaults: role.defaults.clone(),
+        vars: role.vars.clone(),
+        params: role.params.clone(),
+        parent: role.parent.clone(),
+        dependencies: Vec::new(),
+    }
+}
+
+/// The file, or the variable files below the folder, in alphabetical order.
+fn collect_files(path: &Path, files: &mut Vec<PathBuf>) {
+    if path.is_file() {
+        files.push(path.to_owned());
+        return;
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_ours = path.is_dir() || !name.contains('.') || EXTENSIONS.iter().any(|extension| name.ends_with(extension));
+        if is_ours && !name.starts_with('.') && !name.ends_with('~') {
+            collect_files(&path, files);
+        }
+    }
+}
+
+impl Loader {
+    /// A file of tasks, for `include_tasks`: `inherited` is what the include hands down ([`Include::keywords`](super::Include)). Handlers if
+    /// the include is one.
+    ///
+    /// # Errors
+    /// Everything that was found.
+    pub fn tasks(
+        &self,
+        path: &Path,
+        inherited: &Keywords,
+        role: Option<&Arc<Role>>,
+        play_dir: &Path,
+        as_handlers: bool,
+    ) -> Result<LoadedTasks, Findings> {
+        let mut reading = Reading::new(self);
+        let scope = Scope { is_handlers: as_handlers, ..at_run_time(inherited, role, play_dir) };
+        let entries = reading.tasks_file(path, None, &scope);
+        let (handlers, roles) = (std::mem::take(&mut reading.play.handlers), std::mem::take(&mut reading.play.roles));
+        reading.finish().map(|_| LoadedTasks { entries, handlers, roles })
+    }
+
+    /// A role for `include_role`: `inherited` is what the include hands down, `parent` the role that the include stands in.
+    ///
+    /// # Errors
+    /// Everything that was found.
+    pub fn role(
+        &self,
+        request: &RoleRequest,
+        inherited: &Keywords,
+        parent: Option<&Arc<Role>>,
+        play_dir: &Path,
+    ) -> Result<LoadedRole, Findings> {
+        let mut reading = Reading::new(self);
+        let files = Files {
+            tasks: request.tasks_from.clone(),
+            vars: request.vars_from.clone(),
+            defaults: request.defaults_from.clone(),
+            handlers: request.handlers_from.clone(),
+        };
+        let call = Call {
+            name: request.name.as_str().unwrap_or_default().to_owned(),
+            asked: request.name.clone(),
+            keywords: Keywords::default(),
+            params: request.params.clone(),
+            key: files.key(),
+            files,
+            allow_duplicates: Some(request.allow_duplicates),
+        };
+        let read = reading.role(call, &at_run_time(inherited, parent, play_dir));
+        let mut imported = std::mem::take(&mut reading.play);
+        let warnings = reading.finish()?;
+        match read {
+            Some(mut read) => {
+                read.handlers.append(&mut imported.handlers);
+                read.roles.append(&mut imported.roles);
+                Ok(LoadedRole { role: read.role, entries: read.entries, handlers: read.handlers, roles: read.roles })
+            }
+            // Nothing was read, and that has been said.
+            None => Err(warnings),
+        }
+    }
+}
+
+/// Where an include stands that is reached at run time.
+fn at_run_time(inherited: &Keywords, role: Option<&Arc<Role>>, play_dir: &Path) -> Scope {
+    let mut scope = Scope { keywords: inherited.clone(), role: role.cloned(), ..Scope::new(play_dir.to_owned()) };
+    for role in ancestors(role).collect::<Vec<_>>().into_iter().rev() {
+        for vars in [&role.defaults, &role.vars, &role.params] {
+            scope.learn(vars);
+        }
+    }
+    if let Some(role) = role {
+        scope.learn(&place_of(&role.name, &role.path));
+    }
+    for vars in &inherited.vars {
+        scope.learn(vars);
+    }
+    scope
+}
+
+/// The variables that tell a role of itself.
+fn place_of(name: &str, path: &Path) -> VarMap {
+    VarMap::from([("role_path".to_owned(), path_variable(path)), ("role_name".to_owned(), Variable::Data(name.into()))])
+}

@@ -1,0 +1,244 @@
+//! Logging in: which keys and passwords are offered to a host, in which order, and what is said when none is accepted.
+//! As `ssh` does it: keys (those given, then the agent's, then those of ssh_config), keyboard-interactive, password.
+
+use super::Ssh;
+use super::error::ConnectError;
+use super::ssh::Client;
+use super::ssh_config::HostConfig;
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate, load_public_key, load_secret_key};
+use russh::{MethodKind, MethodSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::UnixStream;
+
+struct Login<'a> {
+    handle: &'a mut Handle<Client>,
+    ssh: &'a Ssh,
+    config: &'a HostConfig,
+    agent: Option<AgentClient<UnixStream>>,
+    tried: Vec<String>,
+    /// What the host said it would accept next; None before it said anything.
+    allowed: Option<MethodSet>,
+    rsa_hash: Option<Option<HashAlg>>,
+}
+
+/// None: not accepted, and the host listens on.
+type Step = Result<Option<()>, ConnectError>;
+
+pub(super) async fn login(handle: &mut Handle<Client>, ssh: &Ssh, config: &HostConfig) -> Result<(), ConnectError> {
+    let mut tried = Vec::new();
+    let agent = match &config.agent {
+        Some(socket) => match AgentClient::connect_uds(socket).await {
+            Ok(agent) => Some(agent),
+            Err(error) => {
+                tried.push(format!("the agent at {} (cannot be reached: {error})", socket.display()));
+                None
+            }
+        },
+        None => None,
+    };
+    let mut login = Login { handle, ssh, config, agent, tried, allowed: None, rsa_hash: None };
+    if login.keys().await?.is_some() || login.keyboard_interactive().await?.is_some() || login.password().await?.is_some() {
+        return Ok(());
+    }
+    if login.allowed.is_none() {
+        // Nothing to offer: ask what the host would have liked.
+        let answer = login.handle.authenticate_none(config.user.clone()).await.map_err(|error| login.broken(error))?;
+        if login.note(answer)?.is_some() {
+            return Ok(());
+        }
+    }
+    let allowed = login.allowed.iter().flat_map(|methods| methods.iter()).map(String::from).collect();
+    Err(ConnectError::Auth { address: config.address(), user: config.user.clone(), tried: login.tried, allowed })
+}
+
+impl Login<'_> {
+    fn broken(&self, reason: impl ToString) -> ConnectError {
+        ConnectError::Broken { address: self.config.address(), reason: reason.to_string() }
+    }
+
+    fn allows(&self, method: MethodKind) -> bool {
+        self.allowed.as_ref().is_none_or(|methods| methods.contains(&method))
+    }
+
+    fn note(&mut self, result: AuthResult) -> Step {
+        match result {
+            AuthResult::Success => Ok(Some(())),
+            AuthResult::Failure { remaining_methods, .. } => self.note_refusal(remaining_methods),
+        }
+    }
+
+    fn note_refusal(&mut self, remaining: MethodSet) -> Step {
+        // russh gives no methods when the host has hung up.
+        if remaining.is_empty() && self.handle.is_closed() {
+            let tried = self.tried.join(", ");
+            return Err(self.broken(format!("the host hung up during the login, after: {tried}")));
+        }
+        self.allowed = Some(remaining);
+        Ok(None)
+    }
+
+    async fn keys(&mut self) -> Step {
+        let mut in_agent = match &mut self.agent {
+            Some(agent) => agent.request_identities().await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let given: Vec<PathBuf> = self.ssh.private_keys.clone();
+        for path in &given {
+            if self.key_file(path, &mut in_agent, true).await?.is_some() {
+                return Ok(Some(()));
+            }
+        }
+        let configured: Vec<PathBuf> = self.config.identity_files.iter().filter(|path| !given.contains(path)).cloned().collect();
+        if !self.config.identities_only {
+            // Those that are files too come first, so that a full agent does not use up the host's patience.
+            let (known, others): (Vec<_>, Vec<_>) = std::mem::take(&mut in_agent).into_iter().partition(|identity| {
+                configured.iter().any(|path| public_half(path).is_some_and(|key| key.key_data() == identity.public_key().key_data()))
+            });
+            for identity in known.into_iter().chain(others) {
+                if self.agent_key(identity).await?.is_some() {
+                    return Ok(Some(()));
+                }
+            }
+        }
+        for path in &configured {
+            if self.key_file(path, &mut in_agent, false).await?.is_some() {
+                return Ok(Some(()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn key_file(&mut self, path: &Path, in_agent: &mut Vec<AgentIdentity>, is_given: bool) -> Step {
+        if !self.allows(MethodKind::PublicKey) {
+            return Ok(None);
+        }
+        let name = path.display().to_string();
+        if let Some(public) = public_half(path)
+            && let Some(at) = in_agent.iter().position(|identity| identity.public_key().key_data() == public.key_data())
+        {
+            return self.agent_key(in_agent.swap_remove(at)).await;
+        }
+        let key = match load_secret_key(path, None) {
+            Ok(key) => Arc::new(key),
+            Err(russh::keys::Error::KeyIsEncrypted) => {
+                self.tried.push(format!("{name} (has a passphrase: `ssh-add {name}` first)"));
+                return Ok(None);
+            }
+            // ssh_config names many that need not be there.
+            Err(russh::keys::Error::IO(error)) if error.kind() == std::io::ErrorKind::NotFound && !is_given => return Ok(None),
+            Err(error) => {
+                self.tried.push(format!("{name} (cannot be read: {error})"));
+                return Ok(None);
+            }
+        };
+        let user = self.config.user.clone();
+        let certificate = PathBuf::from(format!("{name}-cert.pub"));
+        if let Ok(certificate) = load_openssh_certificate(&certificate) {
+            self.tried.push(format!("{name}-cert.pub"));
+            let result = self.handle.authenticate_openssh_cert(user.clone(), key.clone(), certificate).await;
+            let result = result.map_err(|error| self.broken(error))?;
+            if self.note(result)?.is_some() {
+                return Ok(Some(()));
+            }
+        }
+        let Some(hash) = self.hash_for(key.public_key()).await? else {
+            self.tried.push(format!("{name} (the host takes RSA keys only with SHA-1)"));
+            return Ok(None);
+        };
+        self.tried.push(name);
+        self.plain_key(user, key, hash).await
+    }
+
+    async fn plain_key(&mut self, user: String, key: Arc<PrivateKey>, hash: Option<HashAlg>) -> Step {
+        let result = self.handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash)).await;
+        let result = result.map_err(|error| self.broken(error))?;
+        self.note(result)
+    }
+
+    async fn agent_key(&mut self, identity: AgentIdentity) -> Step {
+        if !self.allows(MethodKind::PublicKey) {
+            return Ok(None);
+        }
+        let Some(hash) = self.hash_for(&identity.public_key()).await? else { return Ok(None) };
+        let Some(agent) = &mut self.agent else { return Ok(None) };
+        self.tried.push(format!("`{}` of the agent", identity.comment()));
+        let user = self.config.user.clone();
+        let result = match identity {
+            AgentIdentity::PublicKey { key, .. } => self.handle.authenticate_publickey_with(user, key, hash, agent).await,
+            AgentIdentity::Certificate { certificate, .. } => {
+                self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
+            }
+        };
+        match result {
+            Ok(result) => self.note(result),
+            Err(error) if self.handle.is_closed() => Err(self.broken(error)),
+            // An agent may refuse a key; the next may do.
+            Err(error) => {
+                self.tried.push(format!("(the agent: {error})"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// With which hash a key signs: for RSA the strongest that the host knows. None: only with SHA-1, which is not done.
+    async fn hash_for(&mut self, key: &PublicKey) -> Result<Option<Option<HashAlg>>, ConnectError> {
+        if !key.algorithm().is_rsa() {
+            return Ok(Some(None));
+        }
+        if self.rsa_hash.is_none() {
+            let best = self.handle.best_supported_rsa_hash().await.map_err(|error| self.broken(error))?;
+            // A host that does not say is asked with the strongest.
+            self.rsa_hash = Some(best.unwrap_or(Some(HashAlg::Sha512)));
+        }
+        Ok(self.rsa_hash.flatten().map(Some))
+    }
+
+    async fn keyboard_interactive(&mut self) -> Step {
+        let Some(password) = &self.ssh.password else { return Ok(None) };
+        if !self.allows(MethodKind::KeyboardInteractive) {
+            return Ok(None);
+        }
+        let user = self.config.user.clone();
+        let mut answer = self.handle.authenticate_keyboard_interactive_start(user, None).await.map_err(|error| self.broken(error))?;
+        let mut given = false;
+        // Each round is a question of the host; it may ask several, but the password is given once.
+        for _ in 0..8 {
+            match answer {
+                KeyboardInteractiveAuthResponse::Success => return Ok(Some(())),
+                KeyboardInteractiveAuthResponse::Failure { remaining_methods, .. } => return self.note_refusal(remaining_methods),
+                KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                    if given && !prompts.is_empty() {
+                        return Ok(None);
+                    }
+                    if !prompts.is_empty() {
+                        given = true;
+                        self.tried.push("the password (keyboard-interactive)".to_owned());
+                    }
+                    let answers =
+                        prompts.iter().map(|prompt| if prompt.echo { String::new() } else { password.expose().to_owned() }).collect();
+                    answer = self.handle.authenticate_keyboard_interactive_respond(answers).await.map_err(|error| self.broken(error))?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn password(&mut self) -> Step {
+        let Some(password) = &self.ssh.password else { return Ok(None) };
+        if !self.allows(MethodKind::Password) {
+            return Ok(None);
+        }
+        self.tried.push("the password".to_owned());
+        let result = self.handle.authenticate_password(self.config.user.clone(), password.expose()).await;
+        let result = result.map_err(|error| self.broken(error))?;
+        self.note(result)
+    }
+}
+
+fn public_half(path: &Path) -> Option<PublicKey> {
+    load_public_key(format!("{}.pub", path.display())).ok()
+}

@@ -1,0 +1,444 @@
+//! Scripts on their way through one user's shell. One task owns the shell: it writes what may be written, in the order of the calls, hands
+//! each piece of output to the script it belongs to, and after a lost connection opens the shell again and goes on where it was.
+//!
+//! Probes are written without waiting for those before them. A job is written when the shell has nothing else to do, and nothing follows
+//! until it ended. Who drops a running call gets the shell replaced: what was running there must not hold up the next.
+
+use super::error::RunError;
+use super::frame::{Finder, Found, random_id};
+use super::lines::Lines;
+use super::shell::{self, Shell};
+use super::text::{self, Seen};
+use super::upload::Prepared;
+use super::wire::{Piece, Wire};
+use super::{Become, Run};
+use crate::sh::Output;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// A script may write so much to each of its streams.
+const MOST_OUTPUT: usize = 64 << 20;
+/// A script that ends its shell so many times is not tried again.
+const TRIES: u32 = 3;
+
+pub(super) enum Work {
+    Probe(text::Probe),
+    Job(text::Job),
+    /// A job that an earlier run started.
+    Follow(String),
+}
+
+pub(super) struct Call {
+    work: Work,
+    timeout: Option<Duration>,
+    on_line: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    reply: oneshot::Sender<Result<Output, RunError>>,
+    out: Stream,
+    err: Stream,
+    answer: String,
+    started: SystemTime,
+    begun: Option<Instant>,
+    /// The boot of the host in which it was first sent.
+    boot: Option<String>,
+    tries: u32,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// None before it is sent and when it has ended.
+    finder: Option<Finder>,
+    data: Vec<u8>,
+    lines: Lines,
+}
+
+impl Stream {
+    /// Returns how much of the piece was used, and the answer if this stream has ended.
+    fn feed(&mut self, piece: &[u8], on_line: Option<&(dyn Fn(&str) + Send + Sync)>) -> (usize, Option<String>) {
+        let Stream { finder, data, lines } = self;
+        let Some(looking) = finder else { return (0, None) };
+        let found = looking.feed(piece, |bytes| {
+            data.extend_from_slice(bytes);
+            if let Some(show) = on_line {
+                lines.feed(bytes, show);
+            }
+        });
+        match found {
+            Found::NotYet => (piece.len(), None),
+            Found::End { answer, used } => {
+                *finder = None;
+                if let Some(show) = on_line {
+                    lines.finish(show);
+                }
+                (used, Some(answer))
+            }
+        }
+    }
+}
+
+impl Call {
+    pub fn new(run: &Run, work: Work) -> (Call, oneshot::Receiver<Result<Output, RunError>>) {
+        let (reply, answer) = oneshot::channel();
+        let call = Call {
+            work,
+            timeout: run.timeout,
+            on_line: run.on_line.clone(),
+            reply,
+            out: Stream::default(),
+            err: Stream::default(),
+            answer: String::new(),
+            started: SystemTime::now(),
+            begun: None,
+            boot: None,
+            tries: 0,
+        };
+        (call, answer)
+    }
+
+    fn is_probe(&self) -> bool {
+        matches!(self.work, Work::Probe(_))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.out.finder.is_none() && self.err.finder.is_none()
+    }
+
+    fn begin(&mut self) {
+        if self.begun.is_none() {
+            self.started = SystemTime::now();
+            self.begun = Some(Instant::now());
+        }
+    }
+
+    /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
+    fn text(&mut self) -> Vec<u8> {
+        let marker = random_id();
+        self.out.finder = Some(Finder::new(&marker));
+        self.err.finder = Some(Finder::new(&marker));
+        let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
+        match &self.work {
+            Work::Probe(probe) => {
+                self.out.data.clear();
+                self.err.data.clear();
+                text::probe(probe, &marker)
+            }
+            Work::Job(job) => text::job(job, seen, &marker),
+            Work::Follow(id) => text::follow(id, seen, &marker),
+        }
+    }
+
+    /// Answers the caller, and says what the host may forget now.
+    fn settle(self) -> Option<Vec<u8>> {
+        let forget = match &self.work {
+            Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
+            Work::Probe(_) => None,
+            Work::Job(text::Job { id, .. }) | Work::Follow(id) => Some(text::forget_job(id)),
+        };
+        let mut words = self.answer.splitn(3, ' ');
+        let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        let (stdout, stderr) = (self.out.data, self.err.data);
+        let result = match (words.next().unwrap_or_default(), words.next(), words.next()) {
+            ("end", _, Some("late")) => Err(RunError::Timeout { after: self.timeout.unwrap_or(elapsed), stdout, stderr }),
+            ("end", status, _) => {
+                let status = status.and_then(|status| status.parse().ok());
+                match status {
+                    Some(status) => Ok(Output { status, stdout, stderr, started: self.started, elapsed }),
+                    None => Err(RunError::Gone { why: "its exit status cannot be read", stdout, stderr }),
+                }
+            }
+            ("fail", ..) => Err(RunError::Start(self.answer.trim_start_matches("fail").trim().to_owned())),
+            _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
+        };
+        // The caller may have gone; that is its affair.
+        let _ = self.reply.send(result);
+        forget
+    }
+
+    fn refuse(self, error: RunError) {
+        let _ = self.reply.send(Err(error));
+    }
+}
+
+/// What is to be ended on the host, from another shell.
+enum Kill {
+    Group(String),
+    Job(String),
+}
+
+struct Open {
+    writer: mpsc::UnboundedSender<Vec<u8>>,
+    output: mpsc::Receiver<Piece>,
+    group: String,
+    boot: String,
+    exited: bool,
+}
+
+impl Open {
+    fn new(shell: Shell) -> Open {
+        let Shell { mut stdin, output, group, boot } = shell;
+        let (writer, mut texts) = mpsc::unbounded_channel::<Vec<u8>>();
+        // A task of its own: while the shell does not read because we do not, we have to be able to read.
+        tokio::spawn(async move {
+            while let Some(text) = texts.recv().await {
+                if stdin.write_all(&text).await.is_err() || stdin.flush().await.is_err() {
+                    return;
+                }
+            }
+            let _ = stdin.shutdown().await;
+        });
+        Open { writer, output, group, boot, exited: false }
+    }
+
+    /// A failure shows in the output: it ends.
+    fn write(&self, text: Vec<u8>) {
+        let _ = self.writer.send(text);
+    }
+}
+
+struct Queue {
+    wire: Arc<Wire>,
+    r#become: Option<Become>,
+    incoming: mpsc::UnboundedReceiver<Call>,
+    /// The first `sent` of them are on their way.
+    calls: VecDeque<Call>,
+    sent: usize,
+    shell: Option<Open>,
+    kills: Vec<Kill>,
+}
+
+enum Event {
+    Incoming(Option<Call>),
+    Piece(Option<Piece>),
+    Late,
+    Dropped,
+}
+
+pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
+    let (sender, incoming) = mpsc::unbounded_channel();
+    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new() };
+    (sender, tokio::spawn(queue.serve()))
+}
+
+impl Queue {
+    async fn serve(mut self) {
+        let mut is_open = true;
+        while is_open || !self.calls.is_empty() {
+            while let Ok(call) = self.incoming.try_recv() {
+                self.calls.push_back(call);
+            }
+            if !(self.calls.is_empty() && self.kills.is_empty()) {
+                if !self.ensure_shell().await {
+                    continue;
+                }
+                self.send();
+            }
+            match self.next_event(is_open).await {
+                Event::Incoming(Some(call)) => self.calls.push_back(call),
+                Event::Incoming(None) => is_open = false,
+                Event::Piece(Some(Piece::Out(bytes))) => self.feed(&bytes, |call| &mut call.out),
+                Event::Piece(Some(Piece::Err(bytes))) => self.feed(&bytes, |call| &mut call.err),
+                Event::Piece(Some(Piece::Exit(_))) => {
+                    if let Some(shell) = &mut self.shell {
+                        shell.exited = true;
+                    }
+                }
+                Event::Piece(None) => self.shell_ended(),
+                Event::Late => self.stop_first(true),
+                Event::Dropped => self.stop_first(false),
+            }
+        }
+        self.end_shell().await;
+    }
+
+    /// Whether there is a shell now; if there cannot be one, all calls have been told why.
+    async fn ensure_shell(&mut self) -> bool {
+        if self.shell.is_some() {
+            return true;
+        }
+        let opened = tokio::select! {
+            opened = shell::open(&self.wire, &self.r#become) => Some(opened),
+            () = all_dropped(&mut self.calls), if !self.calls.is_empty() => None,
+        };
+        match opened {
+            Some(Ok(shell)) => {
+                let shell = Open::new(shell);
+                for kill in self.kills.drain(..) {
+                    shell.write(match kill {
+                        Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
+                        Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
+                    });
+                }
+                self.shell = Some(shell);
+                return true;
+            }
+            Some(Err(error)) => {
+                for call in self.calls.drain(..) {
+                    call.refuse(error.clone());
+                }
+            }
+            None => self.calls.clear(),
+        }
+        self.kills.clear();
+        false
+    }
+
+    /// Writes whatever may be on its way now, in one go.
+    fn send(&mut self) {
+        let Some(shell) = &self.shell else { return };
+        let mut batch = Vec::new();
+        while self.sent < self.calls.len() {
+            let is_alone = self.sent == 0;
+            let call = &mut self.calls[self.sent];
+            if call.reply.is_closed() {
+                self.calls.remove(self.sent);
+                continue;
+            }
+            if !is_alone && !(call.is_probe() && self.calls[0].is_probe()) {
+                break;
+            }
+            let call = &mut self.calls[self.sent];
+            if !call.is_probe() {
+                let boot = call.boot.get_or_insert_with(|| shell.boot.clone());
+                if *boot != shell.boot {
+                    if let Some(call) = self.calls.remove(self.sent) {
+                        let (stdout, stderr) = (call.out.data, call.err.data);
+                        let _ = call.reply.send(Err(RunError::Gone { why: "the host was rebooted meanwhile", stdout, stderr }));
+                    }
+                    continue;
+                }
+            }
+            batch.extend(call.text());
+            self.sent += 1;
+        }
+        if !batch.is_empty() {
+            shell.write(batch);
+            self.calls[0].begin();
+        }
+    }
+
+    async fn next_event(&mut self, is_open: bool) -> Event {
+        let Queue { incoming, calls, shell, sent, .. } = self;
+        let first = if *sent > 0 { calls.front_mut() } else { None };
+        let (late, dropped) = match first {
+            Some(call) => {
+                // A job's time is watched on the host, where it also counts while the connection is away.
+                let late = call.begun.zip(call.timeout).filter(|_| call.is_probe()).map(|(begun, timeout)| begun + timeout);
+                (late, Some(&mut call.reply))
+            }
+            None => (None, None),
+        };
+        tokio::select! {
+            piece = async { match shell { Some(shell) => shell.output.recv().await, None => std::future::pending().await } } => Event::Piece(piece),
+            call = incoming.recv(), if is_open => Event::Incoming(call),
+            () = async { match late { Some(late) => tokio::time::sleep_until(late).await, None => std::future::pending().await } } => Event::Late,
+            () = async { match dropped { Some(reply) => reply.closed().await, None => std::future::pending().await } } => Event::Dropped,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8], stream: fn(&mut Call) -> &mut Stream) {
+        let mut at = 0;
+        for call in self.calls.iter_mut().take(self.sent) {
+            if at == bytes.len() {
+                break;
+            }
+            if stream(call).finder.is_none() {
+                continue;
+            }
+            let on_line = call.on_line.clone();
+            let stream = stream(call);
+            let (used, answer) = stream.feed(&bytes[at..], on_line.as_deref());
+            at += used;
+            if stream.data.len() > MOST_OUTPUT {
+                return self.refuse_flood();
+            }
+            // Only stdout's answer says something.
+            if let Some(answer) = answer.filter(|answer| !answer.is_empty()) {
+                call.answer = answer;
+            }
+        }
+        while self.sent > 0 && self.calls[0].has_ended() {
+            self.sent -= 1;
+            if let Some(forget) = self.calls.pop_front().and_then(Call::settle)
+                && let Some(shell) = &self.shell
+            {
+                shell.write(forget);
+            }
+            if self.sent > 0 {
+                self.calls[0].begin();
+            }
+        }
+    }
+
+    /// The first call writes without end. (Those after it have written nothing yet.)
+    fn refuse_flood(&mut self) {
+        if let Some(call) = self.calls.pop_front() {
+            self.kill(&call);
+            call.refuse(RunError::TooMuchOutput { limit: MOST_OUTPUT });
+        }
+        self.drop_shell();
+    }
+
+    /// The first call took too long, or nobody waits for it any more.
+    fn stop_first(&mut self, is_late: bool) {
+        let Some(call) = self.calls.pop_front() else { return };
+        if call.is_probe() {
+            self.kill(&call);
+        }
+        if is_late {
+            let after = call.timeout.unwrap_or_default();
+            let _ = call.reply.send(Err(RunError::Timeout { after, stdout: call.out.data, stderr: call.err.data }));
+        }
+        self.drop_shell();
+    }
+
+    fn kill(&mut self, call: &Call) {
+        match (&call.work, &self.shell) {
+            (Work::Job(text::Job { id, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
+            // A group is a number; what else a host may have said stays out of the script.
+            (Work::Probe(_), Some(shell)) if !shell.group.is_empty() && shell.group.bytes().all(|byte| byte.is_ascii_digit()) => {
+                self.kills.push(Kill::Group(shell.group.clone()));
+            }
+            (Work::Probe(_), _) => (),
+        }
+    }
+
+    fn shell_ended(&mut self) {
+        let exited = self.shell.as_ref().is_some_and(|shell| shell.exited);
+        self.drop_shell();
+        if !exited {
+            return;
+        }
+        if let Some(call) = self.calls.front_mut()
+            && call.begun.is_some()
+        {
+            call.tries += 1;
+            if call.tries >= TRIES
+                && let Some(call) = self.calls.pop_front()
+            {
+                call.refuse(RunError::Shell("the script ended the shell that ran it".to_owned()));
+            }
+        }
+    }
+
+    /// Everything that was on its way will be sent again.
+    fn drop_shell(&mut self) {
+        self.shell = None;
+        self.sent = 0;
+    }
+
+    /// Lets the shell finish what it was told, and end.
+    async fn end_shell(&mut self) {
+        let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
+        drop(writer);
+        let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
+    }
+}
+
+async fn all_dropped(calls: &mut VecDeque<Call>) {
+    for call in calls {
+        call.reply.closed().await;
+    }
+}

@@ -1,0 +1,276 @@
+//! russh, wrapped: a connection to a host (through jump hosts or a proxy command), its key checked, logged in; programs on it.
+//! The only file besides `auth` and `known_hosts` that knows russh, whose interface changes every few weeks.
+
+use super::auth;
+use super::error::ConnectError;
+use super::known_hosts::{HostKeyError, HostKeys};
+use super::ssh_config::{self, HostConfig};
+use super::wire::{Piece, Process};
+use super::{Ssh, lock};
+use russh::client::{Config, Handle, Msg, connect_stream};
+use russh::{ChannelMsg, Disconnect, Preferred, keys::PublicKeyOrCertificate};
+use std::borrow::Cow;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// A host that says nothing for three times this long is gone: it is noticed within half a minute.
+const KEEPALIVE: Duration = Duration::from_secs(8);
+const MOST_JUMPS: usize = 8;
+
+pub(super) struct Session {
+    handle: Handle<Client>,
+    address: String,
+    user: String,
+    /// The connections to the jump hosts, which carry this one.
+    _through: Option<Box<Session>>,
+}
+
+pub(super) struct Client {
+    keys: HostKeys,
+    banner: Arc<Mutex<String>>,
+}
+
+pub(super) enum ClientError {
+    HostKey(HostKeyError),
+    Ssh(russh::Error),
+}
+
+impl From<russh::Error> for ClientError {
+    fn from(error: russh::Error) -> ClientError {
+        ClientError::Ssh(error)
+    }
+}
+
+impl std::fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ClientError::HostKey(error) => error.fmt(f),
+            ClientError::Ssh(error) => error.fmt(f),
+        }
+    }
+}
+
+impl russh::client::Handler for Client {
+    type Error = ClientError;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
+        self.keys.check(key).map(|()| true).map_err(ClientError::HostKey)
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut russh::client::Session) -> Result<(), ClientError> {
+        let mut kept = lock(&self.banner);
+        kept.clear();
+        kept.extend(banner.chars().take(1000));
+        Ok(())
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Session {
+    pub async fn open(ssh: &Ssh) -> Result<Session, ConnectError> {
+        Session::open_at_depth(ssh, 0).await
+    }
+
+    async fn open_at_depth(ssh: &Ssh, depth: usize) -> Result<Session, ConnectError> {
+        let config = ssh_config::resolve(ssh).await?;
+        let patience = ssh.connect_timeout.or(config.connect_timeout).unwrap_or(Duration::from_secs(10));
+        let address = config.address();
+        let (stream, through) = match (config.jumps(), &config.proxy_command) {
+            (Some(jumps), _) => {
+                if depth >= MOST_JUMPS {
+                    let reason = format!("more than {MOST_JUMPS} jump hosts in a row");
+                    return Err(ConnectError::Config { host: ssh.host.clone(), reason });
+                }
+                let (stream, through) = Box::pin(jump(ssh, &config, &jumps?, depth)).await?;
+                (stream, Some(Box::new(through)))
+            }
+            (None, Some(command)) => (proxy(command, &address)?, None),
+            (None, None) => (tcp(&config, patience).await?, None),
+        };
+        let connecting = Session::login(ssh, &config, stream, through);
+        // Longer than the way there: a password may be checked slowly, and several keys tried.
+        let limit = patience + Duration::from_secs(20);
+        tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::Timeout { address, after: limit }))
+    }
+
+    async fn login(
+        ssh: &Ssh,
+        config: &HostConfig,
+        stream: Box<dyn Stream>,
+        through: Option<Box<Session>>,
+    ) -> Result<Session, ConnectError> {
+        let keys = HostKeys::new(ssh, config)?;
+        let banner = Arc::new(Mutex::new(String::new()));
+        let address = config.address();
+        let (plain, certificates) = keys.algorithms();
+        let russh_config = Config {
+            nodelay: true,
+            keepalive_interval: Some(KEEPALIVE),
+            keepalive_max: 2,
+            window_size: 8 << 20,
+            preferred: Preferred { key: Cow::Owned(plain), host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT },
+            ..Config::default()
+        };
+        let client = Client { keys, banner: banner.clone() };
+        let mut handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
+            ClientError::HostKey(error) => ConnectError::HostKey(error),
+            ClientError::Ssh(error) => ConnectError::Broken { address: address.clone(), reason: error.to_string() },
+        })?;
+        auth::login(&mut handle, ssh, config).await.map_err(|error| match error {
+            // What sshd has to say about it comes as a banner: "System is booting up."
+            ConnectError::Broken { address, reason } if !lock(&banner).trim().is_empty() => {
+                ConnectError::Broken { address, reason: format!("{reason} ({})", lock(&banner).trim()) }
+            }
+            error => error,
+        })?;
+        Ok(Session { handle, address, user: config.user.clone(), _through: through })
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.handle.is_closed()
+    }
+
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub async fn close(&self) {
+        let _ = self.handle.disconnect(Disconnect::ByApplication, "", "").await;
+    }
+
+    fn broken(&self, reason: impl ToString) -> ConnectError {
+        ConnectError::Broken { address: self.address.clone(), reason: reason.to_string() }
+    }
+
+    pub async fn start(&self, command: &str) -> Result<Process, ConnectError> {
+        let channel = self.channel().await?;
+        let (mut reading, writing) = channel.split();
+        writing.exec(true, command).await.map_err(|error| self.broken(error))?;
+        let stdin = writing.make_writer();
+        let (sender, output) = mpsc::channel(64);
+        tokio::spawn(async move {
+            let mut status = None;
+            loop {
+                let message = tokio::select! {
+                    message = reading.wait() => message,
+                    // Nobody reads it any more: its place is one of the ten that sshd allows.
+                    () = sender.closed() => None,
+                };
+                let Some(message) = message else { break };
+                let piece = match message {
+                    ChannelMsg::Data { data } => Piece::Out(data.into()),
+                    ChannelMsg::ExtendedData { data, ext: 1 } => Piece::Err(data.into()),
+                    ChannelMsg::ExitStatus { exit_status } => {
+                        status = i32::try_from(exit_status).ok();
+                        continue;
+                    }
+                    ChannelMsg::ExitSignal { .. } => {
+                        status = Some(128);
+                        continue;
+                    }
+                    ChannelMsg::Failure => {
+                        status = Some(126);
+                        break;
+                    }
+                    ChannelMsg::Close => break,
+                    _ => continue,
+                };
+                if sender.send(piece).await.is_err() {
+                    break;
+                }
+            }
+            let _ = writing.close().await;
+            if let Some(status) = status {
+                let _ = sender.send(Piece::Exit(status)).await;
+            }
+        });
+        Ok(Process { stdin: Box::new(stdin), output })
+    }
+
+    /// sshd allows ten channels, and gives one that was closed free a little later: that is worth waiting for.
+    async fn channel(&self) -> Result<russh::Channel<Msg>, ConnectError> {
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.handle.channel_open_session().await {
+                Ok(channel) => return Ok(channel),
+                Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(2) => tokio::time::sleep(pause).await,
+                Err(error) => return Err(self.broken(error)),
+            }
+            pause *= 2;
+        }
+    }
+}
+
+async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>, ConnectError> {
+    let address = config.address();
+    let connecting = async {
+        let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
+        let addresses: Vec<_> =
+            found.map_err(|source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) })?.collect();
+        TcpStream::connect(&addresses[..]).await.map_err(|source| ConnectError::Tcp { address: address.clone(), source: Arc::new(source) })
+    };
+    let stream = match tokio::time::timeout(patience, connecting).await {
+        Ok(stream) => stream?,
+        Err(_) => return Err(ConnectError::Timeout { address, after: patience }),
+    };
+    // Without it every answer waits 40 ms for an acknowledgement.
+    stream.set_nodelay(true).map_err(|source| ConnectError::Tcp { address, source: Arc::new(source) })?;
+    Ok(Box::new(stream))
+}
+
+/// Through the last of the jump hosts, which is reached through those before it.
+async fn jump(
+    ssh: &Ssh,
+    config: &HostConfig,
+    jumps: &[ssh_config::Jump],
+    depth: usize,
+) -> Result<(Box<dyn Stream>, Session), ConnectError> {
+    let Some((last, before)) = jumps.split_last() else {
+        return Err(ConnectError::Config { host: ssh.host.clone(), reason: "an empty ProxyJump".to_owned() });
+    };
+    let via = last.host.clone();
+    let failed = |source: ConnectError| ConnectError::Jump { via: via.clone(), source: Box::new(source) };
+    let hop = Ssh {
+        host: last.host.clone(),
+        port: last.port,
+        user: last.user.clone(),
+        // As with `ssh -J`: the jump host may be entered with the same keys, but the host's password is the host's.
+        private_keys: ssh.private_keys.clone(),
+        accept_new_host_keys: ssh.accept_new_host_keys,
+        proxy_jump: (!before.is_empty()).then(|| before.iter().map(ssh_config::Jump::to_string).collect::<Vec<_>>().join(",")),
+        connect_timeout: ssh.connect_timeout,
+        config_file: ssh.config_file.clone(),
+        ..Ssh::default()
+    };
+    let session = Box::pin(Session::open_at_depth(&hop, depth + 1)).await.map_err(failed)?;
+    let channel = session.handle.channel_open_direct_tcpip(config.hostname.clone(), u32::from(config.port), "127.0.0.1", 0).await.map_err(
+        |error| {
+            let reason = format!("it cannot reach {}: {error}", config.address());
+            failed(ConnectError::Broken { address: session.address.clone(), reason })
+        },
+    )?;
+    Ok((Box::new(channel.into_stream()), session))
+}
+
+fn proxy(command: &str, address: &str) -> Result<Box<dyn Stream>, ConnectError> {
+    let failed = |source: io::Error| ConnectError::Tcp { address: format!("{address} through `{command}`"), source: Arc::new(source) };
+    let mut child = tokio::process::Command::new("/bin/sh")
+        .args(["-c", &format!("exec {command}")])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(failed(io::Error::other("no pipes")));
+    };
+    // It ends when its standard input does; somebody has to take note of that.
+    tokio::spawn(async move { child.wait().await });
+    Ok(Box::new(tokio::io::join(stdout, stdin)))
+}

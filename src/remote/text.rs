@@ -1,0 +1,211 @@
+//! What is written to a shell: scripts made into text for it. Pure.
+//!
+//! A probe runs in a subshell, through `eval`: no word of it shows in a process list, a syntax error stays inside, and nothing has to be
+//! started. A job's script is a file in the job's own directory (`shell.sh` has the functions for it).
+
+use super::error::RunError;
+use super::upload::Prepared;
+use super::{Secret, UnfinishedJob};
+use crate::sh::{Script, quote};
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+const SHELL: &str = include_str!("shell.sh");
+const SUPERVISOR: &str = include_str!("supervisor.sh");
+
+pub(super) struct Probe {
+    pub script: Script,
+    pub input: Prepared,
+}
+
+pub(super) struct Job {
+    pub id: String,
+    pub title: String,
+    pub script: Script,
+    pub input: Prepared,
+    pub timeout: Option<Duration>,
+}
+
+/// How much of a job's output has been seen.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub out: usize,
+    pub err: usize,
+}
+
+/// Refuses what no shell could run.
+pub(super) fn check(script: &Script) -> Result<(), RunError> {
+    let has_nul = |text: &str| text.contains('\0');
+    for (name, value) in &script.environment {
+        let mut letters = name.chars();
+        let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        if !is_name {
+            return Err(RunError::EnvironmentName(name.clone()));
+        }
+        if has_nul(value) {
+            return Err(RunError::Nul);
+        }
+    }
+    if has_nul(&script.text) { Err(RunError::Nul) } else { Ok(()) }
+}
+
+/// The first words to a new shell: the functions that jobs need, and a sign that it listens.
+pub(super) fn hello(sh: &str, marker: &str) -> Vec<u8> {
+    format!(
+        "nw_sh={}\nnw_supervisor={}\n{SHELL}\nnw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
+        quote(sh),
+        quote(SUPERVISOR),
+    )
+    .into_bytes()
+}
+
+pub(super) fn password(secret: &Secret) -> Vec<u8> {
+    format!("{}\n", secret.expose()).into_bytes()
+}
+
+pub(super) fn probe(probe: &Probe, marker: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Prepared::Inline(bytes) = &probe.input {
+        text.extend_from_slice(b"printf ");
+        text.extend_from_slice(&printf_format(bytes));
+        text.extend_from_slice(b" | ");
+    }
+    let body = format!("{}\n", probe.script.text);
+    text.extend_from_slice(format!("( {}eval {} )", exports(&probe.script), quote(&body)).as_bytes());
+    text.extend_from_slice(
+        match &probe.input {
+            Prepared::None => b" </dev/null".to_vec(),
+            Prepared::Inline(_) => Vec::new(),
+            Prepared::Spooled(path) => format!(" <{}", quote(path)).into_bytes(),
+        }
+        .as_slice(),
+    );
+    // The marker is written out in place: a variable would be there for scripts to print.
+    text.extend_from_slice(format!("\nprintf '\\036%s end %s\\n' {marker} $?; printf '\\036%s\\n' {marker} >&2\n").as_bytes());
+    text
+}
+
+/// Starts the job if that did not happen yet, and shows the rest of its output.
+/// One compound command: a shell that got only half of it does nothing.
+pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
+    let Job { id, title, script, input, timeout } = job;
+    let mut text = format!(
+        "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}; nw_why=\n\
+         if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
+         elif [ -z \"$nw_setsid\" ]; then nw_end fail setsid is not installed\n\
+         elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
+         printf '%s\\n' \"$nw_boot\" >\"$nw_job/boot\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
+         printf '%s' {} >\"$nw_job/title\" && printf '%s\\n' {} >\"$nw_job/script\"",
+        quote(&title.replace(['\n', '\r', '\0'], " ")),
+        quote(&script.text),
+    )
+    .into_bytes();
+    if !script.environment.is_empty() {
+        text.extend_from_slice(format!(" && printf '%s\\n' {} >\"$nw_job/env\"", quote(&exports(script))).as_bytes());
+    }
+    match input {
+        Prepared::None => (),
+        Prepared::Inline(bytes) => {
+            text.extend_from_slice(b" && printf ");
+            text.extend_from_slice(&printf_format(bytes));
+            text.extend_from_slice(b" >\"$nw_job/in\"");
+        }
+        Prepared::Spooled(path) => text.extend_from_slice(format!(" && printf '%s\\n' {} >\"$nw_job/spool\"", quote(path)).as_bytes()),
+    }
+    let seconds = timeout.map_or("0".to_owned(), seconds);
+    let Seen { out, err } = seen;
+    text.extend_from_slice(
+        format!("; }} 2>&1 </dev/null ); then nw_apply {seconds} {out} {err}\nelse nw_end fail $nw_why; fi\n}}\n").as_bytes(),
+    );
+    text
+}
+
+/// Follows a job that an earlier run started.
+pub(super) fn follow(id: &str, seen: Seen, marker: &str) -> Vec<u8> {
+    let Seen { out, err } = seen;
+    format!(
+        "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}\n\
+         if [ -e \"$nw_job/started\" ]; then nw_apply 0 {out} {err}; else nw_end gone; fi\n}}\n"
+    )
+    .into_bytes()
+}
+
+/// Sent after a job's answer has come.
+pub(super) fn forget_job(id: &str) -> Vec<u8> {
+    format!("rm -rf -- \"$nw_jobs\"/{id} </dev/null >/dev/null 2>&1 &\n").into_bytes()
+}
+
+pub(super) fn forget_spool(path: &str) -> Vec<u8> {
+    let directory = path.strip_suffix("/in").unwrap_or(path);
+    format!("rm -rf -- {} </dev/null >/dev/null 2>&1 &\n", quote(directory)).into_bytes()
+}
+
+/// A line of `nw_unfinished`: id, age in seconds, title.
+pub(super) fn unfinished_job(line: &str) -> Option<UnfinishedJob> {
+    let mut words = line.splitn(3, ' ');
+    let id = words.next()?;
+    let age: i64 = words.next()?.parse().ok()?;
+    // The id becomes part of a path, and a host may say what it likes.
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    // The host's clock may differ from ours: only its differences count.
+    let since = SystemTime::now().checked_sub(Duration::from_secs(age.max(0).unsigned_abs()))?;
+    Some(UnfinishedJob { id: id.to_owned(), since, what: words.next().unwrap_or_default().to_owned() })
+}
+
+/// For `sleep`: whole seconds where possible, as not every `sleep` knows fractions.
+fn seconds(timeout: Duration) -> String {
+    if timeout.subsec_nanos() == 0 { timeout.as_secs().max(1).to_string() } else { format!("{:.3}", timeout.as_secs_f64().max(0.001)) }
+}
+
+fn exports(script: &Script) -> String {
+    script.environment.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = write!(text, "export {name}={}; ", quote(value));
+        text
+    })
+}
+
+/// Bytes as a format that makes every shell's own `printf` write exactly them.
+fn printf_format(bytes: &[u8]) -> Vec<u8> {
+    let mut text = vec![b'\''];
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            0 => text.extend_from_slice(b"\\000"),
+            b'\\' => text.extend_from_slice(b"\\\\"),
+            b'%' => text.extend_from_slice(b"%%"),
+            b'\'' => text.extend_from_slice(b"'\"'\"'"),
+            // The first would be taken for an option.
+            b'-' if at == 0 => text.extend_from_slice(b"\\055"),
+            _ => text.push(byte),
+        }
+    }
+    text.push(b'\'');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_lists_as_a_job_is_not_trusted() {
+        let job = unfinished_job("0a1f 40 install nginx | apt").unwrap();
+        assert_eq!((job.id.as_str(), job.what.as_str()), ("0a1f", "install nginx | apt"));
+        assert_eq!(unfinished_job("../../etc 40 x"), None);
+        assert_eq!(unfinished_job("0a1f soon x"), None);
+        assert!(unfinished_job("0a1f -9 clock went back").is_some());
+        // An age from before all time is no reason to panic.
+        let _ = unfinished_job(&format!("0a1f {} x", i64::MAX));
+    }
+
+    #[test]
+    fn refuses_what_a_shell_cannot_have() {
+        let named = |name: &str| check(&Script::new("true").with_environment([(name.to_owned(), "1".to_owned())]));
+        assert!(named("_LC_9").is_ok());
+        assert!(matches!(named("a;rm"), Err(RunError::EnvironmentName(_))));
+        assert!(matches!(named(""), Err(RunError::EnvironmentName(_))));
+        assert!(matches!(check(&Script::new("echo \0")), Err(RunError::Nul)));
+    }
+}

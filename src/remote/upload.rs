@@ -1,0 +1,123 @@
+//! What a script reads on standard input, brought to the host. Small inputs travel inside the script's own text. Large ones get a channel of
+//! their own: a shell reads its standard input ahead, so nothing that follows a script there could be handed to it exactly. They are
+//! written to a private file first, so that a script never sees an input that a lost connection cut short.
+
+use super::error::RunError;
+use super::frame::{Finder, Found, MARK, random_id};
+use super::wire::{Piece, Wire};
+use super::{Become, shell};
+use crate::sh::Input;
+use std::path::Path;
+use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
+
+/// Up to this much is sent within the script.
+const INLINE: u64 = 128 * 1024;
+const BUFFER: usize = 256 * 1024;
+
+pub(super) enum Prepared {
+    None,
+    Inline(Vec<u8>),
+    /// A file on the host, in a directory of its own.
+    Spooled(String),
+}
+
+pub(super) async fn prepare(wire: &Wire, r#become: &Option<Become>, input: &Input) -> Result<Prepared, RunError> {
+    match input {
+        Input::None => Ok(Prepared::None),
+        Input::Bytes(bytes) if bytes.len() as u64 <= INLINE => Ok(Prepared::Inline(bytes.to_vec())),
+        Input::Bytes(bytes) => spool(wire, r#become, Source::Bytes(bytes)).await,
+        Input::File(path) => {
+            let cannot_read = |source: std::io::Error| RunError::Send { what: path.display().to_string(), reason: source.to_string() };
+            let length = tokio::fs::metadata(path).await.map_err(cannot_read)?.len();
+            if length <= INLINE {
+                return Ok(Prepared::Inline(tokio::fs::read(path).await.map_err(cannot_read)?));
+            }
+            spool(wire, r#become, Source::File(path)).await
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    File(&'a Path),
+}
+
+impl Source<'_> {
+    fn error(self, reason: impl ToString) -> RunError {
+        let what = match self {
+            Source::Bytes(bytes) => format!("{} bytes", bytes.len()),
+            Source::File(path) => path.display().to_string(),
+        };
+        RunError::Send { what, reason: reason.to_string() }
+    }
+}
+
+async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Result<Prepared, RunError> {
+    let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
+    loop {
+        let shell = shell::open(wire, r#become).await?;
+        let path = format!("/var/tmp/nodewright-in-{}/in", random_id());
+        let sent = match source {
+            Source::Bytes(bytes) => send(shell, &path, bytes).await,
+            Source::File(file) => {
+                let opened = tokio::fs::File::open(file).await.map_err(|error| source.error(error))?;
+                send(shell, &path, BufReader::with_capacity(BUFFER, opened)).await
+            }
+        };
+        match sent {
+            Ok(()) => return Ok(Prepared::Spooled(path)),
+            Err(Failure::Lost) => continue,
+            Err(Failure::Said(reason)) => return Err(source.error(reason)),
+        }
+    }
+}
+
+enum Failure {
+    Lost,
+    Said(String),
+}
+
+async fn send(shell: shell::Shell, path: &str, mut from: impl AsyncBufRead + Unpin) -> Result<(), Failure> {
+    let shell::Shell { mut stdin, mut output, .. } = shell;
+    let marker = random_id();
+    let directory = path.trim_end_matches("/in");
+    // Nothing is sent after this line until `cat` is about to read: the shell would keep it.
+    let line = format!("umask 077; mkdir {directory} && printf '\\{MARK:03o}%s\\n' {marker} && exec cat >{path}; exit 1\n");
+    stdin.write_all(line.as_bytes()).await.map_err(|_| Failure::Lost)?;
+    let mut ready = Finder::new(&marker);
+    let mut words = Vec::new();
+    let mut end = async |wait_for_ready: bool| -> Result<(), Failure> {
+        loop {
+            match output.recv().await {
+                Some(Piece::Out(bytes)) if wait_for_ready => {
+                    if let Found::End { .. } = ready.feed(&bytes, |_| ()) {
+                        return Ok(());
+                    }
+                }
+                Some(Piece::Out(_)) => (),
+                Some(Piece::Err(bytes)) => words.extend_from_slice(&bytes[..bytes.len().min(1024)]),
+                Some(Piece::Exit(0)) if !wait_for_ready => return Ok(()),
+                Some(Piece::Exit(_)) => return Err(Failure::Said(String::from_utf8_lossy(&words).trim().to_owned())),
+                None => return Err(Failure::Lost),
+            }
+        }
+    };
+    end(true).await?;
+    let copy = async {
+        tokio::io::copy_buf(&mut from, &mut stdin).await?;
+        stdin.shutdown().await?;
+        drop(stdin);
+        Ok::<(), std::io::Error>(())
+    };
+    // A disk that is full ends `cat` before all is sent.
+    tokio::select! {
+        biased;
+        ended = end(false) => ended,
+        copied = copy => match copied {
+            Ok(()) => end(false).await,
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => end(false).await,
+            Err(error) => Err(Failure::Said(error.to_string())),
+        },
+    }
+}

@@ -1,0 +1,121 @@
+//! A way to a host: starts programs there and carries their streams. Either russh or a child of ours; nothing above knows which.
+//! Makes a lost connection again.
+
+use super::error::ConnectError;
+use super::{Target, Transport, local, ssh};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::AsyncWrite;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// A program that runs on the host.
+pub(super) struct Process {
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Ends without `Exit` when the connection is lost.
+    pub output: mpsc::Receiver<Piece>,
+}
+
+#[derive(Debug)]
+pub(super) enum Piece {
+    Out(Vec<u8>),
+    Err(Vec<u8>),
+    Exit(i32),
+}
+
+pub(super) struct Wire {
+    pub target: Target,
+    /// The shell that runs everything on the host.
+    pub sh: String,
+    /// Whom we were not allowed to become, and why: a wrong password is not tried again.
+    pub refused: Mutex<HashMap<super::Become, String>>,
+    /// Streams of files use a channel each, and sshd allows ten in all.
+    pub uploads: tokio::sync::Semaphore,
+    session: tokio::sync::Mutex<Option<Arc<Session>>>,
+}
+
+pub(super) enum Session {
+    Local { user: String },
+    Ssh(ssh::Session),
+}
+
+impl Session {
+    async fn open(target: &Target) -> Result<Session, ConnectError> {
+        match &target.transport {
+            Transport::Local => Ok(Session::Local { user: local::user_name().await }),
+            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh).await?)),
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Session::Local { .. } => false,
+            Session::Ssh(session) => session.is_closed(),
+        }
+    }
+
+    pub fn user(&self) -> &str {
+        match self {
+            Session::Local { user } => user,
+            Session::Ssh(session) => session.user(),
+        }
+    }
+
+    /// Starts a command line that every login shell understands.
+    pub async fn start(&self, command: &str) -> Result<Process, ConnectError> {
+        match self {
+            Session::Local { .. } => local::start(command),
+            Session::Ssh(session) => session.start(command).await,
+        }
+    }
+}
+
+impl Wire {
+    pub async fn open(target: &Target, sh: &str) -> Result<Wire, ConnectError> {
+        let session = Session::open(target).await?;
+        Ok(Wire {
+            target: target.clone(),
+            sh: sh.to_owned(),
+            refused: Mutex::default(),
+            uploads: tokio::sync::Semaphore::new(2),
+            session: tokio::sync::Mutex::new(Some(Arc::new(session))),
+        })
+    }
+
+    /// The connection, made again if it was lost, for as long as the target allows.
+    pub async fn session(&self) -> Result<Arc<Session>, ConnectError> {
+        let mut session = self.session.lock().await;
+        if let Some(open) = session.as_ref()
+            && !open.is_closed()
+        {
+            return Ok(open.clone());
+        }
+        *session = None;
+        let give_up = Instant::now() + self.reconnect_for();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match Session::open(&self.target).await {
+                Ok(open) => return Ok(session.insert(Arc::new(open)).clone()),
+                Err(error) if !error.is_transient() || Instant::now() + pause > give_up => return Err(error),
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    pub fn reconnect_for(&self) -> Duration {
+        match &self.target.transport {
+            Transport::Local => Duration::ZERO,
+            Transport::Ssh(ssh) => ssh.reconnect_for.unwrap_or(Duration::from_secs(300)),
+        }
+    }
+
+    pub async fn close(&self) {
+        if let Some(session) = self.session.lock().await.take()
+            && let Session::Ssh(session) = session.as_ref()
+        {
+            session.close().await;
+        }
+    }
+}

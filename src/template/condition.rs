@@ -1,0 +1,94 @@
+//! Conditionals: expressions whose result must be a boolean.
+
+use super::eval;
+use super::fail::{Fail, Res, check};
+use super::lazy::Run;
+use super::parse::{Dialect, Origin, Root, parse};
+use super::value::{Type, type_name, type_of};
+use crate::source::{Kind, Node, Tag};
+use crate::vars::Variable;
+use minijinja::Value;
+use minijinja::machinery::ast::{Expr, Stmt};
+use std::sync::Arc;
+
+pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
+    match &node.kind {
+        Kind::Null => Ok(true),
+        Kind::Bool(value) => Ok(*value),
+        Kind::Seq(all) => {
+            for one in all {
+                if !holds(run, one)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        Kind::Str(text) if text.text.trim().is_empty() => Err(Fail::error("Empty conditional expressions are not allowed.").at(Some(node.span.clone()))),
+        Kind::Str(text) => {
+            let whole_template = text.tag == Tag::Plain && node.is_template();
+            let result = match whole_template.then(|| whole_expression(&text.text)).flatten() {
+                Some(expr) => indirect(run, node, expr)?,
+                None => eval::expression(run, &text.text, Origin::Node(node.clone()))?,
+            };
+            strictly_boolean(&result).map_err(|fail| fail.at(Some(node.span.clone())))
+        }
+        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) => Err(Fail::error("Conditional expressions must be strings.").at(Some(node.span.clone()))),
+    }
+}
+
+/// The expression of a text that is exactly one `{{ expression }}`.
+fn whole_expression(text: &str) -> Option<&'static Expr<'static>> {
+    let parsed = parse(text.trim(), &Dialect::Inline).ok()?;
+    match &parsed.root {
+        Root::Template(Stmt::Template(template)) => match template.children.as_slice() {
+            [Stmt::EmitExpr(emit)] => Some(&emit.expr),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `"{{ variable }}"`: its value if that is a boolean; a text is an expression in its turn. Only a text that somebody wrote into a file may be one:
+/// to evaluate what a host printed would let the host run code here.
+fn indirect(run: &Arc<Run>, node: &Node, expr: &'static Expr<'static>) -> Res {
+    let text = node.as_str().unwrap_or("");
+    let value = eval::inline(run, text.trim(), Origin::Node(node.clone()))?;
+    check(&value)?;
+    let Some(inner) = value.as_str() else { return Ok(value) };
+    let root = root_name(expr);
+    let written = root.is_some_and(|name| matches!(run.view.get(name), Some(Variable::Node(_))));
+    if !written {
+        return Err(Fail::error(format!("the conditional's variable is the text '{inner}', which is not from a file and so is not evaluated"))
+            .at(Some(node.span.clone()))
+            .hint("write the expression itself, without `{{ }}`; `| bool` turns a text such as 'yes' into a boolean"));
+    }
+    eval::expression(run, inner, Origin::Node(Node::string(inner, node.span.clone())))
+}
+
+fn root_name(expr: &'static Expr<'static>) -> Option<&'static str> {
+    match expr {
+        Expr::Var(var) => Some(var.id),
+        Expr::GetAttr(attr) => root_name(&attr.expr),
+        Expr::GetItem(item) => root_name(&item.expr),
+        _ => None,
+    }
+}
+
+fn strictly_boolean(value: &Value) -> Res<bool> {
+    check(value)?;
+    if type_of(value) == Type::Bool {
+        return Ok(value.is_true());
+    }
+    let truth = if value.is_true() { "True" } else { "False" };
+    let fail = Fail::error(format!(
+        "Conditional result ({truth}) was derived from value of type '{}'. Conditionals must have a boolean result.",
+        type_name(value)
+    ));
+    Err(match type_of(value) {
+        Type::Str => fail.hint("add `| bool` if the text is a yes or no, `| length > 0` to ask whether there is one"),
+        Type::List | Type::Map => fail.hint("add `| length > 0` to ask whether it is empty"),
+        Type::Int | Type::Float => fail.hint("compare the number, as in `!= 0`, or add `| bool`"),
+        Type::None => fail.hint("ask `is not none`, or give a `default`"),
+        _ => fail,
+    })
+}

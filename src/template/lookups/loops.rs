@@ -1,0 +1,192 @@
+//! Lookups that make lists to loop over.
+
+use super::Lookup;
+use crate::template::args::Args;
+use crate::template::fail::{Fail, Res};
+use crate::template::filters;
+use crate::template::lazy::Run;
+use crate::template::value::{self, dict, int, is_list, is_map, items, list, pairs, text, truth};
+use minijinja::Value;
+use std::sync::Arc;
+
+pub(super) const TABLE: &[(&str, Lookup)] = &[
+    ("items", |_, terms, _| Ok(flatten(terms)?)),
+    ("flattened", |run, terms, _| items(&filters::apply(run, "flatten", list(terms), Args::default())?)),
+    ("list", |_, terms, _| Ok(terms)),
+    ("dict", |_, terms, _| {
+        let mut all = Vec::new();
+        for term in flatten(terms)? {
+            if !is_map(&term) {
+                return Err(Fail::error("with_dict expects a dict"));
+            }
+            all.extend(pairs(&term)?.into_iter().map(|(key, value)| dict([("key", key), ("value", value)])));
+        }
+        Ok(all)
+    }),
+    ("indexed_items", |_, terms, _| Ok(flatten(terms)?.into_iter().enumerate().map(|(n, item)| list([int(n as i128), item])).collect())),
+    ("nested", nested),
+    ("cartesian", nested),
+    ("together", |_, terms, _| {
+        let columns = terms.iter().map(items).collect::<Res<Vec<_>>>()?;
+        let rows = columns.iter().map(Vec::len).max().ok_or_else(|| Fail::error("with_together requires at least one element in each list"))?;
+        let row = |n: usize| list(columns.iter().map(|column| column.get(n).cloned().unwrap_or(Value::from(()))));
+        Ok((0..rows).map(row).collect())
+    }),
+    ("subelements", |_, terms, options| {
+        let mut skip_missing = options.named_flag("skip_missing", false)?;
+        if let Some(flags) = terms.get(2)
+            && let Some(flag) = value::get(flags, "skip_missing")
+        {
+            skip_missing = truth(&flag)?;
+        }
+        match terms.as_slice() {
+            [of, path] | [of, path, _] => filters::subelements_of(of, path, skip_missing),
+            _ => Err(Fail::error("subelements lookup expects a list of two or three items")),
+        }
+    }),
+    ("random_choice", |_, terms, _| {
+        let all = flatten(terms)?;
+        Ok(if all.is_empty() { all } else { vec![all[rand::random_range(0..all.len())].clone()] })
+    }),
+    ("sequence", sequence),
+    ("inventory_hostnames", inventory_hostnames),
+];
+
+/// One level of lists becomes part of the outer one.
+fn flatten(terms: Vec<Value>) -> Res<Vec<Value>> {
+    let mut flat = Vec::new();
+    for term in terms {
+        if is_list(&term) { flat.extend(items(&term)?) } else { flat.push(term) }
+    }
+    Ok(flat)
+}
+
+fn nested(_: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<Vec<Value>> {
+    const MOST: usize = 1_000_000;
+    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+    if terms.is_empty() {
+        return Err(Fail::error("with_nested requires at least one element in the nested list"));
+    }
+    for term in terms {
+        let pool = if is_list(&term) { items(&term)? } else { vec![term] };
+        if rows.len().saturating_mul(pool.len()) > MOST {
+            return Err(Fail::error("too many combinations"));
+        }
+        rows = rows.iter().flat_map(|row| pool.iter().map(move |item| row.iter().cloned().chain([item.clone()]).collect())).collect();
+    }
+    Ok(rows.into_iter().map(list).collect())
+}
+
+/// `start=1 end=9 stride=2 format=%02d`, `count=4`, or short: `4`, `2-10/2:host%02d`.
+fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
+    const MOST: i128 = 1_000_000;
+    let mut all = Vec::new();
+    let terms = if terms.is_empty() { vec![Value::from("")] } else { terms };
+    for term in terms {
+        let term = text(&term)?;
+        let (mut start, mut end, mut count, mut stride, mut format) = (1i128, None, None, None, "%d".to_owned());
+        let number = |text: &str| -> Res<i128> {
+            let text = text.trim();
+            let parsed = match text.strip_prefix("0x") {
+                Some(hex) => i128::from_str_radix(hex, 16),
+                None => text.parse(),
+            };
+            parsed.map_err(|_| Fail::error(format!("can't parse '{text}' as an integer")))
+        };
+        let mut settings: Vec<(String, String)> = Vec::new();
+        if term.contains('=') {
+            for word in shell_words::split(&term).map_err(|err| Fail::error(err.to_string()))? {
+                let (key, value) = word.split_once('=').ok_or_else(|| Fail::error(format!("unknown argument '{word}'")))?;
+                settings.push((key.to_owned(), value.to_owned()));
+            }
+        } else if !term.trim().is_empty() {
+            let (range, shape) = term.split_once(':').map_or((term.as_str(), None), |(range, shape)| (range, Some(shape)));
+            if let Some(shape) = shape {
+                format = shape.to_owned();
+            }
+            let (range, step) = range.split_once('/').map_or((range, None), |(range, step)| (range, Some(step)));
+            stride = step.map(number).transpose()?;
+            match range.get(1..).and_then(|rest| rest.find('-')) {
+                Some(at) => (start, end) = (number(&range[..=at])?, Some(number(&range[at + 2..])?)),
+                None => end = Some(number(range)?),
+            }
+        }
+        for key in ["start", "end", "count", "stride", "format"] {
+            if let Some(value) = options.named(key) {
+                settings.push((key.to_owned(), text(&value)?));
+            }
+        }
+        for (key, value) in settings {
+            match key.as_str() {
+                "start" => start = number(&value)?,
+                "end" => end = Some(number(&value)?),
+                "count" => count = Some(number(&value)?),
+                "stride" => stride = Some(number(&value)?),
+                "format" => format = value,
+                other => return Err(Fail::error(format!("unrecognized argument to with_sequence: '{other}'"))),
+            }
+        }
+        let end = match (count, end) {
+            (Some(_), Some(_)) => return Err(Fail::error("can't specify both count and end in with_sequence")),
+            (Some(0), None) => continue,
+            (Some(count), None) => start + (count - 1) * stride.unwrap_or(1),
+            (None, Some(end)) => end,
+            (None, None) => return Err(Fail::error("must specify count or end in with_sequence")),
+        };
+        let stride = stride.unwrap_or(1);
+        if stride == 0 {
+            continue;
+        }
+        if (stride > 0 && end < start) || (stride < 0 && end > start) {
+            return Err(Fail::error(if stride > 0 { "to count backwards make stride negative" } else { "to count forward don't make stride negative" }));
+        }
+        if (end - start) / stride > MOST {
+            return Err(Fail::error("the sequence is too long"));
+        }
+        let mut at = start;
+        while (stride > 0 && at <= end) || (stride < 0 && at >= end) {
+            let number = int(at);
+            all.push(Value::from(crate::template::eval::format_percent(&format, std::slice::from_ref(&number), &number)?));
+            at += stride;
+        }
+    }
+    Ok(all)
+}
+
+/// Hosts by a pattern of names and groups: `web:db`, `all:!db`, `a:&b`, globs.
+fn inventory_hostnames(run: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<Vec<Value>> {
+    let groups = run.variable("groups").unwrap_or_else(|| value::map([]));
+    let groups: Vec<(String, Vec<String>)> = pairs(&groups)?
+        .into_iter()
+        .map(|(name, hosts)| Ok((text(&name)?, items(&hosts)?.iter().map(text).collect::<Res<_>>()?)))
+        .collect::<Res<_>>()?;
+    let hosts_of = |pattern: &str| -> Res<Vec<String>> {
+        let glob = globset::Glob::new(pattern).map_err(|err| Fail::error(format!("bad pattern '{pattern}': {err}")))?.compile_matcher();
+        let mut hosts: Vec<String> = groups.iter().filter(|(name, _)| glob.is_match(name)).flat_map(|(_, hosts)| hosts.clone()).collect();
+        let single = groups.iter().filter(|(name, _)| name == "all").flat_map(|(_, hosts)| hosts).filter(|host| glob.is_match(host));
+        hosts.extend(single.cloned());
+        Ok(hosts)
+    };
+    let mut chosen: Vec<String> = Vec::new();
+    let patterns = flatten(terms)?.iter().map(text).collect::<Res<Vec<_>>>()?;
+    let mut parts: Vec<&str> = patterns.iter().flat_map(|pattern| pattern.split([',', ':'])).map(str::trim).filter(|part| !part.is_empty()).collect();
+    // First what is in, then what must be in both, then what is out, in whatever order it is written.
+    parts.sort_by_key(|part| match part.as_bytes()[0] {
+        b'!' => 2,
+        b'&' => 1,
+        _ => 0,
+    });
+    if parts.first().is_some_and(|part| part.starts_with(['!', '&'])) {
+        parts.insert(0, "all");
+    }
+    for part in parts {
+        let named = hosts_of(part.trim_start_matches(['!', '&']))?;
+        match part.as_bytes()[0] {
+            b'!' => chosen.retain(|host| !named.contains(host)),
+            b'&' => chosen.retain(|host| named.contains(host)),
+            _ => chosen.extend(named),
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    Ok(chosen.into_iter().filter(|host| seen.insert(host.clone())).map(Value::from).collect())
+}

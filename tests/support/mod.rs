@@ -1,0 +1,127 @@
+//! What the integration tests share: the binary, labs that go down with the test, and skipping by name.
+
+#![allow(dead_code, reason = "each test binary uses its part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+pub fn nodewright() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
+    command.env_remove("ANSIBLE_INVENTORY").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Says that a test was not run, and why. `scripts/test` repeats these lines at its end.
+pub fn skip(test: &str, why: &str) {
+    println!("skipped: {test}: {why}");
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Everything a command said, for a failing assertion.
+pub fn said(output: &Output) -> String {
+    format!("exit: {:?}\n--- stdout\n{}\n--- stderr\n{}", output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Throwaway hosts that are destroyed when this is dropped, also when the test fails.
+pub struct Lab {
+    name: &'static str,
+}
+
+impl Lab {
+    /// Boots a lab. `Err`: why it cannot run here.
+    pub fn up(name: &'static str, args: &[&str]) -> Result<Lab, String> {
+        if !is_root() {
+            return Err("needs root".to_owned());
+        }
+        if !has("systemd-nspawn") {
+            return Err("needs systemd-nspawn (package systemd-container)".to_owned());
+        }
+        let lab = Lab { name };
+        let output = lab.command(&["up", "--fresh"]).args(args).output().expect("the binary starts");
+        assert!(output.status.success(), "lab up failed\n{}", said(&output));
+        Ok(lab)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = nodewright();
+        command.args(["lab", "--name", self.name]).args(args);
+        command
+    }
+
+    pub fn inventory(&self) -> PathBuf {
+        self.dir().join("inventory.yaml")
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        let home = std::env::var_os("NODEWRIGHT_LAB_HOME").map_or_else(|| PathBuf::from("/var/lib/nodewright/lab"), PathBuf::from);
+        home.join("labs").join(self.name)
+    }
+
+    /// Runs a command on a host as root and returns what it printed.
+    pub fn on(&self, host: &str, script: &str) -> Output {
+        self.command(&["ssh", host, "--", "sudo", "sh", "-c", &format!("'{}'", script.replace('\'', "'\\''"))]).output().expect("the binary starts")
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // A second failure would hide the first.
+        let _ = self.command(&["destroy"]).output();
+    }
+}
+
+pub fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
+
+pub fn has(program: &str) -> bool {
+    Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Whether Kubernetes' binaries are at hand, so that a test does not have to build them for nine minutes.
+pub fn has_kubernetes() -> bool {
+    std::env::var_os("NODEWRIGHT_KUBERNETES").is_some()
+        || Path::new("/var/lib/nodewright/lab/mirror").exists()
+        || project().join("../shared/testbed/kubernetes-1.20.2-amd64.tar.zst").exists()
+}
+
+/// An ansible-playbook with ansible.posix and community.general: `NODEWRIGHT_ANSIBLE_PLAYBOOK`, or one that pip installs below `target/`.
+pub fn ansible_playbook() -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("NODEWRIGHT_ANSIBLE_PLAYBOOK") {
+        return Ok(path.into());
+    }
+    let venv = project().join("target/ansible");
+    let program = venv.join("bin/ansible-playbook");
+    if program.exists() {
+        return Ok(program);
+    }
+    let run = |command: &mut Command| command.output().map_err(|err| err.to_string()).and_then(|output| if output.status.success() { Ok(()) } else { Err(said(&output)) });
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).map_err(|err| format!("python3 cannot make an environment: {err}"))?;
+    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible"])).map_err(|err| format!("pip cannot install ansible: {err}"))?;
+    Ok(program)
+}
+
+/// The counts of a recap, `changed` and so on, by host.
+pub fn recap(stdout: &str) -> Vec<(String, Vec<(String, u32)>)> {
+    let recap = stdout.split("PLAY RECAP").nth(1).unwrap_or_default();
+    let host = |line: &str| {
+        let (name, counts) = line.split_once(" : ")?;
+        let counts = counts.split_whitespace().filter_map(|field| field.split_once('=')).map(|(name, count)| (name.to_owned(), count.parse().unwrap_or(u32::MAX)));
+        Some((name.trim().to_owned(), counts.collect()))
+    };
+    recap.lines().filter_map(host).collect()
+}
+
+/// The count of one field over all hosts.
+pub fn total(stdout: &str, field: &str) -> u32 {
+    let recap = recap(stdout);
+    assert!(!recap.is_empty(), "no recap in:\n{stdout}");
+    recap.iter().flat_map(|(_, counts)| counts).filter(|(name, _)| name == field).map(|(_, count)| count).sum()
+}
