@@ -196,7 +196,8 @@ fn known_id(name: &str) -> Option<u32> {
 /// directories and for what somebody may execute already.
 fn symbolic(text: &str, current: u32, is_dir: bool, umask: u32) -> Result<u32, Failure> {
     let bad = || {
-        Failure::argument("mode", "mode must be in octal or symbolic form").with("details", format!("bad symbolic permission for mode: {text}"))
+        Failure::argument("mode", "mode must be in octal or symbolic form")
+            .with("details", format!("bad symbolic permission for mode: {text}"))
     };
     let mut mode = current;
     for clause in text.split(',') {

@@ -87,7 +87,9 @@ impl LocalTree {
                     Some(entry) if entry.is_dir() || entry.is_link() => {}
                     Some(entry) => return Err(Failure::argument("dest", format!("{path} already exists as a {}", entry.state()))),
                     None if context.check_mode() => lines.push('\n'),
-                    None => lines.push_str(&format!("p={}\n{}", quote(&path), make_directories(directories.as_ref().map_err(Clone::clone)?))),
+                    None => {
+                        lines.push_str(&format!("p={}\n{}", quote(&path), make_directories(directories.as_ref().map_err(Clone::clone)?)))
+                    }
                 },
                 Item::Link(target) => {
                     if !entry.as_ref().is_some_and(Entry::is_link) || detail != target {
@@ -252,9 +254,8 @@ struct RemoteItem {
 impl RemoteTree {
     /// Lines of a probe, for the source `$o`, a directory. A shell below find says of each name what is at both ends.
     pub fn ask(args: &Args, source: &str) -> Result<String, Failure> {
-        let each = format!(
-            "{FUNCTIONS}d=$1; shift\nfor f do\nsay \"$f\"\nlook \"$f\"\ndetail \"$f\"\nlook \"$d/$f\"\ndetail \"$d/$f\"\ndone\n"
-        );
+        let each =
+            format!("{FUNCTIONS}d=$1; shift\nfor f do\nsay \"$f\"\nlook \"$f\"\ndetail \"$f\"\nlook \"$d/$f\"\ndetail \"$d/$f\"\ndone\n");
         let each = each.replace(
             "d=$1; shift\n",
             "detail() { if [ -L \"$1\" ]; then link \"$1\"; elif [ -f \"$1\" ]; then sum \"$1\"; else say ''; fi; }\nd=$1; shift\n",
@@ -278,7 +279,9 @@ impl RemoteTree {
             let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
             let entry = fields.entry(&name)?;
             let detail = fields.text()?;
-            let there = fields.entry(&name).or_else(|failure| if failure.message.ends_with("Not a directory") { Ok(None) } else { Err(failure) })?;
+            let there = fields
+                .entry(&name)
+                .or_else(|failure| if failure.message.ends_with("Not a directory") { Ok(None) } else { Err(failure) })?;
             let there_detail = fields.text()?;
             // A file that went away meanwhile is not copied.
             if let Some(entry) = entry {
@@ -294,7 +297,10 @@ impl RemoteTree {
 
     pub fn decide(&self, args: &Args, context: &dyn Context) -> Result<Decision, Failure> {
         if let Some(top) = self.top.as_ref().filter(|top| !top.is_dir()) {
-            return Err(Failure::argument("dest", format!("cannot copy the directory {} over the {} {}", self.source, top.state(), self.dest)));
+            return Err(Failure::argument(
+                "dest",
+                format!("cannot copy the directory {} over the {} {}", self.source, top.state(), self.dest),
+            ));
         }
         let wanted = Wanted::of(args)?;
         let directory_mode = wanted.for_directories(args)?.mode.or(wanted.mode.clone()).filter(|mode| *mode != Mode::Preserve);

@@ -62,7 +62,14 @@ impl Text {
     }
 
     /// The decision that makes `content` the file's, with the attributes that the task asks for.
-    pub fn decide(self, args: &Args, context: &dyn Context, outcome: Outcome, content: String, telling: &Telling) -> Result<Decision, Failure> {
+    pub fn decide(
+        self,
+        args: &Args,
+        context: &dyn Context,
+        outcome: Outcome,
+        content: String,
+        telling: &Telling,
+    ) -> Result<Decision, Failure> {
         let wanted = Wanted::of(args)?;
         let is_new = self.entry.is_none();
         let differs = is_new || content != self.content;

@@ -37,7 +37,10 @@ enum Found {
     Missing,
     Directory,
     /// Its SHA-1 as the host says it, and its content.
-    File { checksum: String, content: Vec<u8> },
+    File {
+        checksum: String,
+        content: Vec<u8>,
+    },
 }
 
 impl Module for Fetch {
@@ -86,13 +89,19 @@ impl Module for Fetch {
         let dest = destination(args, source, context)?;
         let shown = dest.to_string_lossy().into_owned();
         if checksum != remote_checksum && args.is("validate_checksum") {
-            return Err(Failure::new("checksum mismatch").with("checksum", checksum).with("remote_checksum", remote_checksum).with("dest", shown));
+            return Err(Failure::new("checksum mismatch")
+                .with("checksum", checksum)
+                .with("remote_checksum", remote_checksum)
+                .with("dest", shown));
         }
         let outcome = |changed| Outcome { changed, ..Outcome::default() }.with("dest", shown.as_str()).with("file", source);
         if dest.is_file() && checksum_of(&dest)? == checksum {
             return Ok(outcome(false).with("checksum", checksum).into());
         }
-        let outcome = outcome(true).with("checksum", checksum).with("remote_checksum", remote_checksum).with("remote_md5sum", serde_json::Value::Null);
+        let outcome = outcome(true)
+            .with("checksum", checksum)
+            .with("remote_checksum", remote_checksum)
+            .with("remote_md5sum", serde_json::Value::Null);
         Ok(Change { outcome, apply: Apply::OnController { path: dest, content }, finish: None, in_check_mode: None }.into())
     }
 }

@@ -426,7 +426,9 @@ impl Task<'_> {
             match self.prior_state() {
                 "directory" => return Err(Failure::new(format!("refusing to convert from directory to hard link for {path}"))),
                 "file" | "hard" if !self.args.is("force") => {
-                    return Err(Failure::new(format!("Cannot link, different hard link exists at destination {path}")).with("src", source_word));
+                    return Err(
+                        Failure::new(format!("Cannot link, different hard link exists at destination {path}")).with("src", source_word)
+                    );
                 }
                 _ => {}
             }

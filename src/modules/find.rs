@@ -7,6 +7,7 @@
 //!
 //! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
 
+use super::fnmatch;
 use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT, path_word};
 use super::regex::{Flags, Pattern};
 use super::stat::describe;
@@ -76,7 +77,10 @@ impl Module for Find {
         };
         let mut text = format!("{FUNCTIONS}say \"$(date +%s)\"\n");
         let extra = if args.is("get_checksum") {
-            let command = format!("for f do s=$({}sum < \"$f\" 2>/dev/null) || continue; printf '%s\\0%s\\0' \"$f\" \"${{s%% *}}\"; done", args.required("checksum_algorithm")?);
+            let command = format!(
+                "for f do s=$({}sum < \"$f\" 2>/dev/null) || continue; printf '%s\\0%s\\0' \"$f\" \"${{s%% *}}\"; done",
+                args.required("checksum_algorithm")?
+            );
             format!("find {follow}\"$p\" {depth}-type f -exec sh -c {} sh {{}} +\n", quote(&command))
         } else {
             String::new()
@@ -172,8 +176,8 @@ impl Module for Find {
 /// What a file has to be like.
 struct Filter<'a> {
     kind: &'a str,
-    patterns: Vec<Pattern>,
-    excludes: Vec<Pattern>,
+    patterns: Vec<Name>,
+    excludes: Vec<Name>,
     hidden: bool,
     age: Option<i64>,
     stamp: &'a str,
@@ -181,16 +185,25 @@ struct Filter<'a> {
     contains: Option<Pattern>,
 }
 
+/// What a file may be called.
+enum Name {
+    Glob(String),
+    Regex(Pattern),
+}
+
 impl<'a> Filter<'a> {
     fn of(args: &'a Args) -> Result<Filter<'a>, Failure> {
-        let patterns = |name: &str| -> Result<Vec<Pattern>, Failure> {
-            let list = args.list(name).unwrap_or_default();
-            let anchored = |text: &String| if args.is("use_regex") { format!("\\A(?:{text})") } else { shell_pattern(text) };
-            list.iter().map(|text| Pattern::new(name, &anchored(text), Flags::default())).collect()
+        let patterns = |name: &str| -> Result<Vec<Name>, Failure> {
+            let list = args.list(name).unwrap_or_default().into_iter();
+            if !args.is("use_regex") {
+                return Ok(list.map(Name::Glob).collect());
+            }
+            list.map(|text| Pattern::new(name, &format!("\\A(?:{text})"), Flags::default()).map(Name::Regex)).collect()
         };
         let amount = |name: &str, units: &[(char, i64)]| args.str(name).map(|text| amount(name, text, units)).transpose();
         const KIB: i64 = 1024;
-        let contains = args.str("contains").map(|text| Pattern::new("contains", &format!("\\A(?:{text})"), Flags::default())).transpose()?;
+        let contains =
+            args.str("contains").map(|text| Pattern::new("contains", &format!("\\A(?:{text})"), Flags::default())).transpose()?;
         Ok(Filter {
             kind: args.required("file_type")?,
             patterns: patterns("patterns")?,
@@ -214,9 +227,13 @@ impl<'a> Filter<'a> {
         if !is_kind || (name.starts_with('.') && !self.hidden) {
             return Ok(false);
         }
-        let any = |patterns: &[Pattern]| -> Result<bool, Failure> {
+        let any = |patterns: &[Name]| -> Result<bool, Failure> {
             for pattern in patterns {
-                if pattern.is_found(name)? {
+                let matches = match pattern {
+                    Name::Glob(pattern) => fnmatch::matches(pattern, name),
+                    Name::Regex(pattern) => pattern.is_found(name)?,
+                };
+                if matches {
                     return Ok(true);
                 }
             }
@@ -252,46 +269,20 @@ impl<'a> Filter<'a> {
 
 /// `1w`, `-2k`, `3`: a number with the unit that its last letter names.
 fn amount(name: &str, text: &str, units: &[(char, i64)]) -> Result<i64, Failure> {
-    let bad = || Failure::argument(name, format!("`{name}` must be a number, with one of the units {}; not `{text}`", units.iter().map(|(unit, _)| unit).collect::<String>()));
+    let bad = || {
+        Failure::argument(
+            name,
+            format!(
+                "`{name}` must be a number, with one of the units {}; not `{text}`",
+                units.iter().map(|(unit, _)| unit).collect::<String>()
+            ),
+        )
+    };
     let text_lower = text.trim().to_lowercase();
     let unit = units.iter().find(|(unit, _)| text_lower.ends_with(*unit));
     let digits = unit.map_or(text_lower.as_str(), |(unit, _)| text_lower.trim_end_matches(*unit));
     let number: i64 = digits.parse().map_err(|_| bad())?;
     number.checked_mul(unit.map_or(1, |(_, factor)| *factor)).ok_or_else(bad)
-}
-
-/// A shell pattern, as Python's `fnmatch` reads it, as a regular expression.
-fn shell_pattern(pattern: &str) -> String {
-    let mut text = String::from("(?s)\\A");
-    let mut rest = pattern;
-    while let Some(character) = rest.chars().next() {
-        rest = &rest[character.len_utf8()..];
-        match character {
-            '*' => text.push_str(".*"),
-            '?' => text.push('.'),
-            '[' => {
-                // A bracket right at the start is a member.
-                let from = usize::from(rest.starts_with('!'));
-                let from = from + usize::from(rest[from..].starts_with(']'));
-                match rest[from..].find(']') {
-                    Some(end) => {
-                        let members = rest[..from + end].replace('\\', "\\\\");
-                        let members = members.strip_prefix('!').map_or(members.clone(), |members| format!("^{members}"));
-                        text.push_str(&format!("[{members}]"));
-                        rest = &rest[from + end + 1..];
-                    }
-                    None => text.push_str("\\["),
-                }
-            }
-            other if other.is_ascii_punctuation() => {
-                text.push('\\');
-                text.push(other);
-            }
-            other => text.push(other),
-        }
-    }
-    text.push_str("\\Z");
-    text
 }
 
 /// Reads what `find -exec stat -c //...//NAME` printed: a name never has two slashes in a row.
@@ -312,16 +303,6 @@ fn read_list(said: &str) -> Result<Vec<(String, Entry)>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_shell_patterns() {
-        let takes = |pattern: &str, name: &str| Pattern::new("patterns", &shell_pattern(pattern), Flags::default()).and_then(|it| it.is_found(name)).ok();
-        assert_eq!(takes("*.conf", "a.conf"), Some(true));
-        assert_eq!(takes("*.conf", "a.conf.bak"), Some(false));
-        assert_eq!(takes("[!a-c]?.{x}", "dz.{x}"), Some(true));
-        assert_eq!(takes("[!a-c]*", "az"), Some(false));
-        assert_eq!(takes("[]]", "]"), Some(true));
-    }
 
     #[test]
     fn reads_amounts() {

@@ -204,13 +204,18 @@ impl Module for GetUrl {
         }
         let mut text = format!("{FUNCTIONS}{CLEANING}{DOWNLOAD}p={}\nx=$(mktemp -d) || exit 1\nreceive\n", quote(path));
         let folder = args.str("tmp_dest").map_or_else(|| quote(&state.folder).into_owned(), path_word);
-        text.push_str(&format!("f={folder}\nt=$(mktemp -- \"$f\"/.nodewright.XXXXXX) || exit 1\ndownload \"$t\" || exit 1\nsay \"$code\"\n"));
+        text.push_str(&format!(
+            "f={folder}\nt=$(mktemp -- \"$f\"/.nodewright.XXXXXX) || exit 1\ndownload \"$t\" || exit 1\nsay \"$code\"\n"
+        ));
         let attributes = fix.lines("\"$p\"", false);
         text.push_str(&format!("if [ \"$code\" = 304 ]; then\n{attributes}look \"$p\"\nexit 0\nfi\n"));
         text.push_str("s=$(LC_ALL=C sha1sum < \"$t\") || exit 1\nnew=${s%% *}\n");
         if let Some(checksum) = &checksum {
             text.push_str(&format!("s=$({}sum < \"$t\") || exit 1\ndigest=${{s%% *}}\n", checksum.algorithm));
-            text.push_str(&format!("if [ \"$digest\" != {} ]; then say wrong; say \"$digest\"; exit 0; fi\n", checksum.value.to_lowercase()));
+            text.push_str(&format!(
+                "if [ \"$digest\" != {} ]; then say wrong; say \"$digest\"; exit 0; fi\n",
+                checksum.value.to_lowercase()
+            ));
         }
         text.push_str("old=''\nif [ -f \"$p\" ]; then s=$(LC_ALL=C sha1sum < \"$p\") || exit 1; old=${s%% *}; fi\n");
         text.push_str("if [ -d \"$p\" ]; then echo \"$p is a directory\" >&2; exit 1; fi\n");
@@ -296,8 +301,11 @@ fn file_name(url: &str) -> &str {
 
 /// The digest of a file in what `sha256sum` and its kin write, or the only one.
 fn digest_for(sums: &str, name: &str) -> Option<String> {
-    let lines: Vec<(&str, &str)> =
-        sums.lines().filter(|line| !line.trim().is_empty()).map(|line| line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""))).collect();
+    let lines: Vec<(&str, &str)> = sums
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), "")))
+        .collect();
     if let [(digest, "")] = lines.as_slice() {
         return Some((*digest).to_owned());
     }

@@ -106,7 +106,9 @@ impl<'a> Line<'a> {
             return Err(Failure::argument("search_string", "parameters are mutually exclusive: regexp|search_string"));
         }
         let place = match (args.str("insertafter"), args.str("insertbefore")) {
-            (Some(_), Some(_)) => return Err(Failure::argument("insertafter", "parameters are mutually exclusive: insertbefore|insertafter")),
+            (Some(_), Some(_)) => {
+                return Err(Failure::argument("insertafter", "parameters are mutually exclusive: insertbefore|insertafter"));
+            }
             (Some("BOF"), _) | (_, Some("BOF")) => Place::Start,
             (Some("EOF"), None) | (None, None) => Place::End,
             (Some(after), None) => Place::After(Pattern::new("insertafter", after, Flags::default())?),

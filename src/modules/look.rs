@@ -8,7 +8,10 @@ use serde_json::{Map, Value as Json};
 /// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
 ///
 /// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
-pub const FUNCTIONS: &str = r#"say() { printf '%s\0' "$1"; }
+///
+/// sysctl, mount and what `validate` runs are where a plain user's PATH does not lead.
+pub const FUNCTIONS: &str = r#"PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+say() { printf '%s\0' "$1"; }
 look() { if s=$(LC_ALL=C stat $2 -c '%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G' -- "$1" 2>&1); then say "$s"; else say "!$s"; s=''; fi; }
 link() { s=$(readlink -n -- "$1" && echo .) && say "${s%.}"; }
 sum() { if s=$(LC_ALL=C sha1sum 2>&1 < "$1"); then say "${s%% *}"; else say "!cannot read it"; fi; } 2>/dev/null
@@ -317,7 +320,10 @@ mod tests {
             Fields { rest: &stdout }.entry("/x").map(|entry| entry.is_some()).map_err(|failure| failure.message)
         };
         assert_eq!(answer("!stat: cannot statx '/x': No such file or directory"), Ok(false));
-        assert_eq!(answer("!stat: cannot statx '/x': Permission denied"), Err("cannot look at /x: stat: cannot statx '/x': Permission denied".into()));
+        assert_eq!(
+            answer("!stat: cannot statx '/x': Permission denied"),
+            Err("cannot look at /x: stat: cannot statx '/x': Permission denied".into())
+        );
         assert_eq!(answer("!sh: stat: not found"), Err("cannot look at /x: sh: stat: not found".into()));
     }
 }

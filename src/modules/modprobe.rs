@@ -101,7 +101,8 @@ impl Module for Modprobe {
         for (path, content) in state.new_files(args.required("persistent")?, name, &params) {
             let source = format!("printf '%s' {}", quote(&content));
             let fix = Fix { mode: Some(0o644), ..Fix::default() };
-            let write = Write { path: &path, replaces: None, fix, source: &source, checksum: None, validate: None, backup: false, before: "" };
+            let write =
+                Write { path: &path, replaces: None, fix, source: &source, checksum: None, validate: None, backup: false, before: "" };
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             lines.push_str(&format!("mkdir -p -- {} || exit 1\n{{\n{}}} > /dev/null\n", quote(folder), write.lines()?));
         }
@@ -131,8 +132,15 @@ impl State {
     /// The files that change, with their new contents.
     fn new_files(&self, persistent: &str, name: &str, params: &[&str]) -> Vec<(String, String)> {
         let at_boot = |line: &str| body_of(line) == name;
-        let option = |line: &str| body_of(line).strip_prefix("options ").and_then(|rest| rest.trim_start().split_once(' ')).filter(|(of, _)| *of == name).is_some();
-        let in_folder = |folder: &'static str| self.files.iter().filter(move |(path, _)| path.rsplit_once('/').is_some_and(|(of, _)| of == folder));
+        let option = |line: &str| {
+            body_of(line)
+                .strip_prefix("options ")
+                .and_then(|rest| rest.trim_start().split_once(' '))
+                .filter(|(of, _)| *of == name)
+                .is_some()
+        };
+        let in_folder =
+            |folder: &'static str| self.files.iter().filter(move |(path, _)| path.rsplit_once('/').is_some_and(|(of, _)| of == folder));
         let is_at_boot = in_folder(AT_BOOT).any(|(_, content)| content.lines().any(at_boot));
         let set: BTreeSet<&str> = in_folder(OPTIONS)
             .flat_map(|(_, content)| content.lines().filter(|line| option(line)))

@@ -24,9 +24,15 @@ static SPEC: Spec = Spec {
     aliases: &["ansible.builtin.mount"],
     params: &[
         Param::path("path").required().alias(&["name"]),
-        Param::str("state")
-            .required()
-            .choices(&["absent", "absent_from_fstab", "mounted", "present", "unmounted", "remounted", "ephemeral"]),
+        Param::str("state").required().choices(&[
+            "absent",
+            "absent_from_fstab",
+            "mounted",
+            "present",
+            "unmounted",
+            "remounted",
+            "ephemeral",
+        ]),
         Param::path("src"),
         Param::str("fstype"),
         Param::str("opts"),
@@ -216,7 +222,8 @@ impl State {
                 if self.mounted.is_none() {
                     return Err(Failure::argument("path", format!("Error remounting {}: nothing is mounted there", self.path)));
                 }
-                let options = args.str("opts").filter(|options| *options != "defaults").map(|options| format!(",{options}")).unwrap_or_default();
+                let options =
+                    args.str("opts").filter(|options| *options != "defaults").map(|options| format!(",{options}")).unwrap_or_default();
                 steps.after.push_str(&format!(
                     "mount {table}-o {} -- \"$path\" >&2 || {{ umount -- \"$path\" && mount {table}-- \"$path\"; }} >&2 || exit 1\n",
                     quote(&format!("remount{options}"))
@@ -249,7 +256,7 @@ fn mounted_at(mountinfo: &str, path: &str) -> Option<String> {
         let (left, right) = line.split_once(" - ")?;
         Some((unescape(left.split(' ').nth(4)?), unescape(right.split(' ').nth(1)?)))
     });
-    mounts.filter(|(at, _)| at == path).map(|(_, source)| source).last()
+    mounts.rev().find(|(at, _)| at == path).map(|(_, source)| source)
 }
 
 impl Line {

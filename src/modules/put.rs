@@ -138,7 +138,8 @@ impl Destination {
                 return Ok(outcome.into());
             }
             if context.diff_mode() {
-                let (mut before, mut after) = (Map::from_iter([("path".to_owned(), path.into())]), Map::from_iter([("path".to_owned(), path.into())]));
+                let (mut before, mut after) =
+                    (Map::from_iter([("path".to_owned(), path.into())]), Map::from_iter([("path".to_owned(), path.into())]));
                 fix.diff(entry, &mut before, &mut after);
                 outcome = outcome.diff(diff_of_states(before, after));
             }

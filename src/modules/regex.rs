@@ -165,7 +165,8 @@ impl Template {
             rest = &rest[character.len_utf8()..];
             let group = match character {
                 'g' => {
-                    let inner = rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or_else(|| bad("`\\g` without `<name>`"))?;
+                    let inner =
+                        rest.strip_prefix('<').and_then(|rest| rest.split_once('>')).ok_or_else(|| bad("`\\g` without `<name>`"))?;
                     rest = inner.1;
                     match inner.0.parse() {
                         Ok(number) => Part::Group(number),

@@ -40,7 +40,9 @@ impl Module for Slurp {
         let path = fields.text()?;
         match fields.entry(&path)? {
             None => Err(Failure::argument("src", format!("File not found: {path}"))),
-            Some(entry) if Entry::is_dir(&entry) => Err(Failure::argument("src", format!("Source is a directory and must be a file: {path}"))),
+            Some(entry) if Entry::is_dir(&entry) => {
+                Err(Failure::argument("src", format!("Source is a directory and must be a file: {path}")))
+            }
             Some(_) => Ok((path, fields.rest().to_vec())),
         }
     }

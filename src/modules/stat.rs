@@ -61,7 +61,8 @@ impl Module for Stat {
 
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
         let follow = if args.is("follow") { " -L" } else { "" };
-        let mut text = format!("{FUNCTIONS}p={}\nsay \"$p\"\nlook \"$p\"{follow}\n[ -n \"$s\" ] || exit 0\n", path_word(args.required("path")?));
+        let mut text =
+            format!("{FUNCTIONS}p={}\nsay \"$p\"\nlook \"$p\"{follow}\n[ -n \"$s\" ] || exit 0\n", path_word(args.required("path")?));
         text.push_str("if [ -r \"$p\" ]; then say 1; else say ''; fi\nif [ -w \"$p\" ]; then say 1; else say ''; fi\nif [ -x \"$p\" ]; then say 1; else say ''; fi\n");
         if follow.is_empty() {
             text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(readlink -m -- \"$p\" 2>/dev/null || readlink -f -- \"$p\"; echo .); r=${r%??}; say \"$r\"; else say ''; fi\n");
@@ -79,9 +80,7 @@ impl Module for Stat {
             text.push_str("say ''\n");
         }
         // Both are asked only where they are installed, and for things that they do not know they fail.
-        for (asked, tool, command) in
-            [("get_mime", "file", "file -b -i -- \"$p\""), ("get_attributes", "lsattr", "lsattr -vd -- \"$p\"")]
-        {
+        for (asked, tool, command) in [("get_mime", "file", "file -b -i -- \"$p\""), ("get_attributes", "lsattr", "lsattr -vd -- \"$p\"")] {
             if args.is(asked) {
                 text.push_str(&format!("if command -v {tool} >/dev/null; then s=$({command} 2>/dev/null); say \"$s\"; else say ''; fi\n"));
             } else {

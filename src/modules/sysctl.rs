@@ -173,7 +173,7 @@ fn parse(line: &str) -> Option<(&str, &str)> {
 
 /// The last one counts.
 fn value_in<'a>(content: &'a str, name: &str) -> Option<&'a str> {
-    content.lines().filter_map(parse).filter(|(key, _)| *key == name).map(|(_, value)| value).last()
+    content.lines().rev().filter_map(parse).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// The file as ansible.posix leaves it: each parameter once, without spaces, and ours with its value, or gone.

@@ -31,7 +31,6 @@ pub struct Write<'a> {
     pub before: &'a str,
 }
 
-
 impl Write<'_> {
     /// A script without its input. It says the backup's name (or nothing) and what is at the path in the end: [`finish_write`] reads that.
     pub fn script(&self) -> Result<Script, Failure> {
@@ -61,10 +60,7 @@ impl Write<'_> {
         let mode = self.fix.mode.or(self.replaces.map(Entry::mode));
         text.push_str(&Fix { mode, ..self.fix.clone() }.lines("\"$t\"", false));
         if let Some(command) = self.validate {
-            text.push_str(&format!(
-                "o=$({}) || {{ r=$?; say \"$r\"; say \"$o\"; exit {REFUSED}; }}\n",
-                validate_words(command, "\"$t\"")?
-            ));
+            text.push_str(&format!("o=$({}) || {{ r=$?; say \"$r\"; say \"$o\"; exit {REFUSED}; }}\n", validate_words(command, "\"$t\"")?));
         }
         if self.backup && self.replaces.is_some() {
             text.push_str(
@@ -141,7 +137,11 @@ pub fn validate_words(command: &str, file: &str) -> Result<String, Failure> {
         .iter()
         .map(|word| match word.split_once("%s") {
             None => path_word(word),
-            Some(_) => word.split("%s").map(|part| if part.is_empty() { String::new() } else { quote(part).into_owned() }).collect::<Vec<_>>().join(file),
+            Some(_) => word
+                .split("%s")
+                .map(|part| if part.is_empty() { String::new() } else { quote(part).into_owned() })
+                .collect::<Vec<_>>()
+                .join(file),
         })
         .collect();
     Ok(quoted.join(" "))

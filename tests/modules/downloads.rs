@@ -62,7 +62,10 @@ fn check(shell: &Shell) {
     assert!(server.last().contains("X-Token: a \"b\"") && server.last().contains("User-Agent: ansible-httpget"), "{}", server.last());
     let again = get(&host, json!({"url": url("known/file.bin"), "dest": "[ROOT]/d/file.bin"}));
     assert_eq!((&again["changed"], &again["status_code"]), (&json!(false), &json!(304)), "{}: {again}", shell.name);
-    let same = get(&host, json!({"url": url("other"), "dest": "[ROOT]/d/file.bin", "url_username": "u", "url_password": "p w", "force_basic_auth": true}));
+    let same = get(
+        &host,
+        json!({"url": url("other"), "dest": "[ROOT]/d/file.bin", "url_username": "u", "url_password": "p w", "force_basic_auth": true}),
+    );
     assert_eq!((&same["changed"], &same["status_code"]), (&json!(false), &json!(200)), "{}: {same}", shell.name);
     assert!(server.last().contains("Authorization: Basic dTpwIHc="), "{}", server.last());
     let wrong = get(&host, json!({"url": url("file.bin"), "dest": "[ROOT]/w", "checksum": url("sums").replacen("http", "sha256:http", 1)}));

