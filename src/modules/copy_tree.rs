@@ -2,11 +2,11 @@
 
 use super::attributes::{Fix, Ids, Mode, Wanted};
 use super::file::make_directories;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::{checksum_of, mode_of, read};
 use super::write_file::{CLEANING, Write};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use std::path::{Path, PathBuf};
 
 /// A directory of the controller: what is below it, by its path below the destination, folders before what is in them.
@@ -53,7 +53,7 @@ impl LocalTree {
     pub fn probe(&self, args: &Args) -> Result<Script, Failure> {
         let mut text = format!(
             "{FUNCTIONS}d={}\nwhile :; do case $d in */) d=${{d%/}} ;; *) break ;; esac; done\nsay tree\nsay \"$d\"\nlook \"$d/.\"\n",
-            path_word(args.required("dest")?)
+            words::on_host(args.required("dest")?)
         );
         text.push_str(&Wanted::of(args)?.ask_ids());
         text.push_str(
@@ -253,7 +253,7 @@ impl RemoteTree {
         let name = if source.ends_with('/') { "d=${d%/}/\n" } else { "d=${d%/}/${o##*/}\n" };
         Ok(format!(
             "d={}\ncase $d in /*) ;; *) d=$PWD/$d ;; esac\nif [ -d \"$d\" ]; then\n{name}fi\nsay \"$d\"\nlook \"$d\"\n{}cd -- \"$o\" || exit 1\nfind . ! -name . -exec sh -c {} sh \"$d\" {{}} + || exit 1\n",
-            path_word(args.required("dest")?),
+            words::on_host(args.required("dest")?),
             Wanted::of(args)?.ask_ids(),
             quote(&each),
         ))

@@ -3,11 +3,11 @@
 
 use super::attributes::{Fix, Ids, Wanted};
 use super::file::make_directories;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::hex;
 use super::write_file::{Write, diff_of_contents, diff_of_states, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use serde_json::Map;
 use sha1::{Digest, Sha1};
 
@@ -37,7 +37,7 @@ pub fn probe(args: &Args) -> Result<Script, Failure> {
     let text = format!(
         "{FUNCTIONS}p={}\nr=$p\nif [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${{r%??}}; fi\n\
          say \"$p\"; say \"$r\"\nlook \"$r\"\n{}if [ -f \"$r\" ]; then cat -- \"$r\" || exit 1; fi\nexit 0\n",
-        path_word(args.required("path")?),
+        words::on_host(args.required("path")?),
         Wanted::of(args)?.ask_ids()
     );
     Ok(Script::new(text))

@@ -6,10 +6,10 @@
 //!
 //! Without `flat` it goes to `dest/HOST/path`. Returns `dest`, `file`, `checksum`, `remote_checksum`.
 
-use super::look::{FUNCTIONS, Fields, path_word};
+use super::look::{FUNCTIONS, Fields};
 use super::put::{checksum_of, hex};
 use crate::module::{Apply, Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script};
+use crate::sh::{Output, Script, words};
 use sha1::{Digest, Sha1};
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ impl Module for Fetch {
     }
 
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let path = path_word(args.required("src")?);
+        let path = words::on_host(args.required("src")?);
         Ok(Some(Script::new(format!(
             "{FUNCTIONS}p={path}\nsay \"$p\"\nlook \"$p\" -L\n[ -n \"$s\" ] || exit 0\nif [ -d \"$p\" ]; then exit 0; fi\nsum \"$p\"\nexec cat -- \"$p\"\n"
         ))))

@@ -8,11 +8,11 @@
 //! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
 
 use super::fnmatch;
-use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT, path_word};
+use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT};
 use super::regex::{Flags, Pattern};
 use super::stat::describe;
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use base64::Engine;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -104,7 +104,7 @@ impl Module for Find {
              }}\n"
         ));
         for path in args.list("paths").unwrap_or_default() {
-            text.push_str(&format!("root {}\n", path_word(&path)));
+            text.push_str(&format!("root {}\n", words::on_host(&path)));
         }
         text.push_str("exit 0\n");
         Ok(Some(Script::new(text)))

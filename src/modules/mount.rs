@@ -10,11 +10,11 @@
 //! `opts`, `dump`, `passno`, `boot`, `fstab`, `backup_file`.
 
 use super::attributes::Fix;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::hex;
 use super::write_file::{CLEANING, Write, diff_of_contents};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use sha1::{Digest, Sha1};
 
 pub struct Mount;
@@ -76,7 +76,7 @@ impl Module for Mount {
     }
 
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let fstab = path_word(args.str("fstab").unwrap_or("/etc/fstab"));
+        let fstab = words::on_host(args.str("fstab").unwrap_or("/etc/fstab"));
         Ok(Some(Script::new(format!(
             "{FUNCTIONS}p={}\nsay \"$p\"\n\
              if [ -e \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${{r%??}}; say \"$r\"; else say ''; fi\n\
@@ -84,7 +84,7 @@ impl Module for Mount {
              say \"$f\"\nlook \"$f\"\nsay \"$(umask)\"\n\
              m=$(cat /proc/self/mountinfo) || exit 1\nsay \"$m\"\n\
              if [ -f \"$f\" ]; then cat -- \"$f\" || exit 1; fi\nexit 0\n",
-            path_word(args.required("path")?),
+            words::on_host(args.required("path")?),
         ))))
     }
 

@@ -2,10 +2,10 @@
 
 use super::attributes::{Ids, Mode, Wanted};
 use super::file::make_directories;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
-use crate::sh::{Input, Output, Script, quote};
+use crate::sh::{Input, Output, Script, quote, words};
 use serde_json::Map;
 use sha1::{Digest, Sha1};
 use std::io::Read;
@@ -40,7 +40,7 @@ pub struct Destination {
 
 /// Lines of a probe that say what [`Destination::read`] reads. `name` is the file's name if `dest` is a directory.
 pub fn ask(args: &Args, name: &str, context: &dyn Context) -> Result<String, Failure> {
-    let dest = path_word(args.required("dest")?);
+    let dest = words::on_host(args.required("dest")?);
     let mut text = format!(
         "d={dest}\nin=''\ncase $d in */) in=1 ;; *) if [ -d \"$d\" ]; then in=1; d=$d/; fi ;; esac\n\
          while :; do case $d in *//) d=${{d%/}} ;; *) break ;; esac; done\n\

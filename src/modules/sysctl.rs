@@ -8,11 +8,11 @@
 //! the one value at once.
 
 use super::attributes::Fix;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::hex;
 use super::write_file::{CLEANING, Write, diff_of_contents};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use sha1::{Digest, Sha1};
 
 pub struct Sysctl;
@@ -62,7 +62,7 @@ impl Module for Sysctl {
              say \"$p\"\nlook \"$p\"\nsay \"$(umask)\"\n\
              k={}\nif [ -e \"$k\" ] && v=$(cat \"$k\" 2>/dev/null); then say \"=$v\"; else say ''; fi\n\
              if [ -f \"$p\" ]; then cat -- \"$p\" || exit 1; fi\nexit 0\n",
-            path_word(args.required("sysctl_file")?),
+            words::on_host(args.required("sysctl_file")?),
             quote(&kernel_path(name))
         ))))
     }

@@ -1,4 +1,6 @@
-//! POSIX sh as data, no I/O: the one place that quotes, what is sent to a shell, and what came back.
+//! POSIX sh as data, no I/O: the one place that quotes, what is sent to a shell, and what came back. `words` has those that the host expands.
+
+pub mod words;
 
 use std::borrow::Cow;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::package::Known;
 use super::request::Request;
 use crate::module::Failure;
-use crate::modules::command::words;
+use crate::sh::words;
 use crate::sh::{Output, Script, quote};
 use std::collections::{BTreeMap, BTreeSet};
 
