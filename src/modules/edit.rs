@@ -7,6 +7,7 @@ use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::hex;
 use super::write_file::{Write, diff_of_contents, diff_of_states, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
+use crate::python::regex::{Flags, Pattern};
 use crate::sh::{Output, Script, quote, words};
 use serde_json::Map;
 use sha1::{Digest, Sha1};
@@ -154,6 +155,11 @@ impl Text {
         });
         Ok(change.into())
     }
+}
+
+/// A pattern that a line is searched for. `argument` is where it comes from.
+pub fn pattern(argument: &str, pattern: &str) -> Result<Pattern, Failure> {
+    Pattern::new(pattern, Flags::default()).map_err(|err| Failure::from(err).of_argument(argument))
 }
 
 /// Lines with their line breaks, as Python's `readlines` gives them.

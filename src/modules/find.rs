@@ -7,11 +7,11 @@
 //!
 //! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
 
-use super::fnmatch;
 use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT};
-use super::regex::{Flags, Pattern};
 use super::stat::describe;
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::python::fnmatch;
+use crate::python::regex::{Flags, Pattern};
 use crate::sh::{Output, Script, quote, words};
 use base64::Engine;
 use serde_json::{Map, Value as Json};
@@ -198,12 +198,11 @@ impl<'a> Filter<'a> {
             if !args.is("use_regex") {
                 return Ok(list.map(Name::Glob).collect());
             }
-            list.map(|text| Pattern::new(name, &format!("\\A(?:{text})"), Flags::default()).map(Name::Regex)).collect()
+            list.map(|text| at_start(name, &text).map(Name::Regex)).collect()
         };
         let amount = |name: &str, units: &[(char, i64)]| args.str(name).map(|text| amount(name, text, units)).transpose();
         const KIB: i64 = 1024;
-        let contains =
-            args.str("contains").map(|text| Pattern::new("contains", &format!("\\A(?:{text})"), Flags::default())).transpose()?;
+        let contains = args.str("contains").map(|text| at_start("contains", text)).transpose()?;
         Ok(Filter {
             kind: args.required("file_type")?,
             patterns: patterns("patterns")?,
@@ -265,6 +264,10 @@ impl<'a> Filter<'a> {
         }
         Ok(false)
     }
+}
+
+fn at_start(argument: &str, pattern: &str) -> Result<Pattern, Failure> {
+    Pattern::at_start(pattern, Flags::default()).map_err(|err| Failure::from(err).of_argument(argument))
 }
 
 /// `1w`, `-2k`, `3`: a number with the unit that its last letter names.
