@@ -4,13 +4,12 @@
 use super::attributes::{Fix, Ids, Wanted};
 use super::file::make_directories;
 use super::look::{Entry, FUNCTIONS, Fields};
-use super::put::hex;
+use super::put::sha1_of;
 use super::write_file::{Write, diff_of_contents, diff_of_states, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
 use crate::python::regex::{Flags, Pattern};
 use crate::sh::{Output, Script, quote, words};
 use serde_json::Map;
-use sha1::{Digest, Sha1};
 
 /// The file as it is.
 pub struct Text {
@@ -126,7 +125,7 @@ impl Text {
             let fix = Fix { uid: None, gid: None, mode: Some(0o777 & !self.ids.umask) };
             folders = format!("p={}\n{}p={}\n", quote(folder), make_directories(&fix), quote(&self.real));
         }
-        let checksum = hex(&Sha1::digest(content.as_bytes()));
+        let checksum = sha1_of(content.as_bytes());
         let write = Write {
             path: &self.real,
             replaces: self.entry.as_ref(),

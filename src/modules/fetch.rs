@@ -7,10 +7,9 @@
 //! Without `flat` it goes to `dest/HOST/path`. Returns `dest`, `file`, `checksum`, `remote_checksum`.
 
 use super::look::{FUNCTIONS, Fields};
-use super::put::{checksum_of, hex};
+use super::put::{checksum_of, sha1_of};
 use crate::module::{Apply, Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, words};
-use sha1::{Digest, Sha1};
 use std::path::PathBuf;
 
 pub struct Fetch;
@@ -85,7 +84,7 @@ impl Module for Fetch {
             Found::Directory => return missing("remote file is a directory, fetch cannot work on directories"),
             Found::File { checksum, content } => (checksum, content),
         };
-        let checksum = hex(&Sha1::digest(&content));
+        let checksum = sha1_of(&content);
         let dest = destination(args, source, context)?;
         let shown = dest.to_string_lossy().into_owned();
         if checksum != remote_checksum && args.is("validate_checksum") {

@@ -79,6 +79,12 @@ impl<'a> Fields<'a> {
         Ok((!field.starts_with('!')).then_some(field))
     }
 
+    /// The answer of `say "$(umask)"`.
+    pub fn umask(&mut self) -> Result<u32, Failure> {
+        let said = self.text()?;
+        u32::from_str_radix(said.trim(), 8).map_err(|_| Failure::new(format!("the host's umask is `{said}`")))
+    }
+
     /// A field that is empty or a number.
     pub fn number(&mut self) -> Result<Option<u32>, Failure> {
         let field = self.text()?;

@@ -237,7 +237,7 @@ impl Content {
 
     fn checksum(&self) -> Result<String, Failure> {
         match self {
-            Content::Bytes { bytes, .. } => Ok(hex(&Sha1::digest(bytes))),
+            Content::Bytes { bytes, .. } => Ok(sha1_of(bytes)),
             Content::File(path) => checksum_of(path),
             Content::OnHost { checksum, .. } => Ok(checksum.clone()),
         }
@@ -273,12 +273,13 @@ pub fn checksum_of(path: &Path) -> Result<String, Failure> {
     let (mut sum, mut buffer) = (Sha1::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hex(&sum.finalize())),
+            0 => return Ok(hex::encode(sum.finalize())),
             length => sum.update(&buffer[..length]),
         }
     }
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-1 of a content, as the host's `sha1sum` writes it.
+pub fn sha1_of(content: &[u8]) -> String {
+    hex::encode(Sha1::digest(content))
 }
