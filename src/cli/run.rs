@@ -50,6 +50,9 @@ pub struct Args {
     /// Run handlers of hosts that failed, too
     #[arg(long)]
     force_handlers: bool,
+    /// Ask a host about a task only when its turn has come
+    #[arg(long)]
+    no_read_ahead: bool,
     /// Log in as this user
     #[arg(short, long)]
     user: Option<String>,
@@ -175,6 +178,7 @@ fn settings(args: &Args, extra_vars: Arc<VarMap>) -> anyhow::Result<Settings> {
         diff: args.diff,
         extra_vars,
         force_handlers: args.force_handlers,
+        read_ahead: !args.no_read_ahead,
         verbosity: args.verbose,
         connection: ConnectionSettings {
             user: args.user.clone(),

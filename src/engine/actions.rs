@@ -48,7 +48,7 @@ struct Action<'a> {
 
 impl Action<'_> {
     fn args(&self) -> Result<Args, Diag> {
-        let given = arguments(self.task_run, self.view)?;
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
     }
 
@@ -127,7 +127,7 @@ impl Action<'_> {
     }
 
     fn set_fact(&self) -> Result<Executed, Diag> {
-        let mut given = arguments(self.task_run, self.view)?;
+        let mut given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let cacheable = match given.shift_remove("cacheable") {
             None => false,
             Some(value) => value.as_bool().ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?,
@@ -249,7 +249,7 @@ impl Action<'_> {
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
-        let given = arguments(self.task_run, self.view)?;
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let spec = self.task_run.task().action.module.spec();
         let (known, vars): (Map<_, _>, Map<_, _>) = given.into_iter().partition(|(name, _)| spec.param(name).is_some());
         let args = Args::convert(spec, &known).map_err(|failure| self.at_argument(failure))?;
@@ -386,6 +386,7 @@ impl Action<'_> {
         // The command outlives the shell that starts it: the host goes away under it.
         let quoted = crate::sh::quote(&command);
         let start = format!("command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {delay} {quoted} >/dev/null 2>&1 </dev/null &\n");
+        run.ahead.something_changes();
         match connection.probe(Script::new(start), self.running()).await {
             Ok(output) if output.status == 127 => return Ok(Executed::failed("the host has no setsid, by which the reboot would be started")),
             _ => {}

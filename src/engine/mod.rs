@@ -4,6 +4,7 @@
 //! asking each host's `cursor`; `task` runs one task on one host; `execute` runs one module there; `actions` are the modules of the engine itself.
 
 mod actions;
+mod ahead;
 mod batches;
 mod connect;
 mod cursor;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub diff: bool,
     pub extra_vars: Arc<VarMap>,
     pub force_handlers: bool,
+    /// Send probes of coming tasks early.
+    pub read_ahead: bool,
     pub verbosity: u8,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
@@ -68,6 +71,7 @@ pub struct Run {
     inventory: RwLock<Inventory>,
     memory: Memory,
     connections: Connections,
+    ahead: ahead::Ahead,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Failed or unreachable in an earlier play: they take no part any more.
     out: Mutex<HashSet<Arc<str>>>,
@@ -93,6 +97,7 @@ impl Run {
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
             connections: Connections::default(),
+            ahead: ahead::Ahead::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),

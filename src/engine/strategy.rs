@@ -138,6 +138,7 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
             name: name.clone(),
             rescues: walkers[*at].cursor.would_rescue(),
             also: also.clone(),
+            cursor: walkers[*at].cursor.clone(),
         };
         let (at, slots) = (*at, slots.clone());
         doing.spawn(async move {

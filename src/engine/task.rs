@@ -1,7 +1,7 @@
 //! One task on one host: condition, loop, attempts, what counts as changed and failed, what is kept.
 
 use super::connect::Place;
-use super::cursor::Step;
+use super::cursor::{Cursor, Step};
 use super::execute::Executed;
 use super::include::Include;
 use super::play::Playing;
@@ -28,6 +28,8 @@ pub struct TaskRun {
     pub rescues: bool,
     /// `run_once`: hosts that get the result too.
     pub also: Vec<Arc<str>>,
+    /// Where the host is, for reading ahead.
+    pub cursor: Cursor,
 }
 
 /// How a task ended on a host.
@@ -512,7 +514,7 @@ impl TaskRun {
 
 impl Playing {
     /// The first condition of a task that does not hold, as it was written; `None` if all do.
-    fn first_false(&self, task: &Task, view: &Arc<View>) -> Result<Option<Json>, Diag> {
+    pub fn first_false(&self, task: &Task, view: &Arc<View>) -> Result<Option<Json>, Diag> {
         for condition in &task.keywords.when {
             if !self.run.templar.condition(condition, view)? {
                 return Ok(Some(match condition.as_bool() {
