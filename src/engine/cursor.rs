@@ -118,13 +118,6 @@ impl Cursor {
         self.frames.push(Frame { is_handlers: true, ..Frame::new(Entries::List(handlers)) });
     }
 
-    /// Handlers of a host that has failed (`force_handlers`): nothing follows them.
-    pub fn flush_last(&mut self, handlers: Arc<Vec<Entry>>) {
-        // An empty list of includes has the last place of all, so that the other hosts come to the play's end first.
-        self.frames = vec![Frame::new(Entries::Includes(Vec::new()))];
-        self.flush(handlers);
-    }
-
     /// The task that `next` gave has failed: goes to where the failure leads, a `rescue`, an `always` or the end.
     pub fn fail(&mut self) {
         while let Some(frame) = self.frames.last_mut() {
@@ -174,11 +167,6 @@ impl Cursor {
             self.frames.truncate(at);
             self.advance();
         }
-    }
-
-    /// Whether the host is inside a `rescue`.
-    pub fn is_rescuing(&self) -> bool {
-        self.frames.iter().any(|frame| matches!(frame.entries, Entries::Block(_, Part::Rescue)))
     }
 
     fn end_frame(&mut self, choose: &mut dyn Choose) {

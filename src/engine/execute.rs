@@ -2,8 +2,9 @@
 
 use super::connect::Place;
 use super::include::Include;
+use super::plain;
 use super::play::Playing;
-use super::task::{TaskRun, plain};
+use super::task::TaskRun;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Outcome, Registered, TemplateOptions};
 use crate::playbook::Task;
 use crate::remote::{Connection, Run as Running, RunError};
@@ -199,15 +200,14 @@ struct Prepared {
 fn prepare(playing: &Arc<Playing>, host: &Arc<str>, task: &Arc<Task>, view: &Arc<View>, place_view: &Arc<View>) -> Result<Prepared, Trouble> {
     let (keywords, run) = (&task.keywords, &playing.run);
     let args = Args::convert(task.action.module.spec(), &arguments(playing, task, view)?)?;
-    let mode = |node: &Option<crate::source::Node>, default: bool| node.as_ref().map_or(Ok(default), |node| run.bool_of(node, view));
     let context = HostContext {
         playing: playing.clone(),
         task: task.clone(),
         host: host.clone(),
         view: view.clone(),
         place_view: place_view.clone(),
-        check_mode: mode(&keywords.check_mode, run.settings.check)?,
-        diff_mode: mode(&keywords.diff, run.settings.diff)?,
+        check_mode: playing.checks(task, view)?,
+        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
@@ -280,7 +280,8 @@ impl Wire {
         let timeout = match &keywords.timeout {
             Some(node) => {
                 let value = run.templar.render(node, view)?;
-                let seconds = u64::try_from(value.clone()).map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
+                let seconds = u64::try_from(value.clone())
+                    .map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
                 (seconds > 0).then(|| Duration::from_secs(seconds))
             }
             None => None,
@@ -288,7 +289,7 @@ impl Wire {
         let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
-        let no_log = keywords.no_log.is_some();
+        let no_log = task_run.is_no_log(view);
         let on_line = move |line: &str| {
             if !no_log {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
@@ -328,7 +329,9 @@ fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(
             for name in map.try_iter().into_iter().flatten() {
                 let value = map.get_item(&name).unwrap_or_default();
                 let name = name.to_string();
-                let is_name = !name.is_empty() && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) && !name.as_bytes()[0].is_ascii_digit();
+                let is_name = !name.is_empty()
+                    && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+                    && !name.as_bytes()[0].is_ascii_digit();
                 if !is_name {
                     return Err(Diag::error(format!("`{name}` cannot be the name of an environment variable")).at(&node.span));
                 }
@@ -378,10 +381,12 @@ impl Context for HostContext {
 
     fn find_file(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
         let task_file_dir = Path::new(&self.task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
-        crate::playbook::search::find_file(kind, name, self.task.role.as_ref(), &self.playing.play.dir, &task_file_dir).map_err(|looked_in| {
-            let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
-            Failure::argument("src", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
-        })
+        crate::playbook::search::find_file(kind, name, self.task.role.as_ref(), &self.playing.play.dir, &task_file_dir).map_err(
+            |looked_in| {
+                let places: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
+                Failure::argument("src", format!("Could not find or access '{name}'; searched in: {}", places.join(", ")))
+            },
+        )
     }
 
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
@@ -395,7 +400,11 @@ impl Context for HostContext {
         put("template_fullpath", Value::from(full));
         put("template_destpath", Value::from(options.dest.clone()));
         let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
-        self.playing.run.templar.render_file(&source, options, &view).map_err(|diag| Failure::new(diag.title.clone()).with("diagnosis", diag.to_string()))
+        self.playing
+            .run
+            .templar
+            .render_file(&source, options, &view)
+            .map_err(|diag| Failure::new(diag.title.clone()).with("diagnosis", diag.to_string()))
     }
 
     fn fact(&self, name: &str) -> Option<Json> {
