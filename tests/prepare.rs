@@ -44,7 +44,7 @@ fn prepare_leaves_what_ansible_leaves() {
 
 /// Every file of /etc with its mode, owner and content, but for what every boot makes anew.
 fn files(lab: &Lab) -> BTreeMap<String, String> {
-    let script = r#"find /etc -xdev \( -type f -o -type l \) ! -path "/etc/ssh/ssh_host_*" ! -name machine-id ! -name "*~" ! -name .updated -print0 | sort -z | while IFS= read -r -d "" file; do printf "%s %s %s\n" "$(stat -c "%a:%U:%G:%F" "$file" | tr " " -)" "$(sha256sum < "$file" 2>/dev/null | cut -c1-64)" "$file"; done"#;
+    let script = r#"find /etc -xdev \( -type f -o -type l \) ! -path "/etc/ssh/ssh_host_*" ! -name machine-id ! -name "*~" ! -name .updated -print0 | sort -z | while IFS= read -r -d "" file; do printf "%s %s %s\n" "$(stat -c "%a:%U:%G:%F" "$file" | tr " " -)" "$(if [ -L "$file" ]; then readlink "$file" | tr " " -; else sha256sum < "$file" | cut -c1-64; fi)" "$file"; done"#;
     let output = lab.on("node-1", &format!("exec bash -c {}", shell_quote(script)));
     assert!(output.status.success(), "{}", said(&output));
     let entry = |line: &str| {

@@ -3,9 +3,10 @@
 use super::connect::Place;
 use super::execute::{Executed, arguments};
 use super::include::{Include, What};
-use super::task::{TaskRun, plain};
+use super::plain;
+use super::task::TaskRun;
 use super::variables::read_vars;
-use crate::module::{Args, Failure, Registered};
+use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
 use crate::remote::{Connection, Run as Running};
 use crate::sh::Script;
@@ -48,7 +49,7 @@ struct Action<'a> {
 
 impl Action<'_> {
     fn args(&self) -> Result<Args, Diag> {
-        let given = arguments(self.task_run, self.view)?;
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
     }
 
@@ -58,11 +59,15 @@ impl Action<'_> {
         Diag::error(failure.message).at(argument.map_or(&action.name_span, |(_, node)| &node.span))
     }
 
-    /// An argument as it was written.
+    /// An argument as it was written: the task's, or else the innermost of `module_defaults`.
     fn node(&self, name: &str) -> Option<&Node> {
-        let action = &self.task_run.task().action;
-        let param = action.module.spec().param(name)?;
-        action.args.iter().find(|(given, _)| param.answers_to(given)).map(|(_, node)| node)
+        let task = self.task_run.task();
+        let spec = task.action.module.spec();
+        let param = spec.param(name)?;
+        if let Some((_, node)) = task.action.args.iter().find(|(given, _)| param.answers_to(given)) {
+            return Some(node);
+        }
+        task.keywords.module_defaults.iter().rev().find_map(|defaults| default_node(defaults, spec, param))
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
@@ -71,7 +76,8 @@ impl Action<'_> {
 
     fn debug(&self) -> Result<Executed, Diag> {
         let mut executed = Executed { verbose: true, ..Executed::default() };
-        let verbosity = self.node("verbosity").map(|node| self.render(node)).transpose()?.and_then(|value| i64::try_from(value).ok()).unwrap_or(0);
+        let verbosity =
+            self.node("verbosity").map(|node| self.render(node)).transpose()?.and_then(|value| i64::try_from(value).ok()).unwrap_or(0);
         if verbosity > i64::from(self.task_run.playing.run.settings.verbosity) {
             executed.skipped = true;
             executed.data.insert("skipped_reason".into(), "Verbosity threshold not met.".into());
@@ -84,7 +90,9 @@ impl Action<'_> {
                 let expression = Node::string(format!("{{{{ {name} }}}}"), var.span.clone());
                 let value = match self.render(&expression) {
                     Ok(value) => plain(&value),
-                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => format!("<< error 1 - {} >>", diag.title).into(),
+                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
+                        format!("<< error 1 - {} >>", diag.title).into()
+                    }
                     Err(diag) => return Err(diag),
                 };
                 executed.data.insert(name, value);
@@ -127,10 +135,12 @@ impl Action<'_> {
     }
 
     fn set_fact(&self) -> Result<Executed, Diag> {
-        let mut given = arguments(self.task_run, self.view)?;
+        let mut given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let cacheable = match given.shift_remove("cacheable") {
             None => false,
-            Some(value) => value.as_bool().ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?,
+            Some(value) => {
+                value.as_bool().ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?
+            }
         };
         if given.is_empty() {
             return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
@@ -249,7 +259,7 @@ impl Action<'_> {
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
-        let given = arguments(self.task_run, self.view)?;
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let spec = self.task_run.task().action.module.spec();
         let (known, vars): (Map<_, _>, Map<_, _>) = given.into_iter().partition(|(name, _)| spec.param(name).is_some());
         let args = Args::convert(spec, &known).map_err(|failure| self.at_argument(failure))?;
@@ -304,7 +314,9 @@ impl Action<'_> {
                     Ok(line.trim_end().to_owned())
                 });
                 let answer = answer.await.map_err(|err| err.to_string()).and_then(|answer| answer.map_err(|err| err.to_string()));
-                executed.data.insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
+                executed
+                    .data
+                    .insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
             }
             None => self.task_run.playing.run.warn("Not waiting for response to prompt as stdin is not interactive"),
         }
@@ -358,7 +370,7 @@ impl Action<'_> {
     async fn reboot(&self) -> Result<Executed, Diag> {
         let args = self.args()?;
         let run = &self.task_run.playing.run;
-        if run.settings.check {
+        if self.task_run.checks(self.view)? {
             let mut executed = Executed { changed: true, ..Executed::default() };
             executed.data.insert("rebooted".into(), true.into());
             return Ok(executed);
@@ -385,9 +397,14 @@ impl Action<'_> {
         };
         // The command outlives the shell that starts it: the host goes away under it.
         let quoted = crate::sh::quote(&command);
-        let start = format!("command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {delay} {quoted} >/dev/null 2>&1 </dev/null &\n");
+        let start = format!(
+            "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {delay} {quoted} >/dev/null 2>&1 </dev/null &\n"
+        );
+        run.ahead.something_changes();
         match connection.probe(Script::new(start), self.running()).await {
-            Ok(output) if output.status == 127 => return Ok(Executed::failed("the host has no setsid, by which the reboot would be started")),
+            Ok(output) if output.status == 127 => {
+                return Ok(Executed::failed("the host has no setsid, by which the reboot would be started"));
+            }
             _ => {}
         }
         let deadline = started + seconds("reboot_timeout", 600) + Duration::from_secs(delay as u64);
@@ -430,7 +447,12 @@ impl Action<'_> {
     }
 
     fn running(&self) -> Running {
-        Running { r#become: self.place.r#become.clone(), timeout: Some(Duration::from_secs(60)), on_line: None, title: self.task_run.name.clone() }
+        Running {
+            r#become: self.place.r#become.clone(),
+            timeout: Some(Duration::from_secs(60)),
+            on_line: None,
+            title: self.task_run.name.clone(),
+        }
     }
 
     fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
@@ -450,6 +472,14 @@ impl Action<'_> {
         let delegate = (self.place.target.name != *self.task_run.host).then_some(self.place.target.name.as_str());
         self.task_run.keep(executed, delegate, self.view);
     }
+}
+
+/// What `module_defaults` says of a module's parameter, as it was written.
+fn default_node<'a>(defaults: &'a Node, spec: &Spec, param: &Param) -> Option<&'a Node> {
+    let is_module = |name: &Node| name.as_str().and_then(crate::module::resolve_name) == Some(spec.name);
+    let (_, args) = defaults.as_map()?.iter().find(|(module, _)| is_module(module))?;
+    let (_, node) = args.as_map()?.iter().find(|(name, _)| name.as_str().is_some_and(|name| param.answers_to(name)))?;
+    Some(node)
 }
 
 /// One of the searches of [`crate::playbook::search`].

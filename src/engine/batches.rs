@@ -19,7 +19,9 @@ pub fn in_order(mut hosts: Vec<Arc<str>>, order: Option<&str>, at: &Span) -> Res
         }
         "shuffle" => hosts.shuffle(&mut rand::rng()),
         other => {
-            return Err(Diag::error(format!("`order` must be one of: {}; not `{other}`", ORDERS.join(", "))).at(at).did_you_mean(other, ORDERS));
+            return Err(Diag::error(format!("`order` must be one of: {}; not `{other}`", ORDERS.join(", ")))
+                .at(at)
+                .did_you_mean(other, ORDERS));
         }
     }
     Ok(hosts)

@@ -112,7 +112,7 @@ pub enum Trouble {
 }
 
 /// Where a task is done: which connection, as which user.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Place {
     pub target: Target,
     pub r#become: Option<Become>,
@@ -279,7 +279,10 @@ fn ssh_args(args: &str, ssh: &mut Ssh) -> Result<(), String> {
                 "stricthostkeychecking" if setting == "accept-new" => ssh.accept_new_host_keys = true,
                 "stricthostkeychecking" if setting == "yes" => {}
                 "stricthostkeychecking" => {
-                    return Err("host keys are always checked: pin the key with `ansible_ssh_host_key`, or use `StrictHostKeyChecking=accept-new`".to_owned());
+                    return Err(
+                        "host keys are always checked: pin the key with `ansible_ssh_host_key`, or use `StrictHostKeyChecking=accept-new`"
+                            .to_owned(),
+                    );
                 }
                 // One connection is kept anyway, and it is kept alive.
                 "controlmaster" | "controlpersist" | "controlpath" | "serveraliveinterval" | "serveralivecountmax" => {}

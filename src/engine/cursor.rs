@@ -18,11 +18,13 @@ pub struct Step {
 }
 
 /// A stack of frames, the innermost last. Empty: the host has come to the end.
+#[derive(Clone)]
 pub struct Cursor {
     frames: Vec<Frame>,
     failed: bool,
 }
 
+#[derive(Clone)]
 struct Frame {
     entries: Entries,
     index: usize,
@@ -32,6 +34,7 @@ struct Frame {
     fails_after: bool,
 }
 
+#[derive(Clone)]
 enum Entries {
     /// A section of the play, or an included file.
     List(Arc<Vec<Entry>>),
@@ -41,6 +44,7 @@ enum Entries {
 }
 
 /// A file that was included.
+#[derive(Clone)]
 pub struct Included {
     /// Tells the files of one include task apart, alike on all hosts.
     pub ordinal: u32,
@@ -114,13 +118,6 @@ impl Cursor {
         self.frames.push(Frame { is_handlers: true, ..Frame::new(Entries::List(handlers)) });
     }
 
-    /// Handlers of a host that has failed (`force_handlers`): nothing follows them.
-    pub fn flush_last(&mut self, handlers: Arc<Vec<Entry>>) {
-        // An empty list of includes has the last place of all, so that the other hosts come to the play's end first.
-        self.frames = vec![Frame::new(Entries::Includes(Vec::new()))];
-        self.flush(handlers);
-    }
-
     /// The task that `next` gave has failed: goes to where the failure leads, a `rescue`, an `always` or the end.
     pub fn fail(&mut self) {
         while let Some(frame) = self.frames.last_mut() {
@@ -170,11 +167,6 @@ impl Cursor {
             self.frames.truncate(at);
             self.advance();
         }
-    }
-
-    /// Whether the host is inside a `rescue`.
-    pub fn is_rescuing(&self) -> bool {
-        self.frames.iter().any(|frame| matches!(frame.entries, Entries::Block(_, Part::Rescue)))
     }
 
     fn end_frame(&mut self, choose: &mut dyn Choose) {

@@ -21,12 +21,16 @@ impl Playing {
             let mut names = HashSet::new();
             let is_topic = |topic: &Node| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name);
             let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
-            let last = listening.filter(|handler| self.handler_name(handler).is_none_or(|own| names.insert((own, handler.role.as_ref().map(|role| role.name.clone())))));
+            let last = listening.filter(|handler| {
+                self.handler_name(handler).is_none_or(|own| names.insert((own, handler.role.as_ref().map(|role| role.name.clone()))))
+            });
             let mut found: Vec<usize> = last.map(identity).collect();
             found.extend(self.named(name).as_ref().map(identity));
             if found.is_empty() {
                 let known: Vec<String> = handlers.iter().filter_map(|handler| self.handler_name(handler)).collect();
-                let message = format!("The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list");
+                let message = format!(
+                    "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
+                );
                 return Err(Diag::error(message).did_you_mean(name, known.iter().map(String::as_str)));
             }
             walker.notified.extend(found);

@@ -2,12 +2,15 @@
 
 use super::cursor::Included;
 use super::play::{Playing, Walker};
+use super::task::TaskEnd;
 use crate::playbook::{Entry, RoleRequest, Task};
-use crate::report::Event;
+use crate::report::{Event, HostResult, Status};
 use crate::source::Diag;
 use crate::vars::VarMap;
+use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What one host wants to have included, for one item of the loop.
 #[derive(Clone)]
@@ -31,9 +34,24 @@ impl Include {
         match &self.what {
             What::Tasks { path, .. } => path.display().to_string(),
             What::Role { request, .. } => {
-                format!("{}/{}/{}/{}/{}", request.name.as_str().unwrap_or_default(), request.tasks_from, request.vars_from, request.defaults_from, request.handlers_from)
+                format!(
+                    "{}/{}/{}/{}/{}",
+                    request.name.as_str().unwrap_or_default(),
+                    request.tasks_from,
+                    request.vars_from,
+                    request.defaults_from,
+                    request.handlers_from
+                )
             }
         }
+    }
+
+    /// Makes it the include of one item of a loop.
+    pub fn add_item(&mut self, vars: &VarMap, label: &str) {
+        let mut with_item = (*self.vars).clone();
+        with_item.extend(vars.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.vars = Arc::new(with_item);
+        self.item = Some(label.to_owned());
     }
 
     fn shown(&self) -> String {
@@ -44,18 +62,25 @@ impl Include {
     }
 }
 
-/// Puts hosts into what they included. A file that cannot be loaded fails the hosts that wanted it.
-pub fn enter(playing: &Arc<Playing>, walkers: &mut [Walker], number: usize, task: &Arc<Task>, wanted: Vec<(usize, Vec<Include>)>) {
+/// Puts hosts into what they included. Returns those whose file cannot be loaded: their task has failed.
+pub fn enter(
+    playing: &Arc<Playing>,
+    walkers: &mut [Walker],
+    number: usize,
+    task: &Arc<Task>,
+    wanted: Vec<(usize, Vec<Include>)>,
+) -> Vec<(usize, TaskEnd)> {
     // The same file for the same item is one include for all hosts; its ordinal is its place among those that were seen.
     let mut seen: Vec<Seen> = Vec::new();
+    let mut failed = Vec::new();
     for (at, includes) in wanted {
         let mut files = Vec::new();
-        let mut failed = None;
+        let mut trouble = None;
         for include in includes {
             let key = include.key();
             let known = seen.iter().position(|seen| seen.key == key && seen.item == include.item);
             let ordinal = known.unwrap_or_else(|| {
-                let loaded = load(playing, task, &include).map(Arc::new).map_err(|findings| findings.iter().map(Diag::to_string).collect::<Vec<_>>().join("\n"));
+                let loaded = load(playing, task, &include).map(Arc::new);
                 seen.push(Seen { key, item: include.item.clone(), shown: include.shown(), loaded, hosts: Vec::new() });
                 seen.len() - 1
             });
@@ -64,15 +89,11 @@ pub fn enter(playing: &Arc<Playing>, walkers: &mut [Walker], number: usize, task
                     files.push(Included { ordinal: ordinal as u32, entries: entries.clone(), vars: include.vars });
                     seen[ordinal].hosts.push(walkers[at].host.to_string());
                 }
-                Err(text) => failed = Some(text.clone()),
+                Err(findings) => trouble = Some(findings.clone()),
             }
         }
-        match failed {
-            Some(text) => {
-                playing.run.emit(Event::Warning { text });
-                playing.run.count(&walkers[at].host, |stats| stats.failed += 1);
-                walkers[at].cursor.fail();
-            }
+        match trouble {
+            Some(findings) => failed.push((at, tell_failure(playing, &walkers[at], number, task, &findings))),
             None => walkers[at].cursor.include(files),
         }
     }
@@ -85,6 +106,38 @@ pub fn enter(playing: &Arc<Playing>, walkers: &mut [Walker], number: usize, task
         }
         playing.run.emit(Event::Included { task: number, file: shown, hosts, item });
     }
+    failed
+}
+
+/// Tells that what a host wanted to include cannot be loaded.
+fn tell_failure(playing: &Playing, walker: &Walker, number: usize, task: &Task, findings: &[Diag]) -> TaskEnd {
+    let words = findings.first().map_or_else(String::new, |diag| diag.title.clone());
+    let rescued = walker.cursor.would_rescue();
+    let result = HostResult {
+        host: walker.host.to_string(),
+        module: task.action.module.spec().short_name(),
+        delegated_to: None,
+        status: Status::Failed,
+        ignored: false,
+        rescued,
+        item: None,
+        is_loop: false,
+        result: json!({ "changed": false, "failed": true, "msg": words }),
+        verbose: false,
+        diagnosis: Some(findings.iter().map(Diag::to_string).collect::<Vec<_>>().join("\n")),
+        elapsed: Duration::ZERO,
+    };
+    let end = TaskEnd {
+        status: Status::Failed,
+        ignored: false,
+        rescued,
+        result: result.result.clone(),
+        includes: Vec::new(),
+        notify: Vec::new(),
+    };
+    playing.run.emit(Event::HostFinished { task: number, result });
+    playing.run.count_end(&walker.host, &end);
+    end
 }
 
 /// One include, and the hosts that wanted it.
@@ -92,7 +145,7 @@ struct Seen {
     key: String,
     item: Option<String>,
     shown: String,
-    loaded: Result<Arc<Vec<Entry>>, String>,
+    loaded: Result<Arc<Vec<Entry>>, Vec<Diag>>,
     hosts: Vec<String>,
 }
 

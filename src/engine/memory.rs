@@ -53,11 +53,9 @@ impl Memory {
         });
     }
 
+    /// Forgets what was gathered, and keeps what was set.
     pub fn clear_facts(&self, host: &Arc<str>) {
-        self.update(host, |known| {
-            known.facts = Arc::default();
-            known.set_facts_and_registered = Arc::default();
-        });
+        self.update(host, |known| known.facts = Arc::default());
     }
 
     fn update(&self, host: &Arc<str>, change: impl FnOnce(&mut Known)) {

@@ -1,16 +1,22 @@
 //! Plays over hosts. The only place where the language, the modules, the wire and the events meet.
 //!
 //! [`Run`] holds what lasts for the whole run; `play` takes one play through its batches; `strategy` decides which host does which task next,
-//! asking each host's `cursor`; `task` runs one task on one host; `execute` runs one module there; `actions` are the modules of the engine itself.
+//! asking each host's `cursor`; `task` runs one task on one host; `attempt` one item of it; `execute` runs one module there; `actions` are the
+//! modules of the engine itself.
 
 mod actions;
+mod ahead;
+mod attempt;
 mod batches;
 mod connect;
 mod cursor;
 mod execute;
 mod handlers;
 mod include;
+mod looping;
 mod memory;
+mod meta;
+mod outcome;
 mod play;
 mod strategy;
 mod tags;
@@ -23,12 +29,13 @@ pub use tags::TagSelection;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
+use crate::source::Diag;
 use crate::template::Templar;
 use crate::vars::VarMap;
 use connect::Connections;
 use indexmap::IndexMap;
 use memory::Memory;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -45,6 +52,8 @@ pub struct Settings {
     pub diff: bool,
     pub extra_vars: Arc<VarMap>,
     pub force_handlers: bool,
+    /// Send probes of coming tasks early.
+    pub read_ahead: bool,
     pub verbosity: u8,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
@@ -55,9 +64,18 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Ok = 0,
+    /// A play could not be run as it is written.
+    Broken = 1,
     Failed = 2,
     Unreachable = 4,
     Interrupted = 99,
+}
+
+/// Why a host is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    Failed,
+    Unreachable,
 }
 
 /// One run of one or more playbooks: everything that outlives a play.
@@ -68,12 +86,14 @@ pub struct Run {
     inventory: RwLock<Inventory>,
     memory: Memory,
     connections: Connections,
+    ahead: ahead::Ahead,
     stats: Mutex<IndexMap<String, Stats>>,
-    /// Failed or unreachable in an earlier play: they take no part any more.
-    out: Mutex<HashSet<Arc<str>>>,
+    /// Failed or unreachable: they take no part in later plays.
+    out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
     interrupted: AtomicBool,
+    broken: AtomicBool,
     forks: tokio::sync::Semaphore,
 }
 
@@ -93,11 +113,13 @@ impl Run {
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
             connections: Connections::default(),
+            ahead: ahead::Ahead::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
             interrupted: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             forks,
         })
     }
@@ -117,7 +139,7 @@ impl Run {
         self.connections.close().await;
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
-        let ending = self.ending(&hosts);
+        let ending = self.ending();
         self.emit(Event::Recap { hosts, elapsed: started.elapsed() });
         ending
     }
@@ -131,16 +153,26 @@ impl Run {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    fn ending(&self, hosts: &IndexMap<String, Stats>) -> Ending {
+    /// What counts is who is out at the end: `meta: clear_host_errors` forgives.
+    fn ending(&self) -> Ending {
+        let out = self.out.lock().expect("no panic holds the lock");
         if self.is_interrupted() {
             Ending::Interrupted
-        } else if hosts.values().any(|stats| stats.unreachable > 0) {
+        } else if self.broken.load(Ordering::Relaxed) {
+            Ending::Broken
+        } else if out.values().any(|loss| *loss == Loss::Unreachable) {
             Ending::Unreachable
-        } else if hosts.values().any(|stats| stats.failed > 0) {
+        } else if !out.is_empty() {
             Ending::Failed
         } else {
             Ending::Ok
         }
+    }
+
+    /// Tells of a mistake that is no host's: the run ends with it.
+    fn broke(&self, diag: &Diag) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.emit(Event::Warning { text: diag.to_string() });
     }
 
     fn emit(&self, event: Event) {
@@ -165,11 +197,11 @@ impl Run {
     }
 
     fn is_out(&self, host: &str) -> bool {
-        self.out.lock().expect("no panic holds the lock").contains(host)
+        self.out.lock().expect("no panic holds the lock").contains_key(host)
     }
 
-    fn put_out(&self, host: &Arc<str>) {
-        self.out.lock().expect("no panic holds the lock").insert(host.clone());
+    fn put_out(&self, host: &Arc<str>, loss: Loss) {
+        self.out.lock().expect("no panic holds the lock").insert(host.clone(), loss);
     }
 
     fn bring_back(&self, host: &str) {
@@ -187,4 +219,9 @@ fn chain(err: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// A value as JSON; as text, if it has no such form.
+fn plain(value: &minijinja::Value) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_else(|_| serde_json::Value::from(value.to_string()))
 }

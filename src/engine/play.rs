@@ -1,17 +1,17 @@
 //! One play: its hosts, its batches, its sections in order, and what all its hosts share.
 
-use super::Run;
 use super::cursor::{Choose, Cursor};
 use super::strategy::{self, Strategy};
+use super::{Loss, Run};
 use super::{batches, variables};
 use crate::module::Registered;
 use crate::playbook::{Action, Block, Entry, Keywords, Play, Role, Task};
 use crate::report::Event;
 use crate::source::{Diag, Kind, Node, Source};
 use crate::vars::{VarMap, View};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 /// A play while one of its batches runs. Shared by all tasks of the batch.
 pub struct Playing {
@@ -29,8 +29,13 @@ pub struct Playing {
     pub handlers: RwLock<Arc<Vec<Entry>>>,
     /// Roles whose defaults and vars the whole play sees.
     pub exported: RwLock<Vec<Arc<Role>>>,
-    pub force_handlers: bool,
+    pub strategy: Strategy,
     pub max_fail_percentage: Option<f64>,
+    /// The task that every play begins with, and the one that ends its sections, although nobody wrote them.
+    pub gathering: Arc<Task>,
+    pub flushing: Arc<Task>,
+    /// Tasks that have been told of, by identity, with their numbers.
+    pub begun: Mutex<HashMap<usize, usize>>,
 }
 
 /// A host on its way through the play.
@@ -47,6 +52,25 @@ pub struct Walker {
 }
 
 impl Walker {
+    fn new(host: Arc<str>, sections: Arc<Vec<Entry>>) -> Walker {
+        Walker {
+            host,
+            cursor: Cursor::new(sections),
+            notified: HashSet::new(),
+            roles_done: HashSet::new(),
+            unreachable: false,
+            ended: false,
+        }
+    }
+
+    /// Why the host takes no part in later plays, if it does not.
+    pub fn loss(&self) -> Option<Loss> {
+        if self.unreachable {
+            return Some(Loss::Unreachable);
+        }
+        self.cursor.has_failed().then_some(Loss::Failed)
+    }
+
     /// Whether the host still takes part.
     pub fn is_active(&self) -> bool {
         !self.unreachable && !self.ended && !self.cursor.is_failing()
@@ -58,18 +82,7 @@ impl Walker {
             return None;
         }
         let Walker { cursor, notified, roles_done, .. } = self;
-        if let Some(step) = cursor.next(&mut Chooser { playing, notified, roles_done }) {
-            return Some(step);
-        }
-        if !playing.force_handlers || !cursor.has_failed() || notified.is_empty() {
-            return None;
-        }
-        cursor.flush_last(playing.handlers.read().expect("no panic holds the lock").clone());
-        let step = cursor.next(&mut Chooser { playing, notified, roles_done });
-        if step.is_none() {
-            notified.clear();
-        }
-        step
+        cursor.next(&mut Chooser { playing, notified, roles_done })
     }
 }
 
@@ -111,8 +124,7 @@ pub async fn run(run: &Arc<Run>, play: Arc<Play>, playbook: &Path) -> bool {
         Ok(Some(prepared)) => batches_of(run, play, prepared).await,
         Ok(None) => true,
         Err(diag) => {
-            run.emit(Event::Warning { text: diag.to_string() });
-            run.count("localhost", |stats| stats.failed += 1);
+            run.broke(&diag);
             false
         }
     }
@@ -149,7 +161,8 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         None => pattern.clone(),
     };
     let mut unmatched = Vec::new();
-    let hosts = run.inventory().hosts_matching(&pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
+    let hosts =
+        run.inventory().hosts_matching(&pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
     for pattern in unmatched {
         run.warn(format!("Could not match supplied host pattern, ignoring: {pattern}"));
     }
@@ -162,31 +175,38 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         None => hosts,
     };
     let hosts = batches::in_order(limited, text(&play.order)?.as_deref(), &play.span)?;
-    let taking_part: Vec<_> = hosts.iter().filter(|host| !run.is_out(host)).cloned().collect();
-    if taking_part.is_empty() {
+    if hosts.is_empty() {
         run.emit(Event::PlayStarted { name, hosts: Vec::new() });
-        run.emit(if hosts.is_empty() { Event::NoHostsMatched } else { Event::NoMoreHosts });
+        run.emit(Event::NoHostsMatched);
         return Ok(None);
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
-    let batches = batches::split(&taking_part, serial.as_ref(), play.serial.as_ref().map(|node| &node.span))?;
+    let batches = batches::split(&hosts, serial.as_ref(), play.serial.as_ref().map(|node| &node.span))?;
     let prompted = Arc::new(variables::prompt(run, play, &view)?);
     let force_handlers = match &play.force_handlers {
         Some(node) => run.bool_of(node, &view)?,
         None => run.settings.force_handlers,
     };
     let max_fail_percentage = match text(&play.max_fail_percentage)? {
-        Some(text) => Some(text.trim_end_matches('%').parse::<f64>().map_err(|_| Diag::error(format!("`{text}` is no percentage")).at(&play.span))?),
+        Some(text) => {
+            Some(text.trim_end_matches('%').parse::<f64>().map_err(|_| Diag::error(format!("`{text}` is no percentage")).at(&play.span))?)
+        }
         None => None,
     };
     let strategy = Strategy::named(text(&play.strategy)?.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
     Ok(Some(Prepared { name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
 }
 
+/// Runs the batches one after another. False: no later play is to be run.
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
-    let sections = Arc::new(sections(&play));
+    let (gathering, flushing) = (Arc::new(gathering(&play)), Arc::new(flush_handlers(&play)));
+    let sections = Arc::new(sections(&play, &gathering, &flushing, prepared.force_handlers));
     for batch in prepared.batches {
         run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
+        // Who failed in an earlier play still counts as a member of the batch, but takes no part.
+        let mut walkers: Vec<Walker> =
+            batch.iter().filter(|host| !run.is_out(host)).map(|host| Walker::new(host.clone(), sections.clone())).collect();
+        let n_hosts = batch.len();
         let playing = Arc::new(Playing {
             run: run.clone(),
             play: play.clone(),
@@ -194,40 +214,24 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
             hosts_all: prepared.hosts.clone(),
             prompted: prepared.prompted.clone(),
             magic: RwLock::default(),
-            batch: batch.clone(),
+            batch,
             handlers: RwLock::new(Arc::new(play.handlers.clone())),
             exported: RwLock::new(play.static_roles.clone()),
-            force_handlers: prepared.force_handlers,
+            strategy: prepared.strategy,
             max_fail_percentage: prepared.max_fail_percentage,
+            gathering: gathering.clone(),
+            flushing: flushing.clone(),
+            begun: Mutex::default(),
         });
-        let mut walkers: Vec<Walker> = batch
-            .iter()
-            .map(|host| Walker {
-                host: host.clone(),
-                cursor: Cursor::new(sections.clone()),
-                notified: HashSet::new(),
-                roles_done: HashSet::new(),
-                unreachable: false,
-                ended: false,
-            })
-            .collect();
         playing.renew_magic(&walkers);
-        for host in &batch {
-            run.count(host, |_| {});
-        }
-        let end = strategy::run(&playing, &mut walkers, prepared.strategy).await;
-        for walker in walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()) {
-            run.put_out(&walker.host);
-        }
-        let lost = walkers.iter().filter(|walker| walker.unreachable || walker.cursor.has_failed()).count();
-        if lost == walkers.len() || end == strategy::End::Aborted {
+        let end = strategy::run(&playing, &mut walkers).await;
+        let n_lost = walkers.iter().filter_map(Walker::loss).count();
+        playing.put_out_lost(&walkers);
+        if n_lost == n_hosts || end == strategy::End::Aborted || run.is_interrupted() {
             return false;
         }
         if end == strategy::End::Play {
             break;
-        }
-        if run.is_interrupted() {
-            return false;
         }
     }
     true
@@ -237,31 +241,35 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
 fn pattern_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<String, Diag> {
     let value = run.templar.render(hosts, view)?;
     let text = match value.kind() {
-        minijinja::value::ValueKind::Seq => value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect::<Vec<_>>().join(","),
+        minijinja::value::ValueKind::Seq => {
+            value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect::<Vec<_>>().join(",")
+        }
         _ => value.to_string(),
     };
     if text.trim().is_empty() { Err(Diag::error("`hosts` is empty").at(&hosts.span)) } else { Ok(text) }
 }
 
-/// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers.
-fn sections(play: &Arc<Play>) -> Vec<Entry> {
-    let mut all = vec![Entry::Task(Arc::new(gathering(play)))];
-    let flush = || Entry::Task(Arc::new(flush_handlers(play)));
-    all.extend(play.pre_tasks.iter().cloned());
-    all.push(flush());
-    all.extend(play.roles.iter().cloned());
-    all.extend(play.tasks.iter().cloned());
-    all.push(flush());
-    all.extend(play.post_tasks.iter().cloned());
-    all.push(flush());
+/// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers. Forced handlers run after a
+/// failure, too: they are the section's `always`.
+fn sections(play: &Play, gathering: &Arc<Task>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
+    let flush = || Entry::Task(flushing.clone());
+    let mut all = vec![Entry::Task(gathering.clone())];
+    let roles_and_tasks: Vec<Entry> = play.roles.iter().chain(&play.tasks).cloned().collect();
+    for section in [play.pre_tasks.clone(), roles_and_tasks, play.post_tasks.clone()] {
+        if force_handlers {
+            let block =
+                Block { name: None, block: section, rescue: Vec::new(), always: vec![flush()], role_call: None, span: play.span.clone() };
+            all.push(Entry::Block(Arc::new(block)));
+        } else {
+            all.extend(section);
+            all.push(flush());
+        }
+    }
     all
 }
 
-/// The name by which the implicit fact gathering is known to `task`, which asks `gather_facts` whether to do it.
-pub const GATHERING_FACTS: &str = "Gathering Facts";
-
-/// Where the tasks stand that every play has although nobody wrote them.
-pub const UNWRITTEN: &str = "<every play>";
+/// The name of the file that holds what nobody wrote.
+const UNWRITTEN: &str = "<every play>";
 
 fn gathering(play: &Play) -> Task {
     let written = Source::from_text(UNWRITTEN, "");
@@ -274,7 +282,7 @@ fn gathering(play: &Play) -> Task {
     }
     let mut keywords = Keywords { tags: vec![Node::string("always", span)], ..play.keywords.clone() };
     keywords.tags.extend(play.keywords.tags.iter().cloned());
-    synthetic(play, "setup", GATHERING_FACTS, args, keywords)
+    synthetic(play, "setup", "Gathering Facts", args, keywords)
 }
 
 fn flush_handlers(play: &Play) -> Task {
@@ -313,6 +321,15 @@ fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, k
 }
 
 impl Playing {
+    /// Hosts that are lost take no part in later plays.
+    pub fn put_out_lost(&self, walkers: &[Walker]) {
+        for walker in walkers {
+            if let Some(loss) = walker.loss() {
+                self.run.put_out(&walker.host, loss);
+            }
+        }
+    }
+
     /// Whether `--tags` and `--skip-tags` choose a task.
     pub fn chooses(&self, task: &Task) -> bool {
         let mut tags = Vec::new();

@@ -1,12 +1,14 @@
 //! Which host does which task next. `linear`: all hosts of the batch do a task before any goes on. `free`: each host on its own.
 
 use super::cursor::Step;
-use super::include;
-use super::play::{GATHERING_FACTS, Playing, Walker};
+use super::play::{Playing, Walker, identity};
 use super::task::{TaskEnd, TaskRun};
+use super::{include, meta};
+use crate::playbook::Task;
 use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
-use crate::vars::Variable;
+use crate::vars::{Variable, View};
+use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -24,7 +26,7 @@ pub enum End {
     Done,
     /// `meta: end_play`.
     Play,
-    /// `any_errors_fatal`, `max_fail_percentage`: no later play is run.
+    /// `max_fail_percentage`, a missing handler: no later play is run.
     Aborted,
 }
 
@@ -36,14 +38,16 @@ impl Strategy {
             None | Some("linear") => Ok(Strategy::Linear),
             // Pinning a worker to a host changes nothing where every host has its own connection.
             Some("free" | "host_pinned") => Ok(Strategy::Free),
-            Some(other) => Err(Diag::error(format!("there is no strategy `{other}`; there are `linear` and `free`")).at(at).did_you_mean(other, KNOWN)),
+            Some(other) => {
+                Err(Diag::error(format!("there is no strategy `{other}`; there are `linear` and `free`")).at(at).did_you_mean(other, KNOWN))
+            }
         }
     }
 }
 
 /// Takes the hosts of a batch through the play.
-pub async fn run(playing: &Arc<Playing>, walkers: &mut Vec<Walker>, strategy: Strategy) -> End {
-    if strategy == Strategy::Linear {
+pub async fn run(playing: &Arc<Playing>, walkers: &mut Vec<Walker>) -> End {
+    if playing.strategy == Strategy::Linear {
         return together(playing, walkers).await;
     }
     let mut apart = JoinSet::new();
@@ -67,10 +71,14 @@ async fn together(playing: &Arc<Playing>, walkers: &mut [Walker]) -> End {
     while !playing.run.is_interrupted() {
         let steps: Vec<(usize, Step)> =
             walkers.iter_mut().enumerate().filter_map(|(at, walker)| walker.next(playing).map(|step| (at, step))).collect();
+        if playing.too_many_failed(walkers) {
+            playing.run.emit(Event::NoMoreHosts);
+            return End::Aborted;
+        }
         let Some(place) = steps.iter().map(|(_, step)| &step.place).min().cloned() else { break };
         let steps: Vec<_> = steps.into_iter().filter(|(_, step)| step.place == place).collect();
         let end = match steps[0].1.task.action.module.spec().name {
-            "ansible.builtin.meta" => meta(playing, walkers, &steps).await,
+            "ansible.builtin.meta" => meta::run(playing, walkers, &steps).await,
             _ => do_task(playing, walkers, steps).await,
         };
         if end != End::Done {
@@ -80,12 +88,19 @@ async fn together(playing: &Arc<Playing>, walkers: &mut [Walker]) -> End {
     End::Done
 }
 
+/// What a task asks of all its hosts together. The first host's variables decide.
+#[derive(Default)]
+struct Terms {
+    run_once: bool,
+    any_errors_fatal: bool,
+    throttle: Option<usize>,
+    check_mode: bool,
+}
+
 /// One task on the hosts that have come to it.
 async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<(usize, Step)>) -> End {
-    let run = &playing.run;
     let task = steps[0].1.task.clone();
-    let is_gathering = task.name.as_ref().is_some_and(|name| name.as_str() == Some(GATHERING_FACTS)) && Arc::ptr_eq(&task.span.source, &playing.play.span.source);
-    if is_gathering && task.action.name == "setup" && task.register.is_none() {
+    if Arc::ptr_eq(&task, &playing.gathering) {
         steps.retain(|(at, _)| {
             let wants = playing.gathers_facts(&walkers[*at].host);
             if !wants {
@@ -97,196 +112,176 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
             return End::Done;
         }
     }
-    let first_view = playing.view(&walkers[steps[0].0].host, Some(&task), &steps[0].1.include_vars).map(Arc::new);
-    let flag = |node: &Option<Node>| match (node, &first_view) {
-        (Some(node), Ok(view)) => run.bool_of(node, view).unwrap_or(false),
-        _ => false,
-    };
-    let run_once = flag(&task.keywords.run_once);
-    // `add_host` is about the inventory, not about the hosts: one of them is enough.
-    let is_for_all = task.action.module.spec().name == "ansible.builtin.add_host";
-    let any_errors_fatal = run_once || flag(&task.keywords.any_errors_fatal);
-    let throttle = match (&task.keywords.throttle, &first_view) {
-        (Some(node), Ok(view)) => run.templar.render(node, view).ok().and_then(|value| usize::try_from(value).ok()).filter(|throttle| *throttle > 0),
-        _ => None,
-    };
+    let view = playing.view(&walkers[steps[0].0].host, Some(&task), &steps[0].1.include_vars).map(Arc::new);
+    let terms = view.as_ref().map_err(Clone::clone).and_then(|view| playing.terms(&task, view));
+    let name = view.map_or_else(|_| task.action.name.clone(), |view| playing.name_of(&task, &view));
+    let number = playing.announce(&steps[0].1, &name, terms.as_ref().is_ok_and(|terms| terms.check_mode));
 
-    let number = run.new_task_number();
-    let name = match &first_view {
-        Ok(view) => playing.name_of(&task, view),
-        Err(_) => task.action.name.clone(),
-    };
-    let kind = if is_gathering {
-        TaskKind::GatherFacts
-    } else if steps[0].1.is_handler {
-        TaskKind::Handler
-    } else {
-        TaskKind::Task
-    };
-    run.emit(Event::TaskStarted { task: number, name: name.clone(), kind, place: task.span.to_string(), check_mode: run.settings.check });
+    let ends = perform(playing, walkers, &steps, number, &name, &terms).await;
+    settle(playing, walkers, &steps, number, &terms.unwrap_or_default(), ends)
+}
 
-    let slots = Arc::new(Semaphore::new(throttle.unwrap_or(Semaphore::MAX_PERMITS)));
-    let also: Vec<Arc<str>> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| walkers[*at].host.clone()).collect() } else { Vec::new() };
-    let doers = if run_once || is_for_all { &steps[..1] } else { &steps[..] };
+/// Runs the task on its hosts, as many at once as may be.
+async fn perform(
+    playing: &Arc<Playing>,
+    walkers: &[Walker],
+    steps: &[(usize, Step)],
+    number: usize,
+    name: &str,
+    terms: &Result<Terms, Diag>,
+) -> Vec<(usize, TaskEnd)> {
+    let run_once = terms.as_ref().is_ok_and(|terms| terms.run_once);
+    let throttle = terms.as_ref().ok().and_then(|terms| terms.throttle).unwrap_or(Semaphore::MAX_PERMITS);
+    let slots = Arc::new(Semaphore::new(throttle));
+    let doers = if run_once { &steps[..1] } else { steps };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
+        let others = walkers.iter().enumerate().filter(|(other, walker)| other != at && !walker.unreachable);
         let one = TaskRun {
             playing: playing.clone(),
             host: walkers[*at].host.clone(),
             step: step.clone(),
             number,
-            name: name.clone(),
+            name: name.to_owned(),
             rescues: walkers[*at].cursor.would_rescue(),
-            also: also.clone(),
+            also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
+            cursor: walkers[*at].cursor.clone(),
         };
-        let (at, slots) = (*at, slots.clone());
+        let (at, slots, refusal) = (*at, slots.clone(), terms.as_ref().err().cloned());
         doing.spawn(async move {
             let _slot = slots.acquire().await;
             let run = one.playing.run.clone();
             let _fork = run.forks.acquire().await;
-            (at, one.run().await)
+            let end = match refusal {
+                Some(diag) => one.refuse(&diag),
+                None => one.run().await,
+            };
+            (at, end)
         });
     }
-    let mut ends: Vec<(usize, TaskEnd)> = doing.join_all().await;
+    let mut ends = doing.join_all().await;
     ends.sort_by_key(|(at, _)| *at);
+    ends
+}
 
-    if steps[0].1.is_handler {
-        for (at, step) in &steps {
-            walkers[*at].notified.remove(&super::play::identity(&step.task));
-        }
+/// Takes every host to where the end of its task leads.
+fn settle(
+    playing: &Arc<Playing>,
+    walkers: &mut [Walker],
+    steps: &[(usize, Step)],
+    number: usize,
+    terms: &Terms,
+    ends: Vec<(usize, TaskEnd)>,
+) -> End {
+    let task = &steps[0].1.task;
+    for (at, step) in steps.iter().filter(|(_, step)| step.is_handler) {
+        walkers[*at].notified.remove(&identity(&step.task));
     }
+    if terms.run_once {
+        steps[1..].iter().for_each(|(at, _)| walkers[*at].cursor.advance());
+    }
+    ends.iter().for_each(|(at, end)| playing.run.count_end(&walkers[*at].host, end));
+    let mut lost: Vec<(usize, Json)> = Vec::new();
     let mut includes = Vec::new();
-    let mut lost = false;
-    let others: Vec<usize> = if run_once || is_for_all { steps[1..].iter().map(|(at, _)| *at).collect() } else { Vec::new() };
     for (at, mut end) in ends {
-        let walker = &mut walkers[at];
-        playing.run.count_end(&walker.host, &end);
-        match end.status {
-            Status::Failed if !end.ignored => {
-                fail(playing, walker, &task, &end);
-                lost |= !end.rescued;
-            }
-            Status::Unreachable if !end.ignored => {
-                walker.unreachable = true;
-                lost = true;
-            }
-            _ if !end.includes.is_empty() => {
-                let wanted = std::mem::take(&mut end.includes);
-                includes.extend(others.iter().map(|other| (*other, wanted.clone())));
-                includes.push((at, wanted));
-            }
-            _ => {
-                walker.cursor.advance();
-                for other in &others {
-                    walkers[*other].cursor.advance();
-                }
-            }
+        if end.is_loss() {
+            lose(playing, &mut walkers[at], task, &end);
+            lost.push((at, end.result));
+        } else if end.includes.is_empty() {
+            walkers[at].cursor.advance();
+        } else {
+            includes.push((at, std::mem::take(&mut end.includes)));
         }
         if let Err(diag) = playing.notify(&mut walkers[at], &end.notify) {
-            run.emit(Event::Warning { text: diag.to_string() });
-            walkers[at].cursor.fail();
-            run.count(&walkers[at].host, |stats| stats.failed += 1);
+            playing.run.broke(&diag);
             return End::Aborted;
         }
     }
-    if !includes.is_empty() {
-        include::enter(playing, walkers, number, &task, includes);
+    for (at, end) in include::enter(playing, walkers, number, task, includes) {
+        lose(playing, &mut walkers[at], task, &end);
+        lost.push((at, end.result));
     }
-    if lost && any_errors_fatal {
+    if let (Some((_, result)), true) = (lost.first(), terms.any_errors_fatal || terms.run_once) {
         // Everybody still in the play fails with the first, and everybody may be rescued.
-        for walker in walkers.iter_mut().filter(|walker| walker.is_active() && !walker.cursor.is_rescuing()) {
-            walker.cursor.fail();
+        for (at, walker) in walkers.iter_mut().enumerate() {
+            if walker.is_active() && lost.iter().all(|(own, _)| *own != at) {
+                fail(playing, walker, task, result);
+            }
         }
     }
-    if lost {
+    playing.put_out_lost(walkers);
+    if !lost.is_empty() || matches!(task.action.module.spec().short_name(), "add_host" | "group_by") {
         playing.renew_magic(walkers);
     }
-    match playing.max_fail_percentage {
-        Some(limit) if lost => {
-            let failed = walkers.iter().filter(|walker| walker.unreachable || walker.cursor.is_failing()).count();
-            let too_many = failed as f64 / playing.batch.len() as f64 * 100.0 > limit;
-            if too_many { End::Aborted } else { End::Done }
-        }
-        _ => End::Done,
+    End::Done
+}
+
+/// Takes a host to where its loss leads.
+fn lose(playing: &Playing, walker: &mut Walker, task: &Task, end: &TaskEnd) {
+    if end.status == Status::Unreachable {
+        walker.unreachable = true;
+        // If its errors are cleared, it goes on behind the task.
+        walker.cursor.advance();
+    } else {
+        fail(playing, walker, task, &end.result);
     }
 }
 
-/// Takes a host to where its failure leads; a `rescue` on the way gets to know what failed.
-fn fail(playing: &Playing, walker: &mut Walker, task: &crate::playbook::Task, end: &TaskEnd) {
-    walker.cursor.fail();
-    if end.rescued {
-        let failed_task = serde_json::json!({ "name": task.name.as_ref().and_then(Node::as_str).unwrap_or(&task.action.name), "action": task.action.name });
-        let vars = [("ansible_failed_task", Variable::data(&failed_task)), ("ansible_failed_result", Variable::data(&end.result))];
+/// Takes a host to where a failure leads; a `rescue` on the way gets to know what failed.
+fn fail(playing: &Playing, walker: &mut Walker, task: &Task, result: &Json) {
+    if walker.cursor.would_rescue() {
+        let name = task.name.as_ref().and_then(Node::as_str).unwrap_or(&task.action.name);
+        let failed_task = Variable::data(&json!({ "name": name, "action": task.action.name }));
+        let vars = [("ansible_failed_task", failed_task), ("ansible_failed_result", Variable::data(result))];
         playing.run.memory.set(&walker.host, vars.map(|(name, value)| (name.to_owned(), value)));
     }
+    walker.cursor.fail();
 }
 
-/// `meta`: what the engine does to the hosts' ways themselves.
-async fn meta(playing: &Arc<Playing>, walkers: &mut [Walker], steps: &[(usize, Step)]) -> End {
-    let task = &steps[0].1.task;
-    let action = task.action.args.iter().find(|(name, _)| name == "action").and_then(|(_, node)| node.as_str()).unwrap_or_default();
-    let mut holds = Vec::new();
-    // The flushes that every play has are not announced, those that somebody wrote are.
-    let is_written = task.action.args.iter().all(|(_, node)| node.span.source.name != super::play::UNWRITTEN);
-    for (at, step) in steps {
-        if is_written {
-            let (name, place) = (task.name.as_ref().and_then(Node::as_str).unwrap_or("meta").to_owned(), task.span.to_string());
-            playing.run.emit(Event::TaskStarted { task: playing.run.new_task_number(), name, kind: TaskKind::Task, place, check_mode: playing.run.settings.check });
-        }
-        match playing.holds(&walkers[*at].host, step) {
-            Ok(true) => holds.push(*at),
-            Ok(false) => walkers[*at].cursor.advance(),
-            Err(diag) => {
-                playing.run.emit(Event::Warning { text: diag.to_string() });
-                playing.run.count(&walkers[*at].host, |stats| stats.failed += 1);
-                walkers[*at].cursor.fail();
+impl Playing {
+    fn terms(&self, task: &Task, view: &Arc<View>) -> Result<Terms, Diag> {
+        let flag = |node: &Option<Node>| node.as_ref().map_or(Ok(false), |node| self.run.bool_of(node, view));
+        let throttle = match &task.keywords.throttle {
+            Some(node) => {
+                let value = self.run.templar.render(node, view)?;
+                let throttle = value.to_string().parse::<usize>();
+                throttle.map_err(|_| Diag::error(format!("`throttle` must be a number of hosts, not `{value}`")).at(&node.span))?
             }
-        }
+            None => 0,
+        };
+        Ok(Terms {
+            // `add_host` is about the inventory, not about the hosts: one of them is enough.
+            run_once: flag(&task.keywords.run_once)? || task.action.module.spec().name == "ansible.builtin.add_host",
+            any_errors_fatal: flag(&task.keywords.any_errors_fatal)?,
+            throttle: Some(throttle).filter(|throttle| *throttle > 0),
+            check_mode: self.checks(task, view)?,
+        })
     }
-    let first_holds = holds.first() == steps.first().map(|(at, _)| at);
-    match action {
-        "flush_handlers" => {
-            let handlers = playing.handlers.read().expect("no panic holds the lock").clone();
-            for at in holds {
-                if walkers[at].notified.is_empty() {
-                    walkers[at].cursor.advance();
-                } else {
-                    walkers[at].cursor.flush(handlers.clone());
-                }
-            }
+
+    /// Tells that a task begins, and gives the number of its events. With `free` the hosts come to it one by one, and it begins with the first.
+    fn announce(&self, step: &Step, name: &str, check_mode: bool) -> usize {
+        let mut begun = self.begun.lock().expect("no panic holds the lock");
+        if self.strategy == Strategy::Free
+            && let Some(number) = begun.get(&identity(&step.task))
+        {
+            return *number;
         }
-        "end_play" if first_holds => {
-            walkers.iter_mut().for_each(|walker| walker.ended = true);
-            return End::Play;
-        }
-        "end_batch" if first_holds => walkers.iter_mut().for_each(|walker| walker.ended = true),
-        "end_host" => holds.iter().for_each(|at| walkers[*at].ended = true),
-        "end_role" => holds.iter().for_each(|at| walkers[*at].cursor.end_role()),
-        _ => {
-            for at in &holds {
-                let host = walkers[*at].host.clone();
-                match action {
-                    "clear_facts" => playing.run.memory.clear_facts(&host),
-                    "reset_connection" => {
-                        let step = &steps.iter().find(|(other, _)| other == at).expect("holds are steps").1;
-                        if let Ok(view) = playing.view(&host, Some(&step.task), &step.include_vars)
-                            && let Ok(place) = playing.place(&host, &step.task.keywords, &Arc::new(view))
-                        {
-                            playing.run.connections.drop(&place.target).await;
-                        }
-                    }
-                    _ => {}
-                }
-                walkers[*at].cursor.advance();
-            }
-            if action == "clear_host_errors" && first_holds {
-                for walker in walkers.iter_mut() {
-                    walker.unreachable = false;
-                    walker.cursor.forgive();
-                    playing.run.bring_back(&walker.host);
-                }
-            }
-        }
+        let number = self.run.new_task_number();
+        begun.insert(identity(&step.task), number);
+        let kind = if Arc::ptr_eq(&step.task, &self.gathering) {
+            TaskKind::GatherFacts
+        } else if step.is_handler {
+            TaskKind::Handler
+        } else {
+            TaskKind::Task
+        };
+        self.run.emit(Event::TaskStarted { task: number, name: name.to_owned(), kind, place: step.task.span.to_string(), check_mode });
+        number
     }
-    End::Done
+
+    /// Whether more hosts of the batch have failed than `max_fail_percentage` allows. Those that could not be reached do not count, as in Ansible.
+    fn too_many_failed(&self, walkers: &[Walker]) -> bool {
+        let n_failed = walkers.iter().filter(|walker| walker.cursor.has_failed()).count();
+        self.max_fail_percentage.is_some_and(|limit| n_failed as f64 * 100.0 > limit * self.batch.len() as f64)
+    }
 }

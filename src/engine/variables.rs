@@ -38,6 +38,8 @@ impl Playing {
             let vars = self.vars_files(&view)?;
             view.add(Level::VarsFiles, Arc::new(vars));
         }
+        let all = Templar::lazy_map(Arc::new(view.clone()));
+        view.add(Level::Magic, Arc::new(VarMap::from([("vars".to_owned(), Variable::Data(all))])));
         Ok(view)
     }
 
@@ -66,7 +68,8 @@ impl Playing {
         let batch: Vec<_> = self.batch.iter().filter(|host| active.contains(host)).cloned().collect();
         let mut vars = magic(&self.run, &self.play.dir, &active, &self.hosts_all, &self.name);
         put(&mut vars, "ansible_play_batch", names(&batch));
-        put(&mut vars, "hostvars", Value::from_object(HostVars { run: self.run.clone() }));
+        let shared = vars.iter().filter(|(name, _)| !name.contains("play_")).map(|(name, value)| (name.clone(), value.clone())).collect();
+        put(&mut vars, "hostvars", Value::from_object(HostVars { run: self.run.clone(), shared: Arc::new(shared) }));
         *self.magic.write().expect("no panic holds the lock") = Arc::new(vars);
     }
 
@@ -76,11 +79,14 @@ impl Playing {
             put(&mut vars, "role_name", Value::from(role.name.clone()));
             put(&mut vars, "ansible_role_name", Value::from(role.name.clone()));
             put(&mut vars, "role_path", path(&role.path));
-            let parents: Vec<_> = std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.name.clone()).collect();
+            let parents: Vec<_> =
+                std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.name.clone()).collect();
             put(&mut vars, "ansible_parent_role_names", Value::from(parents));
         }
         let search = self.search_path(task);
         put(&mut vars, "ansible_search_path", search.iter().map(|dir| path(dir)).collect());
+        let environment = Node::new(Kind::Seq(task.keywords.environment.clone()), task.span.clone());
+        vars.insert("environment".to_owned(), environment.into());
         vars
     }
 
@@ -162,7 +168,8 @@ fn add_role(view: &mut View, role: &Arc<Role>) {
 pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], play_name: &str) -> VarMap {
     let mut vars = VarMap::new();
     let settings = &run.settings;
-    let groups: std::collections::BTreeMap<String, Value> = run.inventory().groups().into_iter().map(|(group, hosts)| (group, names(&hosts))).collect();
+    let groups: std::collections::BTreeMap<String, Value> =
+        run.inventory().groups().into_iter().map(|(group, hosts)| (group, names(&hosts))).collect();
     put(&mut vars, "groups", Value::from(groups));
     put(&mut vars, "playbook_dir", path(&std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())));
     put(&mut vars, "ansible_play_hosts", names(active));
@@ -180,7 +187,11 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
-    put(&mut vars, "ansible_version", crate::vars::value_of(&serde_json::json!({"full": "2.21.5", "major": 2, "minor": 21, "revision": 5, "string": "2.21.5"})));
+    put(
+        &mut vars,
+        "ansible_version",
+        crate::vars::value_of(&serde_json::json!({"full": "2.21.5", "major": 2, "minor": 21, "revision": 5, "string": "2.21.5"})),
+    );
     put(&mut vars, "omit", template::omit());
     vars
 }
@@ -191,7 +202,9 @@ pub fn read_vars(file: &Path) -> Result<VarMap, Diag> {
     let (node, _) = yaml::load_one(&source)?;
     match node.kind {
         Kind::Null => Ok(VarMap::new()),
-        Kind::Map(pairs) => Ok(pairs.into_iter().map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), value.into())).collect()),
+        Kind::Map(pairs) => {
+            Ok(pairs.into_iter().map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), value.into())).collect())
+        }
         _ => Err(Diag::error(format!("a file of variables must hold a mapping, not {}", node.kind_name())).at(&node.span)),
     }
 }
@@ -214,7 +227,8 @@ pub fn prompt(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag> 
         let words = text("prompt")?.unwrap_or_else(|| name.clone());
         let private = node.get("private").is_none_or(|value| value.as_bool() != Some(false));
         let confirm = node.get("confirm").and_then(Node::as_bool).unwrap_or(false);
-        let answer = ask(&words, default.as_deref(), private, confirm).map_err(|err| Diag::error(format!("cannot ask for `{name}`: {err}")).at(&node.span))?;
+        let answer = ask(&words, default.as_deref(), private, confirm)
+            .map_err(|err| Diag::error(format!("cannot ask for `{name}`: {err}")).at(&node.span))?;
         vars.insert(name, Variable::Data(Value::from(answer)));
     }
     Ok(vars)
@@ -247,6 +261,8 @@ fn ask(words: &str, default: Option<&str>, private: bool, confirm: bool) -> std:
 #[derive(Debug)]
 struct HostVars {
     run: Arc<Run>,
+    /// Magic variables that are not about a play.
+    shared: Arc<VarMap>,
 }
 
 impl Object for HostVars {
@@ -256,10 +272,7 @@ impl Object for HostVars {
             return None;
         }
         let mut view = host_view(&self.run, host);
-        let groups = magic(&self.run, Path::new("."), &[], &[], "");
-        let shared = ["groups", "omit", "ansible_version", "ansible_check_mode"];
-        let magic: VarMap = groups.into_iter().filter(|(name, _)| shared.contains(&name.as_str())).collect();
-        view.add(Level::Magic, Arc::new(magic));
+        view.add(Level::Magic, self.shared.clone());
         Some(Templar::lazy_map(Arc::new(view)))
     }
 

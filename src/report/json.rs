@@ -16,7 +16,8 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn tell(&mut self, event: &Event) {
         // A reader that went away (`| head`) is no reason to stop the run.
-        let line = serde_json::to_string(event).unwrap_or_else(|err| serde_json::json!({"event": "error", "error": err.to_string()}).to_string());
+        let line =
+            serde_json::to_string(event).unwrap_or_else(|err| serde_json::json!({"event": "error", "error": err.to_string()}).to_string());
         let _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
     }
 }

@@ -28,7 +28,9 @@ impl Lines {
     pub fn of(&mut self, event: &Event) -> Vec<Line> {
         match event {
             Event::PlaybookStarted { .. } | Event::HostStarted { .. } => Vec::new(),
-            Event::HostOutput { host, line, .. } if self.verbosity >= 1 => vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))],
+            Event::HostOutput { host, line, .. } if self.verbosity >= 1 => {
+                vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
+            }
             Event::HostOutput { .. } => Vec::new(),
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
             Event::PlayStarted { name, .. } => self.banner(&format!("PLAY [{name}]")),
@@ -38,17 +40,18 @@ impl Lines {
                     TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{name}]"),
                     TaskKind::Handler => format!("RUNNING HANDLER [{name}]"),
                 };
-                let title = if *check_mode && self.verbosity > 0 { format!("{title} (check mode)") } else { title };
+                let title = if *check_mode && self.verbosity > 0 { format!("{title} [CHECK MODE]") } else { title };
                 let header = if self.verbosity >= 2 { format!("{title}\u{0}task path: {place}") } else { title };
                 self.headers.insert(*task, header);
-                self.current = None;
                 self.header(*task)
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
             Event::Retrying { task, host, name, left, .. } => {
                 let mut lines = self.header(*task);
-                lines.push(Line::Out(self.paint(AnsiColor::BrightBlack, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left)."))));
+                lines.push(Line::Out(
+                    self.paint(AnsiColor::BrightBlack, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).")),
+                ));
                 lines
             }
             Event::Included { task, file, hosts, item } => {
@@ -101,12 +104,16 @@ impl Lines {
         let (colour, text) = match result.status {
             // The items of a loop have spoken for it.
             Status::Ok | Status::Changed if result.is_loop => (None, None),
-            Status::Failed if result.is_loop => (None, None),
+            // Of a `debug` Ansible tells the whole as well.
+            Status::Failed if result.is_loop && result.module != "debug" => (None, None),
             Status::Ok => (Some(AnsiColor::Green), Some(format!("ok: [{host}]{item}{}", self.shown(result)))),
             Status::Changed => (Some(AnsiColor::Yellow), Some(format!("changed: [{host}]{item}{}", self.shown(result)))),
-            Status::Skipped if is_item => (Some(AnsiColor::Cyan), Some(format!("skipping: [{host}]{item} {}", self.shown(result).trim_start()))),
-            Status::Skipped => (Some(AnsiColor::Cyan), Some(format!("skipping: [{host}]{}", self.shown(result)))),
-            Status::Failed if is_item => {
+            // Ansible leaves a blank where an item's result would stand.
+            Status::Skipped if is_item => {
+                (Some(AnsiColor::Cyan), Some(format!("skipping: [{}]{item} {}", result.host, self.shown(result).trim_start())))
+            }
+            Status::Skipped => (Some(AnsiColor::Cyan), Some(format!("skipping: [{}]{}", result.host, self.shown(result)))),
+            Status::Failed | Status::Unreachable if is_item => {
                 let item = result.item.as_deref().unwrap_or_default();
                 (Some(AnsiColor::Red), Some(format!("failed: [{host}] (item={item}) => {}", self.dump(result))))
             }
@@ -123,13 +130,19 @@ impl Lines {
             lines.push(Line::Out(self.paint(AnsiColor::Cyan, "...ignoring")));
         }
         let warnings = result.result.get("warnings").and_then(Json::as_array);
-        lines.extend(warnings.into_iter().flatten().filter_map(Json::as_str).map(|text| Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))));
+        lines.extend(
+            warnings.into_iter().flatten().filter_map(Json::as_str).map(|text| Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))),
+        );
         lines
     }
 
     /// ` => {...}` where a result that did not fail is to be seen.
     fn shown(&self, result: &HostResult) -> String {
-        if result.verbose || self.verbosity >= 1 { format!(" => {}", self.dump(result)) } else { String::new() }
+        if (result.verbose && result.status != Status::Skipped) || self.verbosity >= 1 {
+            format!(" => {}", self.dump(result))
+        } else {
+            String::new()
+        }
     }
 
     /// A result as Ansible dumps it: keys sorted, the engine's own keys left out; indented where the result is meant to be read.
@@ -142,16 +155,18 @@ impl Lines {
             map.remove(key);
         }
         if result.module == "debug" {
-            // Only what was asked for, not what a loop adds to a result.
-            let names = ["ansible_loop_var", "ansible_index_var"].map(|key| map.remove(key));
-            let names = names.iter().flatten().filter_map(Json::as_str);
-            ["changed"].into_iter().chain(names).for_each(|key| drop(map.remove(key)));
+            // Only what was asked for, not what the engine adds to a result.
+            match map.remove("msg") {
+                Some(msg) if result.status != Status::Failed => map = BTreeMap::from([("msg".to_owned(), msg)]),
+                Some(msg) => drop(map.insert("msg".to_owned(), msg)),
+                None => ["changed", "ansible_loop_var", "ansible_index_var"].into_iter().for_each(|key| drop(map.remove(key))),
+            }
         }
         if result.status == Status::Skipped {
             map.remove("skipped");
         }
         let sorted = sorted(Json::Object(map.into_iter().collect()));
-        if result.verbose || self.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
+        if (result.verbose && result.status != Status::Skipped) || self.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
     }
 
     fn diffs(&self, result: &HostResult) -> Vec<Line> {
@@ -290,7 +305,8 @@ mod tests {
 
     #[test]
     fn looks_like_ansible() {
-        let started = Event::TaskStarted { task: 3, name: "r : Say".into(), kind: TaskKind::Task, place: "site.yml:3:5".into(), check_mode: false };
+        let started =
+            Event::TaskStarted { task: 3, name: "r : Say".into(), kind: TaskKind::Task, place: "site.yml:3:5".into(), check_mode: false };
         let failed = HostResult {
             ignored: true,
             delegated_to: Some("db1".into()),
@@ -303,7 +319,10 @@ mod tests {
             Event::HostFinished { task: 3, result: result(Status::Ok, "debug", json!({"msg": "hi", "changed": false, "failed": false})) },
             Event::HostFinished { task: 3, result: failed },
             Event::ItemFinished { task: 3, result: item },
-            Event::Recap { hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(), elapsed: Duration::ZERO },
+            Event::Recap {
+                hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(),
+                elapsed: Duration::ZERO,
+            },
         ];
         insta::assert_snapshot!(text(&events));
     }

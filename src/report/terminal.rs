@@ -37,7 +37,8 @@ impl Terminal {
     fn begin(&mut self, task: usize, host: &str) {
         let shown = self.busy.values().filter(|busy| busy.bar.is_some()).count();
         let bar = (shown < SHOWN_HOSTS).then(|| {
-            let style = ProgressStyle::with_template("  {spinner:.cyan} {prefix:.bold} {elapsed:>4} {wide_msg:.dim}").expect("the template is a constant");
+            let style = ProgressStyle::with_template("  {spinner:.cyan} {prefix:.bold} {elapsed:>4} {wide_msg:.dim}")
+                .expect("the template is a constant");
             let bar = ProgressBar::new_spinner().with_style(style);
             let bar = match &self.play {
                 Some(play) => self.bars.insert_before(play, bar),
@@ -70,7 +71,8 @@ impl Terminal {
     fn start_play(&mut self, name: &str, n_hosts: usize) {
         self.end_play();
         self.n_hosts = n_hosts;
-        let style = ProgressStyle::with_template("{bar:24.cyan/dim} task {pos} {prefix:.bold} {elapsed} {msg}").expect("the template is a constant");
+        let style = ProgressStyle::with_template("{bar:24.cyan/dim} task {pos} {prefix:.bold} {elapsed} {msg}")
+            .expect("the template is a constant");
         let bar = self.bars.add(ProgressBar::new(0).with_style(style));
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(500));

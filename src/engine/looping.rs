@@ -1,0 +1,217 @@
+//! A task with a loop: its items, what each sees, and what comes of all of them together.
+
+use super::attempt::Attempt;
+use super::execute::Executed;
+use super::task::TaskRun;
+use crate::playbook::{Loop, LoopControl};
+use crate::report::{Event, Status};
+use crate::source::{Diag, Node};
+use crate::vars::{Level, VarMap, Variable, View};
+use minijinja::Value;
+use minijinja::value::ValueKind;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// `loop_control`, rendered.
+struct Control {
+    loop_var: String,
+    index_var: Option<String>,
+    pause: Option<Duration>,
+    extended: bool,
+    with_allitems: bool,
+}
+
+/// What the items of a loop came to so far.
+#[derive(Default)]
+struct All {
+    executed: Executed,
+    results: Vec<Json>,
+    n_failed: usize,
+    n_skipped: usize,
+}
+
+impl TaskRun {
+    /// The items of a loop, rendered.
+    pub fn items(&self, looped: &Loop, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
+        let templar = &self.playing.run.templar;
+        let over = templar.render(&looped.over, view)?;
+        let is_list = matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable);
+        match &looped.lookup {
+            None if is_list => Ok(over.try_iter().into_iter().flatten().collect()),
+            None => {
+                let message = format!("`loop` needs a list, and this is {}: `{over}`", over.kind());
+                Err(Diag::error(message)
+                    .at(&looped.over.span)
+                    .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"))
+            }
+            Some(lookup) => {
+                let terms = match over.kind() {
+                    ValueKind::Seq => over.try_iter().into_iter().flatten().collect(),
+                    _ => vec![over],
+                };
+                templar.lookup(lookup, terms, view, &looped.over)
+            }
+        }
+    }
+
+    /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.
+    pub async fn each(&self, looped: &Loop, items: Vec<Value>, view: &Arc<View>) -> Attempt {
+        if items.is_empty() {
+            return nothing_to_do();
+        }
+        let control = match self.control(&looped.control, view) {
+            Ok(control) => control,
+            Err(diag) => return Attempt::failed(&diag),
+        };
+        let mut all = All::default();
+        for (index, item) in items.iter().enumerate() {
+            if let (Some(pause), 1..) = (control.pause, index) {
+                tokio::time::sleep(pause).await;
+            }
+            let started = Instant::now();
+            let vars = Arc::new(control.variables(&items, index));
+            let item_view = Arc::new(view.with(Level::Loop, vars.clone()));
+            let mut attempt = self.item(&item_view).await;
+            control.add_to(&mut attempt, item, index);
+            let label = match &looped.control.label {
+                Some(label) => self.playing.run.text_of(label, &item_view).unwrap_or_else(|diag| diag.title),
+                None => item.to_string(),
+            };
+            for include in &mut attempt.executed.includes {
+                include.add_item(&vars, &label);
+            }
+            if attempt.executed.includes.is_empty() {
+                let result = self.host_result(&attempt, Some(label), started.elapsed(), &item_view);
+                self.playing.run.emit(Event::ItemFinished { task: self.number, result });
+            }
+            // When any item changes something, all items' names are notified.
+            all.executed.notify.extend(self.notified_names(&attempt, &item_view));
+            let stops = self.stops(&looped.control, &attempt, &item_view);
+            all.add(attempt);
+            match stops {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(diag) => {
+                    all.n_failed += 1;
+                    all.executed.diagnosis = Some(diag.to_string());
+                    break;
+                }
+            }
+        }
+        all.attempt()
+    }
+
+    fn control(&self, control: &LoopControl, view: &Arc<View>) -> Result<Control, Diag> {
+        let run = &self.playing.run;
+        let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, view)).transpose();
+        let flag = |node: &Option<Node>, default| node.as_ref().map_or(Ok(default), |node| run.bool_of(node, view));
+        let pause = control.pause.as_ref().map(|node| self.number_of(node, view)).transpose()?;
+        Ok(Control {
+            loop_var: text(&control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
+            index_var: text(&control.index_var)?,
+            pause: pause.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|pause| !pause.is_zero()),
+            extended: flag(&control.extended, false)?,
+            with_allitems: flag(&control.extended_allitems, true)?,
+        })
+    }
+
+    fn stops(&self, control: &LoopControl, attempt: &Attempt, item_view: &Arc<View>) -> Result<bool, Diag> {
+        let Some(condition) = &control.break_when else { return Ok(false) };
+        self.playing.run.templar.condition(condition, &self.with_result(item_view, &attempt.result))
+    }
+}
+
+impl Control {
+    /// What an item sees beside the task's own variables.
+    fn variables(&self, items: &[Value], index: usize) -> VarMap {
+        let data = |value: Value| Variable::Data(value);
+        let mut vars = VarMap::from([
+            (self.loop_var.clone(), data(items[index].clone())),
+            ("ansible_loop_var".to_owned(), data(Value::from(self.loop_var.clone()))),
+        ]);
+        if let Some(index_var) = &self.index_var {
+            vars.insert(index_var.clone(), data(Value::from(index)));
+            vars.insert("ansible_index_var".to_owned(), data(Value::from(index_var.clone())));
+        }
+        if self.extended {
+            vars.insert("ansible_loop".to_owned(), data(extended(items, index, self.with_allitems)));
+        }
+        vars
+    }
+
+    /// Says in an item's result which item it is of.
+    fn add_to(&self, attempt: &mut Attempt, item: &Value, index: usize) {
+        let result = &mut attempt.result;
+        result.insert("ansible_loop_var".into(), self.loop_var.clone().into());
+        result.insert(self.loop_var.clone(), super::plain(item));
+        if let Some(index_var) = &self.index_var {
+            result.insert("ansible_index_var".into(), index_var.clone().into());
+            result.insert(index_var.clone(), index.into());
+        }
+    }
+}
+
+impl All {
+    fn add(&mut self, mut attempt: Attempt) {
+        self.n_failed += usize::from(attempt.has_failed());
+        self.n_skipped += usize::from(attempt.status == Status::Skipped);
+        self.executed.changed |= attempt.executed.changed;
+        self.executed.unreachable |= attempt.status == Status::Unreachable;
+        self.executed.includes.append(&mut attempt.executed.includes);
+        self.results.push(Json::Object(attempt.result));
+    }
+
+    fn attempt(self) -> Attempt {
+        let All { mut executed, results, n_failed, n_skipped } = self;
+        executed.failed = n_failed > 0;
+        executed.skipped = n_skipped == results.len();
+        if executed.failed || !executed.changed {
+            executed.notify.clear();
+        }
+        let words = if executed.failed {
+            "One or more items failed"
+        } else if executed.skipped {
+            "All items skipped"
+        } else {
+            "All items completed"
+        };
+        executed.data.insert("msg".into(), words.into());
+        executed.data.insert("results".into(), Json::Array(results));
+        Attempt { is_loop: true, ..Attempt::of(executed) }
+    }
+}
+
+fn nothing_to_do() -> Attempt {
+    let mut executed = Executed { skipped: true, ..Executed::default() };
+    for (key, value) in
+        [("results", json!([])), ("skip_reason", json!("No items in the list")), ("skipped_reason", json!("No items in the list"))]
+    {
+        executed.data.insert(key.into(), value);
+    }
+    Attempt { is_loop: true, ..Attempt::of(executed) }
+}
+
+/// `ansible_loop`.
+fn extended(items: &[Value], index: usize, with_allitems: bool) -> Value {
+    let length = items.len();
+    let mut all = std::collections::BTreeMap::from([
+        ("index", Value::from(index + 1)),
+        ("index0", Value::from(index)),
+        ("first", Value::from(index == 0)),
+        ("last", Value::from(index + 1 == length)),
+        ("length", Value::from(length)),
+        ("revindex", Value::from(length - index)),
+        ("revindex0", Value::from(length - index - 1)),
+    ]);
+    if with_allitems {
+        all.insert("allitems", Value::from(items.to_vec()));
+    }
+    if let Some(previous) = index.checked_sub(1) {
+        all.insert("previtem", items[previous].clone());
+    }
+    if let Some(next) = items.get(index + 1) {
+        all.insert("nextitem", next.clone());
+    }
+    Value::from(all)
+}

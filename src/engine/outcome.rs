@@ -1,0 +1,151 @@
+//! What remains of a task: registers, facts, notifications, and the result that is told, without what `no_log` hides.
+
+use super::Run;
+use super::attempt::Attempt;
+use super::execute::Executed;
+use super::task::{TaskEnd, TaskRun};
+use crate::report::{HostResult, Status};
+use crate::source::Node;
+use crate::vars::{Variable, View};
+use minijinja::value::ValueKind;
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl TaskRun {
+    /// Keeps the result for the host, and for those for whom it was done too.
+    pub fn register(&self, attempt: &Attempt) {
+        let Some(name) = self.register_name() else { return };
+        let value = registered(&attempt.result);
+        for host in self.hosts() {
+            self.playing.run.memory.set(host, [(name.to_owned(), value.clone())]);
+        }
+    }
+
+    /// Keeps facts, `set_fact` and `include_vars` for the host, those of `run_once`, or the delegate.
+    pub fn keep(&self, executed: &Executed, delegated_to: Option<&str>, view: &Arc<View>) {
+        let run = &self.playing.run;
+        let to_delegate = self.task().keywords.delegate_facts.as_ref().is_some_and(|node| run.bool_of(node, view).unwrap_or(false));
+        let delegate: Option<Arc<str>> = delegated_to.filter(|_| to_delegate).map(Into::into);
+        let hosts: Vec<&Arc<str>> = match &delegate {
+            Some(delegate) => vec![delegate],
+            None => self.hosts().collect(),
+        };
+        for host in hosts {
+            if !executed.facts.is_empty() {
+                run.memory.add_facts(host, &executed.facts);
+            }
+            if !executed.set.is_empty() {
+                run.memory.set(host, executed.set.iter().map(|(name, value)| (name.clone(), value.clone())));
+            }
+            if !executed.include_vars.is_empty() {
+                run.memory.include_vars(host, executed.include_vars.clone());
+            }
+        }
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &Arc<str>> {
+        std::iter::once(&self.host).chain(&self.also)
+    }
+
+    /// Whom a task without a loop notifies.
+    pub fn notifications(&self, attempt: &Attempt, view: &Arc<View>) -> Vec<String> {
+        if attempt.status == Status::Changed && !attempt.is_loop { self.notified_names(attempt, view) } else { Vec::new() }
+    }
+
+    /// The names in `notify`, rendered; none of what was skipped or has failed.
+    pub fn notified_names(&self, attempt: &Attempt, view: &Arc<View>) -> Vec<String> {
+        if !matches!(attempt.status, Status::Ok | Status::Changed) {
+            return Vec::new();
+        }
+        let render = |node: &Node| {
+            let value = self.playing.run.templar.render(node, view).ok()?;
+            Some(match value.kind() {
+                ValueKind::Seq => value.try_iter().into_iter().flatten().map(|name| name.to_string()).collect(),
+                _ => vec![value.to_string()],
+            })
+        };
+        self.task().notify.iter().filter_map(render).flatten().collect()
+    }
+
+    /// What is told of an item, or of the task if `item` is none.
+    pub fn host_result(&self, attempt: &Attempt, item: Option<String>, elapsed: Duration, view: &Arc<View>) -> HostResult {
+        let hidden = self.is_no_log(view);
+        HostResult {
+            host: self.host.to_string(),
+            module: self.task().action.module.spec().short_name(),
+            delegated_to: attempt.delegated_to.clone().filter(|delegate| *delegate != *self.host),
+            status: attempt.status,
+            ignored: false,
+            rescued: attempt.has_failed() && self.rescues && item.is_none(),
+            item: item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
+            is_loop: attempt.is_loop,
+            result: self.shown(&attempt.result, view),
+            verbose: attempt.executed.verbose && !hidden,
+            diagnosis: if hidden { None } else { attempt.diagnosis.clone() },
+            elapsed,
+        }
+    }
+
+    pub fn is_no_log(&self, view: &Arc<View>) -> bool {
+        // What cannot be decided is hidden.
+        self.task().keywords.no_log.as_ref().is_some_and(|node| self.playing.run.bool_of(node, view).unwrap_or(true))
+    }
+
+    /// A result as it may be shown.
+    pub fn shown(&self, result: &Map<String, Json>, view: &Arc<View>) -> Json {
+        if !self.is_no_log(view) {
+            return Json::Object(result.clone());
+        }
+        let mut shown = Map::new();
+        shown.insert(
+            "censored".into(),
+            "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into(),
+        );
+        for key in ["changed", "failed", "attempts", "skipped", "unreachable"] {
+            if let Some(value) = result.get(key) {
+                shown.insert(key.into(), value.clone());
+            }
+        }
+        Json::Object(shown)
+    }
+}
+
+impl Run {
+    /// Counts a task's end for the recap.
+    pub(super) fn count_end(&self, host: &str, end: &TaskEnd) {
+        if end.is_including() {
+            return;
+        }
+        self.count(host, |stats| match end.status {
+            Status::Ok => stats.ok += 1,
+            Status::Changed => {
+                stats.ok += 1;
+                stats.changed += 1;
+            }
+            Status::Skipped => stats.skipped += 1,
+            Status::Failed | Status::Unreachable if end.ignored => {
+                stats.ok += 1;
+                stats.ignored += 1;
+                stats.changed += u32::from(end.result["changed"] == true);
+            }
+            Status::Failed if end.rescued => stats.rescued += 1,
+            Status::Failed => stats.failed += 1,
+            Status::Unreachable => stats.unreachable += 1,
+        });
+    }
+}
+
+/// A result as `register` keeps it: with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.
+pub fn registered(result: &Map<String, Json>) -> Variable {
+    let mut result = result.clone();
+    for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
+        if let Some(words) = result.get(text).and_then(Json::as_str)
+            && !result.contains_key(lines)
+        {
+            let split: Vec<Json> = words.lines().map(Json::from).collect();
+            result.insert(lines.into(), split.into());
+        }
+    }
+    Variable::data(&Json::Object(result))
+}
