@@ -122,7 +122,7 @@ impl Action<'_> {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
-            let mut executed = Executed::failed("");
+            let mut executed = Executed { verbose: !quiet, ..Executed::failed("") };
             executed.data.insert("msg".into(), words);
             executed.data.insert("assertion".into(), condition.as_str().unwrap_or(condition.span.text()).into());
             executed.data.insert("evaluated_to".into(), false.into());

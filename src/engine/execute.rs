@@ -57,6 +57,11 @@ impl Executed {
         executed
     }
 
+    /// Whether the host's variables are others now.
+    pub fn is_kept(&self) -> bool {
+        !self.facts.is_empty() || !self.set.is_empty() || !self.include_vars.is_empty()
+    }
+
     fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
         if diff_mode && !outcome.diff.is_empty() {

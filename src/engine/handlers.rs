@@ -7,35 +7,51 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Playing {
-    /// Marks the handlers that `names` mean, by name or by topic.
+    /// Notifies the handlers that `names` mean, by name or by topic. Which these are is settled when handlers are flushed, for an included role may
+    /// bring others; what a handler notifies is due in the same flush.
     ///
     /// # Errors
     /// A name that no handler answers to.
-    pub fn notify(&self, walker: &mut Walker, names: &[String]) -> Result<(), Diag> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        let handlers = self.listed_handlers();
+    pub fn notify(&self, walker: &mut Walker, names: &[String], by_handler: bool) -> Result<(), Diag> {
         for name in names {
-            // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
-            let mut names = HashSet::new();
-            let is_topic = |topic: &Node| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name);
-            let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
-            let last = listening.filter(|handler| {
-                self.handler_name(handler).is_none_or(|own| names.insert((own, handler.role.as_ref().map(|role| role.name.clone()))))
-            });
-            let mut found: Vec<usize> = last.map(identity).collect();
-            found.extend(self.named(name).as_ref().map(identity));
+            let found = self.meant(name);
             if found.is_empty() {
-                let known: Vec<String> = handlers.iter().filter_map(|handler| self.handler_name(handler)).collect();
-                let message = format!(
+                let known: Vec<String> = self.listed_handlers().iter().filter_map(|handler| self.handler_name(handler)).collect();
+                let words = format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
                 );
-                return Err(Diag::error(message).did_you_mean(name, known.iter().map(String::as_str)));
+                return Err(Diag::error(words).did_you_mean(name, known.iter().map(String::as_str)));
             }
-            walker.notified.extend(found);
+            if by_handler {
+                walker.due.extend(found);
+            } else {
+                walker.notified.insert(name.clone());
+            }
         }
         Ok(())
+    }
+
+    /// Makes due what was notified. False: nothing is.
+    pub fn settle_handlers(&self, walker: &mut Walker) -> bool {
+        let due = std::mem::take(&mut walker.notified).iter().flat_map(|name| self.meant(name)).collect::<Vec<_>>();
+        walker.due.extend(due);
+        !walker.due.is_empty()
+    }
+
+    /// The handlers that a notification means.
+    fn meant(&self, name: &str) -> Vec<usize> {
+        let view = self.play_view();
+        let is_topic = |topic: &Node| self.run.text_of(topic, &view).is_ok_and(|topic| topic == name);
+        // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
+        let mut seen = HashSet::new();
+        let handlers = self.listed_handlers();
+        let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
+        let last = listening.filter(|handler| {
+            self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.name.clone()))))
+        });
+        let mut found: Vec<usize> = last.map(identity).collect();
+        found.extend(self.named(name).as_ref().map(identity));
+        found
     }
 
     /// Whether a task stands in the list of handlers, and is not one that a handler included.

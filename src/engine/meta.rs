@@ -52,10 +52,10 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
         "flush_handlers" => {
             let handlers = playing.handlers.read().expect("no panic holds the lock").clone();
             for (at, _) in holds {
-                if walkers[*at].notified.is_empty() {
-                    walkers[*at].cursor.advance();
-                } else {
+                if playing.settle_handlers(&mut walkers[*at]) {
                     walkers[*at].cursor.flush(handlers.clone());
+                } else {
+                    walkers[*at].cursor.advance();
                 }
             }
         }
