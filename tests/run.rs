@@ -51,7 +51,13 @@ fn check(dir: &Path, name: &str, more_args: &[&str]) -> Result<(), String> {
     let program = if written.contains("\n# differs: ") { None } else { std::env::var_os("RECORD") };
     for args in runs {
         let scratch = tempfile::tempdir().expect("a scratch folder");
-        let output = run(program.as_deref(), dir, name, &args.split_whitespace().chain(more_args.iter().copied()).collect::<Vec<_>>(), scratch.path());
+        let output = run(
+            program.as_deref(),
+            dir,
+            name,
+            &args.split_whitespace().chain(more_args.iter().copied()).collect::<Vec<_>>(),
+            scratch.path(),
+        );
         if !args.is_empty() {
             seen.push_str(&format!("$ {args}\n"));
         }
