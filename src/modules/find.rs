@@ -251,8 +251,9 @@ impl<'a> Filter<'a> {
             "ctime" => entry.ctime,
             _ => entry.mtime,
         };
-        let within = |asked: Option<i64>, is: i64| asked.is_none_or(|asked| if asked >= 0 { is >= asked } else { is <= -asked });
-        if !within(self.age, state.now - time.seconds) || !within(self.size, i64::try_from(entry.size).unwrap_or(i64::MAX)) {
+        let within =
+            |asked: Option<i64>, is: i64| asked.is_none_or(|asked| if asked >= 0 { is >= asked } else { is <= asked.saturating_neg() });
+        if !within(self.age, state.now.saturating_sub(time.seconds)) || !within(self.size, i64::try_from(entry.size).unwrap_or(i64::MAX)) {
             return Ok(false);
         }
         let Some(contains) = &self.contains else {
