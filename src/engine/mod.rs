@@ -21,6 +21,7 @@ mod strategy;
 mod tags;
 mod task;
 mod variables;
+mod waiting;
 
 pub use connect::ConnectionSettings;
 pub use tags::TagSelection;
