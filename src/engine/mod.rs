@@ -91,7 +91,7 @@ pub struct Run {
     next_task: AtomicUsize,
     interrupted: AtomicBool,
     broken: AtomicBool,
-    forks: tokio::sync::Semaphore,
+    forks: Arc<tokio::sync::Semaphore>,
 }
 
 impl Run {
@@ -102,7 +102,7 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
-        let forks = tokio::sync::Semaphore::new(settings.forks.max(1));
+        let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         Arc::new(Run {
             settings,
             templar,
