@@ -1,8 +1,10 @@
 //! Which handlers a notification means, and whether a task is one of the play's handlers.
 
+use super::cursor::Included;
 use super::play::{Playing, Walker, identity};
 use crate::playbook::{Entry, Task};
 use crate::source::{Diag, Node};
+use crate::vars::VarMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -59,16 +61,22 @@ impl Playing {
         self.listed_handlers().iter().any(|handler| Arc::ptr_eq(handler, task))
     }
 
-    /// Adds the handlers of a role that was included.
-    pub fn add_handlers(&self, new: &[Entry]) {
+    /// Adds the handlers that an include brought; they see its variables.
+    pub fn add_handlers(&self, new: Vec<Entry>, vars: VarMap) {
         let mut handlers = self.handlers.write().expect("no panic holds the lock");
-        Arc::make_mut(&mut handlers).extend(new.iter().cloned());
+        let ordinal = handlers.len() as u32;
+        handlers.push(Included { ordinal, entries: Arc::new(new), vars: Arc::new(vars) });
+    }
+
+    /// All handlers, to be opened at a flush.
+    pub fn all_handlers(&self) -> Vec<Included> {
+        self.handlers.read().expect("no panic holds the lock").clone()
     }
 
     /// The handler of that name. Of several lists (roles', the play's), the last that was loaded counts; within a list, the first of the name.
     fn named(&self, name: &str) -> Option<Arc<Task>> {
-        let lists = self.handlers.read().expect("no panic holds the lock");
-        lists.iter().rev().find_map(|list| {
+        let lists = self.all_handlers();
+        lists.iter().flat_map(|brought| brought.entries.iter()).rev().find_map(|list| {
             let mut tasks = Vec::new();
             flatten(std::slice::from_ref(list), &mut tasks);
             tasks.into_iter().find(|handler| {
@@ -84,7 +92,7 @@ impl Playing {
 
     fn listed_handlers(&self) -> Vec<Arc<Task>> {
         let mut tasks = Vec::new();
-        flatten(&self.handlers.read().expect("no panic holds the lock"), &mut tasks);
+        self.all_handlers().iter().for_each(|brought| flatten(&brought.entries, &mut tasks));
         tasks
     }
 }

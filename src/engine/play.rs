@@ -1,6 +1,6 @@
 //! One play: its hosts, its batches, its sections in order, and what all its hosts share.
 
-use super::cursor::{Choose, Cursor};
+use super::cursor::{Choose, Cursor, Included};
 use super::strategy::{self, Strategy};
 use super::{Loss, Run};
 use super::{batches, variables};
@@ -25,8 +25,8 @@ pub struct Playing {
     pub magic: RwLock<Arc<VarMap>>,
     /// Hosts of the batch, in order.
     pub batch: Vec<Arc<str>>,
-    /// The play's handlers, and those that `include_role` brought.
-    pub handlers: RwLock<Arc<Vec<Entry>>>,
+    /// The play's handlers, and the lists that `include_role` brought, each with the variables of its include.
+    pub handlers: RwLock<Vec<Included>>,
     /// Roles whose defaults and vars the whole play sees.
     pub exported: RwLock<Vec<Arc<Role>>>,
     pub strategy: Strategy,
@@ -221,7 +221,7 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
             prompted: prepared.prompted.clone(),
             magic: RwLock::default(),
             batch,
-            handlers: RwLock::new(Arc::new(play.handlers.clone())),
+            handlers: RwLock::new(vec![Included { ordinal: 0, entries: Arc::new(play.handlers.clone()), vars: Arc::default() }]),
             exported: RwLock::new(play.static_roles.clone()),
             strategy: prepared.strategy,
             max_fail_percentage: prepared.max_fail_percentage,

@@ -147,11 +147,11 @@ async fn perform(
             also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
         };
-        let (at, slots, refusal) = (*at, slots.clone(), terms.as_ref().err().cloned());
+        // Taken here, so that the hosts begin in order.
+        let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);
+        let (at, refusal) = (*at, terms.as_ref().err().cloned());
         doing.spawn(async move {
-            let _slot = slots.acquire().await;
-            let run = one.playing.run.clone();
-            let _fork = run.forks.acquire().await;
+            let _places = places;
             let end = match refusal {
                 Some(diag) => one.refuse(&diag),
                 None => one.run().await,
@@ -197,7 +197,7 @@ fn settle(
             return End::Aborted;
         }
     }
-    for (at, end) in include::enter(playing, walkers, number, task, includes) {
+    for (at, end) in include::enter(playing, walkers, number, steps, includes) {
         lose(playing, &mut walkers[at], task, &end);
         lost.push((at, end.result));
     }
