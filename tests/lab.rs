@@ -22,7 +22,13 @@ fn system_modules_on_a_host() {
 
     let first = run(&lab, "site.yaml", &[]);
     assert!(total(&first, "changed") >= 9, "{first}");
-    let there = text(&lab.on("node-1", "id deploy; cat /etc/fstab; hostname; systemctl is-enabled hello; dpkg --get-selections tree; findmnt -no SIZE /mnt/scratch").stdout);
+    let there = text(
+        &lab.on(
+            "node-1",
+            "id deploy; cat /etc/fstab; hostname; systemctl is-enabled hello; dpkg --get-selections tree; findmnt -no SIZE /mnt/scratch",
+        )
+        .stdout,
+    );
     for part in ["uid=4711(deploy) gid=4711(deploy)", "(adm)", "/swap.img none swap sw 0 0", "renamed", "enabled", "hold", "1M"] {
         assert!(there.contains(part), "`{part}` is not in:\n{there}");
     }
@@ -32,7 +38,10 @@ fn system_modules_on_a_host() {
     run(&lab, "reboot.yaml", &[]);
 
     // apt waits for whoever holds the lock, and says who it is.
-    let mut holder = lab.command(&["ssh", "node-1", "--", "sudo", "python3", "-c", &format!("'{}'", HOLD.replace('\'', "\""))]).spawn().expect("the binary starts");
+    let mut holder = lab
+        .command(&["ssh", "node-1", "--", "sudo", "python3", "-c", &format!("'{}'", HOLD.replace('\'', "\""))])
+        .spawn()
+        .expect("the binary starts");
     while !lab.on("node-1", "test -e /run/held").status.success() {}
     let waited = try_run(&lab, "locked.yaml", &["-v"]);
     holder.wait().expect("the holder ends");
@@ -42,7 +51,8 @@ fn system_modules_on_a_host() {
 }
 
 /// Holds dpkg's lock as apt does (a POSIX lock, which the shell's `flock` is not) for six seconds.
-const HOLD: &str = "import fcntl,time; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f, fcntl.LOCK_EX); open('/run/held','w'); time.sleep(6)";
+const HOLD: &str =
+    "import fcntl,time; f=open('/var/lib/dpkg/lock-frontend','w'); fcntl.lockf(f, fcntl.LOCK_EX); open('/run/held','w'); time.sleep(6)";
 
 fn state(lab: &Lab) -> String {
     text(&lab.on("node-1", "cat /etc/passwd /etc/group /etc/fstab /etc/hostname; ls /etc/systemd/system /etc/sysctl.d /etc/modules-load.d; dpkg -l | tail -n +6 | cut -c1-40").stdout)
@@ -56,5 +66,13 @@ fn run(lab: &Lab, playbook: &str, args: &[&str]) -> String {
 
 fn try_run(lab: &Lab, playbook: &str, args: &[&str]) -> Output {
     let playbook = Path::new("tests/lab").join(playbook);
-    nodewright().arg("run").arg(playbook).arg("-i").arg(lab.inventory()).args(args).current_dir(project()).output().expect("the binary starts")
+    nodewright()
+        .arg("run")
+        .arg(playbook)
+        .arg("-i")
+        .arg(lab.inventory())
+        .args(args)
+        .current_dir(project())
+        .output()
+        .expect("the binary starts")
 }

@@ -23,7 +23,12 @@ fn prepare_leaves_what_ansible_leaves() {
         Err(why) => return skip(NAME, &why),
     };
     let fresh = files(&ours);
-    let output = nodewright().args(["run", "playbooks/prepare.yaml", "-e", VERSION, "-i"]).arg(ours.inventory()).current_dir(project()).output().expect("the binary starts");
+    let output = nodewright()
+        .args(["run", "playbooks/prepare.yaml", "-e", VERSION, "-i"])
+        .arg(ours.inventory())
+        .current_dir(project())
+        .output()
+        .expect("the binary starts");
     assert!(output.status.success(), "{}", said(&output));
     let by_us = files(&ours);
     drop(ours);
@@ -31,7 +36,10 @@ fn prepare_leaves_what_ansible_leaves() {
     let theirs = Lab::up("prepare", LAB).expect("it ran before");
     let known_hosts = format!("-o UserKnownHostsFile={}", theirs.dir().join("known_hosts").display());
     let mut command = Command::new(ansible);
-    command.args(["playbooks/prepare.yaml", "-e", VERSION, "--ssh-common-args", &known_hosts, "-i"]).arg(theirs.inventory()).current_dir(project());
+    command
+        .args(["playbooks/prepare.yaml", "-e", VERSION, "--ssh-common-args", &known_hosts, "-i"])
+        .arg(theirs.inventory())
+        .current_dir(project());
     let output = command.output().expect("ansible-playbook starts");
     assert!(output.status.success(), "{}", said(&output));
     let by_ansible = files(&theirs);

@@ -1,4 +1,4 @@
-//! The modules that are the engine's own: they decide with variables, change the engine's state, or outlive a connection.
+//! The modules that are the engine's own: they decide with variables, or change the engine's state. Those that wait are in `waiting`.
 
 use super::connect::Place;
 use super::execute::{Executed, arguments};
@@ -8,15 +8,12 @@ use super::task::TaskRun;
 use super::variables::read_vars;
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
-use crate::remote::{Connection, Run as Running};
-use crate::sh::Script;
 use crate::source::{Diag, Node};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Runs a task whose module is the engine's own. `None`: the module works on hosts.
 pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<Executed> {
@@ -41,14 +38,15 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
     Some(done.unwrap_or_else(|diag| Executed::diagnosed(&diag)))
 }
 
-struct Action<'a> {
-    task_run: &'a TaskRun,
-    place: &'a Place,
+/// A task of one of the engine's modules, on its host.
+pub struct Action<'a> {
+    pub task_run: &'a TaskRun,
+    pub place: &'a Place,
     view: &'a Arc<View>,
 }
 
 impl Action<'_> {
-    fn args(&self) -> Result<Args, Diag> {
+    pub fn args(&self) -> Result<Args, Diag> {
         let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
     }
@@ -68,6 +66,11 @@ impl Action<'_> {
             return Some(node);
         }
         task.keywords.module_defaults.iter().rev().find_map(|defaults| default_node(defaults, spec, param))
+    }
+
+    /// Whether the task is only to say what it would change.
+    pub fn checks(&self) -> Result<bool, Diag> {
+        self.task_run.checks(self.view)
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
@@ -122,7 +125,7 @@ impl Action<'_> {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
-            let mut executed = Executed::failed("");
+            let mut executed = Executed { verbose: !quiet, ..Executed::failed("") };
             executed.data.insert("msg".into(), words);
             executed.data.insert("assertion".into(), condition.as_str().unwrap_or(condition.span.text()).into());
             executed.data.insert("evaluated_to".into(), false.into());
@@ -285,174 +288,6 @@ impl Action<'_> {
         executed.data.insert("add_group".into(), group.into());
         executed.data.insert("parent_groups".into(), parents.into());
         Ok(executed)
-    }
-
-    /// Waits for a time. With neither time nor terminal there is nobody to wait for, and it goes on with a warning.
-    async fn pause(&self) -> Result<Executed, Diag> {
-        use std::io::{BufRead, IsTerminal, Write};
-        let args = self.args()?;
-        let started = Instant::now();
-        let mut executed = Executed::default();
-        let seconds = match (args.int("seconds"), args.int("minutes")) {
-            (Some(_), Some(_)) => return Err(Diag::error("`pause` takes `seconds` or `minutes`, not both").at(&self.task_run.task().span)),
-            (Some(seconds), None) => Some(seconds),
-            (None, Some(minutes)) => Some(minutes * 60),
-            (None, None) => None,
-        };
-        let echo = args.bool("echo").unwrap_or(true);
-        match seconds {
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.max(0) as u64)).await,
-            None if std::io::stdin().is_terminal() => {
-                let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
-                let answer = tokio::task::spawn_blocking(move || {
-                    if !echo {
-                        return rpassword::prompt_password(format!("{words}: "));
-                    }
-                    write!(std::io::stderr(), "{words}: ")?;
-                    let mut line = String::new();
-                    std::io::stdin().lock().read_line(&mut line)?;
-                    Ok(line.trim_end().to_owned())
-                });
-                let answer = answer.await.map_err(|err| err.to_string()).and_then(|answer| answer.map_err(|err| err.to_string()));
-                executed
-                    .data
-                    .insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
-            }
-            None => self.task_run.playing.run.warn("Not waiting for response to prompt as stdin is not interactive"),
-        }
-        executed.data.entry("user_input").or_insert_with(|| "".into());
-        executed.data.insert("delta".into(), started.elapsed().as_secs().into());
-        executed.data.insert("echo".into(), echo.into());
-        executed.data.insert("rc".into(), 0.into());
-        Ok(executed)
-    }
-
-    async fn wait_for_connection(&self) -> Result<Executed, Diag> {
-        let args = self.args()?;
-        let started = Instant::now();
-        let seconds = |name: &str, default: i64| Duration::from_secs(args.int(name).unwrap_or(default).max(0) as u64);
-        tokio::time::sleep(seconds("delay", 0)).await;
-        match self.reconnect(started + seconds("timeout", 600), seconds("sleep", 1)).await {
-            Ok(_) => {
-                let mut executed = Executed::default();
-                executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
-                Ok(executed)
-            }
-            Err(err) => {
-                let mut executed = Executed::failed(format!("timed out waiting for ping module test: {err}"));
-                executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
-                Ok(executed)
-            }
-        }
-    }
-
-    /// Connects anew and runs a trifle, again and again until it works or the time is over.
-    async fn reconnect(&self, deadline: Instant, pause: Duration) -> Result<Connection, String> {
-        let connections = &self.task_run.playing.run.connections;
-        loop {
-            let tried = match connections.to(&self.place.target).await {
-                Ok(connection) => match connection.probe(Script::new(":"), self.running()).await {
-                    Ok(_) => return Ok(connection),
-                    Err(err) => super::chain(&err),
-                },
-                // A wrong key or password does not mend itself.
-                Err(err) if !err.is_transient() => return Err(super::chain(&err)),
-                Err(err) => super::chain(&err),
-            };
-            if Instant::now() + pause > deadline {
-                return Err(tried);
-            }
-            connections.drop(&self.place.target).await;
-            tokio::time::sleep(pause.max(Duration::from_millis(200))).await;
-        }
-    }
-
-    async fn reboot(&self) -> Result<Executed, Diag> {
-        let args = self.args()?;
-        let run = &self.task_run.playing.run;
-        if self.task_run.checks(self.view)? {
-            let mut executed = Executed { changed: true, ..Executed::default() };
-            executed.data.insert("rebooted".into(), true.into());
-            return Ok(executed);
-        }
-        if self.place.target.transport == crate::remote::Transport::Local {
-            return Ok(Executed::failed("Running reboot with local connection would reboot the control node."));
-        }
-        let started = Instant::now();
-        let seconds = |name: &str, default: i64| Duration::from_secs(args.int(name).unwrap_or(default).max(0) as u64);
-        let connection = match run.connections.to(&self.place.target).await {
-            Ok(connection) => connection,
-            Err(err) => return Ok(Executed::unreachable(super::chain(&err))),
-        };
-        let boot_time = Script::new(args.str("boot_time_command").unwrap_or_default());
-        let before = match connection.probe(boot_time.clone(), self.running()).await {
-            Ok(output) if output.success() => output.stdout,
-            Ok(output) => return Ok(Executed::failed(Failure::script("reading the boot time", &output).message)),
-            Err(err) => return Ok(Executed::unreachable(super::chain(&err))),
-        };
-        let delay = args.int("pre_reboot_delay").unwrap_or(0).max(0);
-        let command = match args.str("reboot_command") {
-            Some(command) => command.to_owned(),
-            None => "if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi".to_owned(),
-        };
-        // The command outlives the shell that starts it: the host goes away under it.
-        let quoted = crate::sh::quote(&command);
-        let start = format!(
-            "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {delay} {quoted} >/dev/null 2>&1 </dev/null &\n"
-        );
-        run.ahead.something_changes();
-        match connection.probe(Script::new(start), self.running()).await {
-            Ok(output) if output.status == 127 => {
-                return Ok(Executed::failed("the host has no setsid, by which the reboot would be started"));
-            }
-            _ => {}
-        }
-        let deadline = started + seconds("reboot_timeout", 600) + Duration::from_secs(delay as u64);
-        // It is back when it answers with another boot id.
-        loop {
-            run.connections.drop(&self.place.target).await;
-            let connection = match self.reconnect(deadline, Duration::from_millis(500)).await {
-                Ok(connection) => connection,
-                Err(err) => {
-                    let mut executed = Executed::failed(format!("Timed out waiting for last boot time check: {err}"));
-                    executed.data.insert("rebooted".into(), true.into());
-                    executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
-                    return Ok(executed);
-                }
-            };
-            match connection.probe(boot_time.clone(), self.running()).await {
-                Ok(output) if output.success() && output.stdout != before => break,
-                _ if Instant::now() > deadline => return Ok(Executed::failed("the host did not reboot in time")),
-                _ => tokio::time::sleep(Duration::from_millis(300)).await,
-            }
-        }
-        tokio::time::sleep(seconds("post_reboot_delay", 0)).await;
-        let test = Script::new(args.str("test_command").unwrap_or("whoami"));
-        loop {
-            let answered = match self.reconnect(deadline, Duration::from_millis(500)).await {
-                Ok(connection) => connection.probe(test.clone(), self.running()).await.map_err(|err| super::chain(&err)),
-                Err(err) => Err(err),
-            };
-            match answered {
-                Ok(output) if output.success() => break,
-                _ if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(500)).await,
-                Ok(output) => return Ok(Executed::failed(Failure::script("the test command after the reboot", &output).message)),
-                Err(err) => return Ok(Executed::failed(err)),
-            }
-        }
-        let mut executed = Executed { changed: true, ..Executed::default() };
-        executed.data.insert("rebooted".into(), true.into());
-        executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
-        Ok(executed)
-    }
-
-    fn running(&self) -> Running {
-        Running {
-            r#become: self.place.r#become.clone(),
-            timeout: Some(Duration::from_secs(60)),
-            on_line: None,
-            title: self.task_run.name.clone(),
-        }
     }
 
     fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {

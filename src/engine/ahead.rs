@@ -81,7 +81,11 @@ impl Ahead {
 
     fn has(&self, place: &Place, script: &Script) -> bool {
         let now = self.changes.load(Ordering::SeqCst);
-        self.sent.lock().expect("no panic holds the lock").iter().any(|sent| sent.changes == now && sent.place == *place && sent.script == *script)
+        self.sent
+            .lock()
+            .expect("no panic holds the lock")
+            .iter()
+            .any(|sent| sent.changes == now && sent.place == *place && sent.script == *script)
     }
 
     fn send(&self, wire: Wire, place: Place, script: Script) {
@@ -178,7 +182,9 @@ fn probes(task_run: &TaskRun, step: &Step, place: &Place) -> Next {
     let mut scripts = Vec::new();
     for view in views.iter().take(MOST_PROBES) {
         // What cannot be evaluated yet, or would be skipped as things stand, is asked when its turn comes.
-        if !matches!(playing.first_false(task, view), Ok(None)) || !playing.place(&task_run.host, keywords, view).is_ok_and(|its| its == *place) {
+        if !matches!(playing.first_false(task, view), Ok(None))
+            || !playing.place(&task_run.host, keywords, view).is_ok_and(|its| its == *place)
+        {
             continue;
         }
         match execute::probe_of(playing, &task_run.host, task, module, view) {
@@ -210,4 +216,3 @@ impl Choose for Peek<'_> {
 
     fn leaves(&mut self, _: &Arc<Block>) {}
 }
-

@@ -19,6 +19,8 @@ pub struct Attempt {
     pub executed: Executed,
     pub diagnosis: Option<String>,
     pub delegated_to: Option<String>,
+    /// The task forgives that it failed, or that its host could not be reached.
+    pub ignored: bool,
     /// This stands for a whole loop: `result.results` holds its items.
     pub is_loop: bool,
 }
@@ -34,7 +36,15 @@ impl Attempt {
         if executed.unreachable {
             result.insert("unreachable".into(), true.into());
         }
-        Attempt { status: status(&executed), result, diagnosis: executed.diagnosis.clone(), executed, delegated_to: None, is_loop: false }
+        Attempt {
+            status: status(&executed),
+            result,
+            diagnosis: executed.diagnosis.clone(),
+            executed,
+            delegated_to: None,
+            ignored: false,
+            is_loop: false,
+        }
     }
 
     pub fn failed(diag: &Diag) -> Attempt {
@@ -87,6 +97,12 @@ fn status(executed: &Executed) -> Status {
     }
 }
 
+/// `ignore_errors` and `ignore_unreachable`.
+struct Forgiving {
+    errors: bool,
+    unreachable: bool,
+}
+
 /// `until`, `retries` and `delay`.
 struct Retrying {
     retries: u32,
@@ -97,9 +113,33 @@ impl TaskRun {
     /// One item: its condition first, then as many attempts as it takes.
     pub async fn item(&self, view: &Arc<View>) -> Attempt {
         match self.playing.first_false(self.task(), view) {
-            Ok(None) => {}
-            Ok(Some(condition)) => return Attempt::skipped(condition),
-            Err(diag) => return Attempt::failed(&diag),
+            Ok(None) => self.forgive(self.unforgiven(view).await, view),
+            Ok(Some(condition)) => Attempt::skipped(condition),
+            Err(diag) => self.forgive(Attempt::failed(&diag), view),
+        }
+    }
+
+    /// Ignores what the task says is to be ignored.
+    pub fn forgive(&self, mut attempt: Attempt, view: &Arc<View>) -> Attempt {
+        attempt.ignored = self.forgiving(view).is_ok_and(|forgiving| match attempt.status {
+            Status::Failed => forgiving.errors,
+            Status::Unreachable => forgiving.unreachable,
+            Status::Ok | Status::Changed | Status::Skipped => false,
+        });
+        attempt
+    }
+
+    fn forgiving(&self, view: &Arc<View>) -> Result<Forgiving, Diag> {
+        let keywords = &self.task().keywords;
+        let flag = |node: &Option<Node>| node.as_ref().map_or(Ok(false), |node| self.playing.run.bool_of(node, view));
+        // A file that cannot be included is nothing to ignore.
+        let errors = self.task().include.is_none() && flag(&keywords.ignore_errors)?;
+        Ok(Forgiving { errors, unreachable: flag(&keywords.ignore_unreachable)? })
+    }
+
+    async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
+        if let Err(diag) = self.forgiving(view) {
+            return Attempt::failed(&diag);
         }
         let (place, delegated_to, place_view) = match self.place(view) {
             Ok(place) => place,
@@ -127,10 +167,7 @@ impl TaskRun {
             match self.is_met(&attempt, view) {
                 Ok(true) => return attempt,
                 Ok(false) => {}
-                Err(diag) => {
-                    attempt.fail(&diag);
-                    return attempt;
-                }
+                Err(diag) => return Attempt::failed(&diag),
             }
             if made > retrying.retries {
                 attempt.result.insert("attempts".into(), retrying.retries.into());

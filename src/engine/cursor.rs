@@ -39,7 +39,7 @@ enum Entries {
     /// A section of the play, or an included file.
     List(Arc<Vec<Entry>>),
     Block(Arc<Block>, Part),
-    /// What one include task brought for this host: one file, or one per item of its loop.
+    /// What one include task brought for this host: one file, or one per item of its loop. Also the lists of handlers.
     Includes(Vec<Included>),
 }
 
@@ -114,8 +114,8 @@ impl Cursor {
     }
 
     /// Opens the handlers at the present task (`meta: flush_handlers`), in place of going past it.
-    pub fn flush(&mut self, handlers: Arc<Vec<Entry>>) {
-        self.frames.push(Frame { is_handlers: true, ..Frame::new(Entries::List(handlers)) });
+    pub fn flush(&mut self, handlers: Vec<Included>) {
+        self.frames.push(Frame { is_handlers: true, ..Frame::new(Entries::Includes(handlers)) });
     }
 
     /// The task that `next` gave has failed: goes to where the failure leads, a `rescue`, an `always` or the end.

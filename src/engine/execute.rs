@@ -57,6 +57,11 @@ impl Executed {
         executed
     }
 
+    /// Whether the host's variables are others now.
+    pub fn is_kept(&self) -> bool {
+        !self.facts.is_empty() || !self.set.is_empty() || !self.include_vars.is_empty()
+    }
+
     fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
         if diff_mode && !outcome.diff.is_empty() {
@@ -197,7 +202,13 @@ struct Prepared {
     environment: Vec<(String, String)>,
 }
 
-fn prepare(playing: &Arc<Playing>, host: &Arc<str>, task: &Arc<Task>, view: &Arc<View>, place_view: &Arc<View>) -> Result<Prepared, Trouble> {
+fn prepare(
+    playing: &Arc<Playing>,
+    host: &Arc<str>,
+    task: &Arc<Task>,
+    view: &Arc<View>,
+    place_view: &Arc<View>,
+) -> Result<Prepared, Trouble> {
     let (keywords, run) = (&task.keywords, &playing.run);
     let args = Args::convert(task.action.module.spec(), &arguments(playing, task, view)?)?;
     let context = HostContext {
@@ -213,7 +224,13 @@ fn prepare(playing: &Arc<Playing>, host: &Arc<str>, task: &Arc<Task>, view: &Arc
 }
 
 /// The probe that a task would send if it ran now; `None` if it has none. `Err`: that cannot be known now.
-pub fn probe_of(playing: &Arc<Playing>, host: &Arc<str>, task: &Arc<Task>, module: &dyn AnyModule, view: &Arc<View>) -> Result<Option<Script>, Trouble> {
+pub fn probe_of(
+    playing: &Arc<Playing>,
+    host: &Arc<str>,
+    task: &Arc<Task>,
+    module: &dyn AnyModule,
+    view: &Arc<View>,
+) -> Result<Option<Script>, Trouble> {
     let Prepared { args, context, environment } = prepare(playing, host, task, view, view)?;
     Ok(module.probe(&args, &context)?.map(|script| with_environment(script, &environment)))
 }

@@ -1,41 +1,59 @@
 //! Which handlers a notification means, and whether a task is one of the play's handlers.
 
+use super::cursor::Included;
 use super::play::{Playing, Walker, identity};
 use crate::playbook::{Entry, Task};
 use crate::source::{Diag, Node};
+use crate::vars::VarMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Playing {
-    /// Marks the handlers that `names` mean, by name or by topic.
+    /// Notifies the handlers that `names` mean, by name or by topic. Which these are is settled when handlers are flushed, for an included role may
+    /// bring others; what a handler notifies is due in the same flush.
     ///
     /// # Errors
     /// A name that no handler answers to.
-    pub fn notify(&self, walker: &mut Walker, names: &[String]) -> Result<(), Diag> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        let handlers = self.listed_handlers();
+    pub fn notify(&self, walker: &mut Walker, names: &[String], by_handler: bool) -> Result<(), Diag> {
         for name in names {
-            // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
-            let mut names = HashSet::new();
-            let is_topic = |topic: &Node| self.run.text_of(topic, &self.play_view()).is_ok_and(|topic| topic == *name);
-            let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
-            let last = listening.filter(|handler| {
-                self.handler_name(handler).is_none_or(|own| names.insert((own, handler.role.as_ref().map(|role| role.name.clone()))))
-            });
-            let mut found: Vec<usize> = last.map(identity).collect();
-            found.extend(self.named(name).as_ref().map(identity));
+            let found = self.meant(name);
             if found.is_empty() {
-                let known: Vec<String> = handlers.iter().filter_map(|handler| self.handler_name(handler)).collect();
-                let message = format!(
+                let known: Vec<String> = self.listed_handlers().iter().filter_map(|handler| self.handler_name(handler)).collect();
+                let words = format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
                 );
-                return Err(Diag::error(message).did_you_mean(name, known.iter().map(String::as_str)));
+                return Err(Diag::error(words).did_you_mean(name, known.iter().map(String::as_str)));
             }
-            walker.notified.extend(found);
+            if by_handler {
+                walker.due.extend(found);
+            } else {
+                walker.notified.insert(name.clone());
+            }
         }
         Ok(())
+    }
+
+    /// Makes due what was notified. False: nothing is.
+    pub fn settle_handlers(&self, walker: &mut Walker) -> bool {
+        let due = std::mem::take(&mut walker.notified).iter().flat_map(|name| self.meant(name)).collect::<Vec<_>>();
+        walker.due.extend(due);
+        !walker.due.is_empty()
+    }
+
+    /// The handlers that a notification means.
+    fn meant(&self, name: &str) -> Vec<usize> {
+        let view = self.play_view();
+        let is_topic = |topic: &Node| self.run.text_of(topic, &view).is_ok_and(|topic| topic == name);
+        // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
+        let mut seen = HashSet::new();
+        let handlers = self.listed_handlers();
+        let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
+        let last = listening.filter(|handler| {
+            self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.name.clone()))))
+        });
+        let mut found: Vec<usize> = last.map(identity).collect();
+        found.extend(self.named(name).as_ref().map(identity));
+        found
     }
 
     /// Whether a task stands in the list of handlers, and is not one that a handler included.
@@ -43,16 +61,22 @@ impl Playing {
         self.listed_handlers().iter().any(|handler| Arc::ptr_eq(handler, task))
     }
 
-    /// Adds the handlers of a role that was included.
-    pub fn add_handlers(&self, new: &[Entry]) {
+    /// Adds the handlers that an include brought; they see its variables.
+    pub fn add_handlers(&self, new: Vec<Entry>, vars: VarMap) {
         let mut handlers = self.handlers.write().expect("no panic holds the lock");
-        Arc::make_mut(&mut handlers).extend(new.iter().cloned());
+        let ordinal = handlers.len() as u32;
+        handlers.push(Included { ordinal, entries: Arc::new(new), vars: Arc::new(vars) });
+    }
+
+    /// All handlers, to be opened at a flush.
+    pub fn all_handlers(&self) -> Vec<Included> {
+        self.handlers.read().expect("no panic holds the lock").clone()
     }
 
     /// The handler of that name. Of several lists (roles', the play's), the last that was loaded counts; within a list, the first of the name.
     fn named(&self, name: &str) -> Option<Arc<Task>> {
-        let lists = self.handlers.read().expect("no panic holds the lock");
-        lists.iter().rev().find_map(|list| {
+        let lists = self.all_handlers();
+        lists.iter().flat_map(|brought| brought.entries.iter()).rev().find_map(|list| {
             let mut tasks = Vec::new();
             flatten(std::slice::from_ref(list), &mut tasks);
             tasks.into_iter().find(|handler| {
@@ -68,7 +92,7 @@ impl Playing {
 
     fn listed_handlers(&self) -> Vec<Arc<Task>> {
         let mut tasks = Vec::new();
-        flatten(&self.handlers.read().expect("no panic holds the lock"), &mut tasks);
+        self.all_handlers().iter().for_each(|brought| flatten(&brought.entries, &mut tasks));
         tasks
     }
 }

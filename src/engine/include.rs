@@ -1,6 +1,6 @@
 //! `include_tasks` and `include_role`: loads what hosts have come to, once for all hosts that want the same, and puts them into it.
 
-use super::cursor::Included;
+use super::cursor::{Included, Step};
 use super::play::{Playing, Walker};
 use super::task::TaskEnd;
 use crate::playbook::{Entry, RoleRequest, Task};
@@ -67,20 +67,21 @@ pub fn enter(
     playing: &Arc<Playing>,
     walkers: &mut [Walker],
     number: usize,
-    task: &Arc<Task>,
+    steps: &[(usize, Step)],
     wanted: Vec<(usize, Vec<Include>)>,
 ) -> Vec<(usize, TaskEnd)> {
     // The same file for the same item is one include for all hosts; its ordinal is its place among those that were seen.
     let mut seen: Vec<Seen> = Vec::new();
     let mut failed = Vec::new();
     for (at, includes) in wanted {
+        let Some((_, step)) = steps.iter().find(|(own, _)| *own == at) else { continue };
         let mut files = Vec::new();
         let mut trouble = None;
         for include in includes {
             let key = include.key();
             let known = seen.iter().position(|seen| seen.key == key && seen.item == include.item);
             let ordinal = known.unwrap_or_else(|| {
-                let loaded = load(playing, task, &include).map(Arc::new);
+                let loaded = load(playing, step, &include).map(Arc::new);
                 seen.push(Seen { key, item: include.item.clone(), shown: include.shown(), loaded, hosts: Vec::new() });
                 seen.len() - 1
             });
@@ -93,7 +94,7 @@ pub fn enter(
             }
         }
         match trouble {
-            Some(findings) => failed.push((at, tell_failure(playing, &walkers[at], number, task, &findings))),
+            Some(findings) => failed.push((at, tell_failure(playing, &walkers[at], number, &step.task, &findings))),
             None => walkers[at].cursor.include(files),
         }
     }
@@ -149,7 +150,8 @@ struct Seen {
     hosts: Vec<String>,
 }
 
-fn load(playing: &Playing, task: &Arc<Task>, include: &Include) -> Result<Vec<Entry>, Vec<Diag>> {
+fn load(playing: &Playing, step: &Step, include: &Include) -> Result<Vec<Entry>, Vec<Diag>> {
+    let task = &step.task;
     let Some(hands_down) = &task.include else {
         return Err(vec![Diag::error(format!("BUG: `{}` is no include", task.action.name)).at(&task.span)]);
     };
@@ -164,7 +166,10 @@ fn load(playing: &Playing, task: &Arc<Task>, include: &Include) -> Result<Vec<En
             (loaded.entries, loaded.handlers, if *public { loaded.roles } else { Vec::new() })
         }
     };
-    playing.add_handlers(&handlers);
+    if !handlers.is_empty() {
+        let vars = step.include_vars.iter().chain([&include.vars]).flat_map(|vars| vars.iter());
+        playing.add_handlers(handlers, vars.map(|(name, value)| (name.clone(), value.clone())).collect());
+    }
     playing.exported.write().expect("no panic holds the lock").extend(roles);
     Ok(entries)
 }

@@ -29,6 +29,8 @@ struct All {
     results: Vec<Json>,
     n_failed: usize,
     n_skipped: usize,
+    /// Every item that failed is to be ignored.
+    ignored: bool,
 }
 
 impl TaskRun {
@@ -64,7 +66,8 @@ impl TaskRun {
             Ok(control) => control,
             Err(diag) => return Attempt::failed(&diag),
         };
-        let mut all = All::default();
+        let mut all = All { ignored: true, ..All::default() };
+        let mut view = view.clone();
         for (index, item) in items.iter().enumerate() {
             if let (Some(pause), 1..) = (control.pause, index) {
                 tokio::time::sleep(pause).await;
@@ -88,12 +91,19 @@ impl TaskRun {
             // When any item changes something, all items' names are notified.
             all.executed.notify.extend(self.notified_names(&attempt, &item_view));
             let stops = self.stops(&looped.control, &attempt, &item_view);
+            if attempt.executed.is_kept() {
+                match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
+                    Ok(renewed) => view = Arc::new(renewed),
+                    Err(diag) => return Attempt::failed(&diag),
+                }
+            }
             all.add(attempt);
             match stops {
                 Ok(false) => {}
                 Ok(true) => break,
                 Err(diag) => {
                     all.n_failed += 1;
+                    all.ignored = false;
                     all.executed.diagnosis = Some(diag.to_string());
                     break;
                 }
@@ -156,6 +166,7 @@ impl All {
     fn add(&mut self, mut attempt: Attempt) {
         self.n_failed += usize::from(attempt.has_failed());
         self.n_skipped += usize::from(attempt.status == Status::Skipped);
+        self.ignored &= attempt.ignored || !matches!(attempt.status, Status::Failed | Status::Unreachable);
         self.executed.changed |= attempt.executed.changed;
         self.executed.unreachable |= attempt.status == Status::Unreachable;
         self.executed.includes.append(&mut attempt.executed.includes);
@@ -163,7 +174,7 @@ impl All {
     }
 
     fn attempt(self) -> Attempt {
-        let All { mut executed, results, n_failed, n_skipped } = self;
+        let All { mut executed, results, n_failed, n_skipped, ignored } = self;
         executed.failed = n_failed > 0;
         executed.skipped = n_skipped == results.len();
         if executed.failed || !executed.changed {
@@ -178,7 +189,8 @@ impl All {
         };
         executed.data.insert("msg".into(), words.into());
         executed.data.insert("results".into(), Json::Array(results));
-        Attempt { is_loop: true, ..Attempt::of(executed) }
+        let ignored = ignored && (executed.failed || executed.unreachable);
+        Attempt { is_loop: true, ignored, ..Attempt::of(executed) }
     }
 }
 

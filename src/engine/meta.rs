@@ -50,12 +50,11 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
         "end_host" => holds.iter().for_each(|(at, _)| walkers[*at].ended = true),
         "end_role" => holds.iter().for_each(|(at, _)| walkers[*at].cursor.end_role()),
         "flush_handlers" => {
-            let handlers = playing.handlers.read().expect("no panic holds the lock").clone();
             for (at, _) in holds {
-                if walkers[*at].notified.is_empty() {
-                    walkers[*at].cursor.advance();
+                if playing.settle_handlers(&mut walkers[*at]) {
+                    walkers[*at].cursor.flush(playing.all_handlers());
                 } else {
-                    walkers[*at].cursor.flush(handlers.clone());
+                    walkers[*at].cursor.advance();
                 }
             }
         }

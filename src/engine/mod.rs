@@ -22,6 +22,7 @@ mod strategy;
 mod tags;
 mod task;
 mod variables;
+mod waiting;
 
 pub use connect::ConnectionSettings;
 pub use tags::TagSelection;
@@ -94,7 +95,7 @@ pub struct Run {
     next_task: AtomicUsize,
     interrupted: AtomicBool,
     broken: AtomicBool,
-    forks: tokio::sync::Semaphore,
+    forks: Arc<tokio::sync::Semaphore>,
 }
 
 impl Run {
@@ -105,7 +106,7 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
-        let forks = tokio::sync::Semaphore::new(settings.forks.max(1));
+        let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         Arc::new(Run {
             settings,
             templar,

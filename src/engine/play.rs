@@ -1,6 +1,6 @@
 //! One play: its hosts, its batches, its sections in order, and what all its hosts share.
 
-use super::cursor::{Choose, Cursor};
+use super::cursor::{Choose, Cursor, Included};
 use super::strategy::{self, Strategy};
 use super::{Loss, Run};
 use super::{batches, variables};
@@ -25,8 +25,8 @@ pub struct Playing {
     pub magic: RwLock<Arc<VarMap>>,
     /// Hosts of the batch, in order.
     pub batch: Vec<Arc<str>>,
-    /// The play's handlers, and those that `include_role` brought.
-    pub handlers: RwLock<Arc<Vec<Entry>>>,
+    /// The play's handlers, and the lists that `include_role` brought, each with the variables of its include.
+    pub handlers: RwLock<Vec<Included>>,
     /// Roles whose defaults and vars the whole play sees.
     pub exported: RwLock<Vec<Arc<Role>>>,
     pub strategy: Strategy,
@@ -42,8 +42,10 @@ pub struct Playing {
 pub struct Walker {
     pub host: Arc<str>,
     pub cursor: Cursor,
-    /// Handlers that were notified and have not run, by identity.
-    pub notified: HashSet<usize>,
+    /// Names and topics that were notified since the last flush.
+    pub notified: HashSet<String>,
+    /// Handlers of the present flush that have not run, by identity.
+    pub due: HashSet<usize>,
     /// Roles that ended on this host, by the key of their call.
     pub roles_done: HashSet<String>,
     pub unreachable: bool,
@@ -57,6 +59,7 @@ impl Walker {
             host,
             cursor: Cursor::new(sections),
             notified: HashSet::new(),
+            due: HashSet::new(),
             roles_done: HashSet::new(),
             unreachable: false,
             ended: false,
@@ -81,14 +84,14 @@ impl Walker {
         if self.unreachable || self.ended {
             return None;
         }
-        let Walker { cursor, notified, roles_done, .. } = self;
-        cursor.next(&mut Chooser { playing, notified, roles_done })
+        let Walker { cursor, due, roles_done, .. } = self;
+        cursor.next(&mut Chooser { playing, due, roles_done })
     }
 }
 
 struct Chooser<'a> {
     playing: &'a Playing,
-    notified: &'a HashSet<usize>,
+    due: &'a HashSet<usize>,
     roles_done: &'a mut HashSet<String>,
 }
 
@@ -96,7 +99,7 @@ impl Choose for Chooser<'_> {
     fn wants(&mut self, task: &Arc<Task>, is_handler: bool) -> bool {
         // What a handler includes was not notified by name: only the listed handlers are asked.
         if is_handler && self.playing.is_listed_handler(task) {
-            return self.notified.contains(&identity(task));
+            return self.due.contains(&identity(task));
         }
         is_handler || self.playing.chooses(task)
     }
@@ -166,7 +169,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
     for pattern in unmatched {
         run.warn(format!("Could not match supplied host pattern, ignoring: {pattern}"));
     }
-    let limited = match &run.settings.limit {
+    let hosts = match &run.settings.limit {
         Some(limit) => {
             let allowed: HashSet<_> =
                 run.inventory().hosts_matching(limit, &mut Vec::new()).map_err(|err| Diag::error(err.to_string()))?.into_iter().collect();
@@ -174,14 +177,17 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         }
         None => hosts,
     };
-    let hosts = batches::in_order(limited, text(&play.order)?.as_deref(), &play.span)?;
     if hosts.is_empty() {
         run.emit(Event::PlayStarted { name, hosts: Vec::new() });
         run.emit(Event::NoHostsMatched);
         return Ok(None);
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
-    let batches = batches::split(&hosts, serial.as_ref(), play.serial.as_ref().map(|node| &node.span))?;
+    let batches = batches::split(
+        &batches::in_order(hosts.clone(), text(&play.order)?.as_deref(), &play.span)?,
+        serial.as_ref(),
+        play.serial.as_ref().map(|node| &node.span),
+    )?;
     let prompted = Arc::new(variables::prompt(run, play, &view)?);
     let force_handlers = match &play.force_handlers {
         Some(node) => run.bool_of(node, &view)?,
@@ -215,7 +221,7 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
             prompted: prepared.prompted.clone(),
             magic: RwLock::default(),
             batch,
-            handlers: RwLock::new(Arc::new(play.handlers.clone())),
+            handlers: RwLock::new(vec![Included { ordinal: 0, entries: Arc::new(play.handlers.clone()), vars: Arc::default() }]),
             exported: RwLock::new(play.static_roles.clone()),
             strategy: prepared.strategy,
             max_fail_percentage: prepared.max_fail_percentage,
@@ -280,8 +286,11 @@ fn gathering(play: &Play) -> Task {
             args.push((name.to_owned(), value.clone()));
         }
     }
-    let mut keywords = Keywords { tags: vec![Node::string("always", span)], ..play.keywords.clone() };
-    keywords.tags.extend(play.keywords.tags.iter().cloned());
+    let mut keywords = play.keywords.clone();
+    // A play with tags gathers facts when it is asked for, every other play always.
+    if keywords.tags.is_empty() {
+        keywords.tags.push(Node::string("always", span));
+    }
     synthetic(play, "setup", "Gathering Facts", args, keywords)
 }
 

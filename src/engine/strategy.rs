@@ -147,11 +147,11 @@ async fn perform(
             also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
         };
-        let (at, slots, refusal) = (*at, slots.clone(), terms.as_ref().err().cloned());
+        // Taken here, so that the hosts begin in order.
+        let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);
+        let (at, refusal) = (*at, terms.as_ref().err().cloned());
         doing.spawn(async move {
-            let _slot = slots.acquire().await;
-            let run = one.playing.run.clone();
-            let _fork = run.forks.acquire().await;
+            let _places = places;
             let end = match refusal {
                 Some(diag) => one.refuse(&diag),
                 None => one.run().await,
@@ -175,7 +175,7 @@ fn settle(
 ) -> End {
     let task = &steps[0].1.task;
     for (at, step) in steps.iter().filter(|(_, step)| step.is_handler) {
-        walkers[*at].notified.remove(&identity(&step.task));
+        walkers[*at].due.remove(&identity(&step.task));
     }
     if terms.run_once {
         steps[1..].iter().for_each(|(at, _)| walkers[*at].cursor.advance());
@@ -192,12 +192,12 @@ fn settle(
         } else {
             includes.push((at, std::mem::take(&mut end.includes)));
         }
-        if let Err(diag) = playing.notify(&mut walkers[at], &end.notify) {
+        if let Err(diag) = playing.notify(&mut walkers[at], &end.notify, steps[0].1.is_handler) {
             playing.run.broke(&diag);
             return End::Aborted;
         }
     }
-    for (at, end) in include::enter(playing, walkers, number, task, includes) {
+    for (at, end) in include::enter(playing, walkers, number, steps, includes) {
         lose(playing, &mut walkers[at], task, &end);
         lost.push((at, end.result));
     }
@@ -242,6 +242,8 @@ impl Playing {
     fn terms(&self, task: &Task, view: &Arc<View>) -> Result<Terms, Diag> {
         let flag = |node: &Option<Node>| node.as_ref().map_or(Ok(false), |node| self.run.bool_of(node, view));
         let throttle = match &task.keywords.throttle {
+            // One after another, so that groups have their hosts in the play's order.
+            _ if task.action.module.spec().name == "ansible.builtin.group_by" => 1,
             Some(node) => {
                 let value = self.run.templar.render(node, view)?;
                 let throttle = value.to_string().parse::<usize>();

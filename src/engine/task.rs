@@ -68,7 +68,7 @@ impl TaskRun {
                 // A loop over something undefined is no error where the task would be skipped anyway.
                 Err(diag) => match self.playing.first_false(&task, &view) {
                     Ok(Some(condition)) => Attempt::skipped(condition),
-                    _ => Attempt::failed(&diag),
+                    _ => self.forgive(Attempt::failed(&diag), &view),
                 },
             },
         };
@@ -82,7 +82,7 @@ impl TaskRun {
 
     /// Keeps and tells what came of it.
     fn end(self, mut attempt: Attempt, view: &Arc<View>, started: Instant) -> TaskEnd {
-        let ignored = self.ignores(&attempt, view);
+        let ignored = attempt.ignored;
         self.register(&attempt);
         let includes = std::mem::take(&mut attempt.executed.includes);
         let notify = match attempt.executed.notify.is_empty() {
@@ -96,18 +96,6 @@ impl TaskRun {
             self.playing.run.emit(Event::HostFinished { task: self.number, result: HostResult { ignored, rescued, ..result } });
         }
         end
-    }
-
-    fn ignores(&self, attempt: &Attempt, view: &Arc<View>) -> bool {
-        let task = self.task();
-        let flag = |node: &Option<Node>| node.as_ref().is_some_and(|node| self.playing.run.bool_of(node, view).unwrap_or(false));
-        match attempt.status {
-            // A file that cannot be included is nothing to ignore.
-            Status::Failed if task.include.is_some() => false,
-            Status::Failed => flag(&task.keywords.ignore_errors),
-            Status::Unreachable => flag(&task.keywords.ignore_unreachable),
-            Status::Ok | Status::Changed | Status::Skipped => false,
-        }
     }
 
     pub fn task(&self) -> &Arc<Task> {

@@ -93,7 +93,8 @@ impl Playing {
     /// Folders in which a task's files are searched, nearest first.
     pub fn search_path(&self, task: &Task) -> Vec<PathBuf> {
         let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
-        crate::playbook::search::search_path(task.role.as_ref(), &self.play.dir, &task_file_dir)
+        let dirs = crate::playbook::search::search_path(task.role.as_ref(), &self.play.dir, &task_file_dir);
+        dirs.into_iter().map(|dir| std::path::absolute(Path::new(".").join(&dir)).unwrap_or(dir)).collect()
     }
 
     /// `vars_files`, each rendered with what is known; a file whose name is not known yet (it names facts) is passed over, as in Ansible.

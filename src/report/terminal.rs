@@ -4,21 +4,31 @@ use super::lines::{Line, Lines};
 use super::{Event, Sink};
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-/// More busy hosts than this are counted, not listed: bars beyond the screen's end break scrolling.
+/// More busy hosts than this are counted, not listed.
 const SHOWN_HOSTS: usize = 12;
 
 pub struct Terminal {
     lines: Lines,
     bars: MultiProgress,
-    play: Option<ProgressBar>,
+    play: Option<PlayBar>,
+    /// Who does which task, in the order in which they began.
     busy: IndexMap<(usize, String), Busy>,
-    task_names: IndexMap<usize, String>,
+    task_names: HashMap<usize, String>,
+}
+
+struct PlayBar {
+    bar: ProgressBar,
     n_hosts: usize,
+    n_tasks: usize,
 }
 
 struct Busy {
+    since: Instant,
+    message: String,
+    /// None while there is no room.
     bar: Option<ProgressBar>,
 }
 
@@ -29,65 +39,67 @@ impl Terminal {
             bars: MultiProgress::new(),
             play: None,
             busy: IndexMap::new(),
-            task_names: IndexMap::new(),
-            n_hosts: 0,
+            task_names: HashMap::new(),
         }
     }
 
     fn begin(&mut self, task: usize, host: &str) {
-        let shown = self.busy.values().filter(|busy| busy.bar.is_some()).count();
-        let bar = (shown < SHOWN_HOSTS).then(|| {
-            let style = ProgressStyle::with_template("  {spinner:.cyan} {prefix:.bold} {elapsed:>4} {wide_msg:.dim}")
-                .expect("the template is a constant");
-            let bar = ProgressBar::new_spinner().with_style(style);
-            let bar = match &self.play {
-                Some(play) => self.bars.insert_before(play, bar),
-                None => self.bars.add(bar),
-            };
-            bar.set_prefix(host.to_owned());
-            bar.set_message(self.task_names.get(&task).cloned().unwrap_or_default());
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        self.busy.insert((task, host.to_owned()), Busy { bar });
-        self.tick();
+        let message = self.task_names.get(&task).cloned().unwrap_or_default();
+        self.busy.insert((task, host.to_owned()), Busy { since: Instant::now(), message, bar: None });
+        self.show();
+    }
+
+    fn say(&mut self, task: usize, host: &str, words: &str) {
+        let Some(busy) = self.busy.get_mut(&(task, host.to_owned())) else { return };
+        let name = self.task_names.get(&task).map_or("", String::as_str);
+        busy.message = format!("{name}: {}", console::strip_ansi_codes(words));
+        if let Some(bar) = &busy.bar {
+            bar.set_message(busy.message.clone());
+        }
     }
 
     fn end(&mut self, task: usize, host: &str) {
-        if let Some(Busy { bar: Some(bar) }) = self.busy.shift_remove(&(task, host.to_owned())) {
-            bar.finish_and_clear();
+        if let Some(Busy { bar: Some(bar), .. }) = self.busy.shift_remove(&(task, host.to_owned())) {
             self.bars.remove(&bar);
         }
-        self.tick();
+        self.show();
     }
 
-    fn tick(&self) {
+    /// Gives lines to those who are busy longest, as far as there is room, and brings the play's bar up to date.
+    fn show(&mut self) {
         let Some(play) = &self.play else { return };
-        let hidden = self.busy.values().filter(|busy| busy.bar.is_none()).count();
-        let more = if hidden > 0 { format!(", {hidden} more than shown") } else { String::new() };
-        play.set_message(format!("{} of {} hosts busy{more}", self.busy.len(), self.n_hosts));
+        let mut shown = self.busy.values().filter(|busy| busy.bar.is_some()).count();
+        // Bars beyond the screen's end break scrolling.
+        let room = usize::from(console::Term::stderr().size().0 / 2).clamp(1, SHOWN_HOSTS);
+        for ((_, host), busy) in self.busy.iter_mut().filter(|(_, busy)| busy.bar.is_none()) {
+            if shown >= room {
+                break;
+            }
+            let style = ProgressStyle::with_template("  {spinner:.cyan} {prefix:.bold} {elapsed:>4} {wide_msg:.dim}");
+            let bar = ProgressBar::new_spinner().with_style(style.expect("the template is a constant")).with_elapsed(busy.since.elapsed());
+            let bar = self.bars.insert_before(&play.bar, bar.with_prefix(host.clone()).with_message(busy.message.clone()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            busy.bar = Some(bar);
+            shown += 1;
+        }
+        let hidden = self.busy.len() - shown;
+        let more = if hidden > 0 { format!(", {hidden} of them not shown") } else { String::new() };
+        play.bar.set_position(play.n_hosts.saturating_sub(self.busy.len()) as u64);
+        play.bar.set_message(format!("task {}, {} of {} hosts busy{more}", play.n_tasks, self.busy.len(), play.n_hosts));
     }
 
     fn start_play(&mut self, name: &str, n_hosts: usize) {
         self.end_play();
-        self.n_hosts = n_hosts;
-        let style = ProgressStyle::with_template("{bar:24.cyan/dim} task {pos} {prefix:.bold} {elapsed} {msg}")
-            .expect("the template is a constant");
-        let bar = self.bars.add(ProgressBar::new(0).with_style(style));
-        bar.set_prefix(name.to_owned());
+        let style = ProgressStyle::with_template("{bar:20.cyan/dim} {prefix:.bold} {elapsed} {wide_msg}");
+        let bar = ProgressBar::new(n_hosts as u64).with_style(style.expect("the template is a constant")).with_prefix(name.to_owned());
+        let bar = self.bars.add(bar);
         bar.enable_steady_tick(Duration::from_millis(500));
-        self.play = Some(bar);
+        self.play = Some(PlayBar { bar, n_hosts, n_tasks: 0 });
     }
 
     fn end_play(&mut self) {
-        for (_, busy) in self.busy.drain(..) {
-            if let Some(bar) = busy.bar {
-                bar.finish_and_clear();
-            }
-        }
-        if let Some(play) = self.play.take() {
-            play.finish_and_clear();
-        }
+        let bars = self.busy.drain(..).filter_map(|(_, busy)| busy.bar).chain(self.play.take().map(|play| play.bar));
+        bars.for_each(|bar| self.bars.remove(&bar));
     }
 }
 
@@ -96,20 +108,16 @@ impl Sink for Terminal {
         match event {
             Event::TaskStarted { task, name, .. } => {
                 self.task_names.insert(*task, name.clone());
-                if let Some(play) = &self.play {
-                    play.inc(1);
+                if let Some(play) = &mut self.play {
+                    play.n_tasks += 1;
                 }
             }
             Event::HostStarted { task, host } => self.begin(*task, host),
-            Event::HostOutput { task, host, line } => {
-                if let Some(Busy { bar: Some(bar) }) = self.busy.get(&(*task, host.clone())) {
-                    let name = self.task_names.get(task).map_or("", String::as_str);
-                    bar.set_message(format!("{name}: {}", console::strip_ansi_codes(line)));
-                }
-            }
+            Event::HostOutput { task, host, line } => self.say(*task, host, line),
+            Event::HostWaits { task, host, what } => self.say(*task, host, &format!("waits for {what}")),
             Event::HostFinished { task, result } => self.end(*task, &result.host),
             Event::Included { task, hosts, .. } => hosts.iter().for_each(|host| self.end(*task, host)),
-            Event::Recap { .. } => self.end_play(),
+            Event::PlayStarted { .. } | Event::Recap { .. } => self.end_play(),
             _ => {}
         }
         for line in self.lines.of(event) {
@@ -117,7 +125,9 @@ impl Sink for Terminal {
             // The terminal is gone only if the user closed it; the run goes on.
             let _ = self.bars.println(text);
         }
-        if let Event::PlayStarted { name, hosts } = event {
+        if let Event::PlayStarted { name, hosts } = event
+            && !hosts.is_empty()
+        {
             self.start_play(name, hosts.len());
         }
     }

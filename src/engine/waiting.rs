@@ -1,0 +1,191 @@
+//! Actions that take their time: `pause`, and those that a connection does not outlive: `wait_for_connection` and `reboot`.
+
+use super::actions::Action;
+use super::execute::Executed;
+use crate::module::{Args, Failure};
+use crate::remote::{Connection, Run as Running};
+use crate::sh::Script;
+use crate::source::Diag;
+use std::time::{Duration, Instant};
+
+impl Action<'_> {
+    /// Waits for a time. With neither time nor terminal there is nobody to wait for, and it goes on with a warning.
+    pub async fn pause(&self) -> Result<Executed, Diag> {
+        use std::io::{BufRead, IsTerminal, Write};
+        let args = self.args()?;
+        let started = Instant::now();
+        let mut executed = Executed::default();
+        let seconds = match (args.int("seconds"), args.int("minutes")) {
+            (Some(_), Some(_)) => return Err(Diag::error("`pause` takes `seconds` or `minutes`, not both").at(&self.task_run.task().span)),
+            (Some(seconds), None) => Some(seconds),
+            (None, Some(minutes)) => Some(minutes * 60),
+            (None, None) => None,
+        };
+        let echo = args.bool("echo").unwrap_or(true);
+        match seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.max(0) as u64)).await,
+            None if std::io::stdin().is_terminal() => {
+                let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
+                let answer = tokio::task::spawn_blocking(move || {
+                    if !echo {
+                        return rpassword::prompt_password(format!("{words}: "));
+                    }
+                    write!(std::io::stderr(), "{words}: ")?;
+                    let mut line = String::new();
+                    std::io::stdin().lock().read_line(&mut line)?;
+                    Ok(line.trim_end().to_owned())
+                });
+                let answer = answer.await.map_err(|err| err.to_string()).and_then(|answer| answer.map_err(|err| err.to_string()));
+                executed
+                    .data
+                    .insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
+            }
+            None => self.task_run.playing.run.warn("Not waiting for response to prompt as stdin is not interactive"),
+        }
+        executed.data.entry("user_input").or_insert_with(|| "".into());
+        executed.data.insert("delta".into(), started.elapsed().as_secs().into());
+        executed.data.insert("echo".into(), echo.into());
+        executed.data.insert("rc".into(), 0.into());
+        Ok(executed)
+    }
+
+    pub async fn wait_for_connection(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let started = Instant::now();
+        tokio::time::sleep(seconds(&args, "delay", 0)).await;
+        match self.reconnect(started + seconds(&args, "timeout", 600), seconds(&args, "sleep", 1)).await {
+            Ok(_) => {
+                let mut executed = Executed::default();
+                executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+                Ok(executed)
+            }
+            Err(err) => {
+                let mut executed = Executed::failed(format!("timed out waiting for ping module test: {err}"));
+                executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+                Ok(executed)
+            }
+        }
+    }
+
+    /// Connects anew and runs a trifle, again and again until it works or the time is over.
+    async fn reconnect(&self, deadline: Instant, pause: Duration) -> Result<Connection, String> {
+        let connections = &self.task_run.playing.run.connections;
+        loop {
+            let tried = match connections.to(&self.place.target).await {
+                Ok(connection) => match connection.probe(Script::new(":"), self.running()).await {
+                    Ok(_) => return Ok(connection),
+                    Err(err) => super::chain(&err),
+                },
+                // A wrong key or password does not mend itself.
+                Err(err) if !err.is_transient() => return Err(super::chain(&err)),
+                Err(err) => super::chain(&err),
+            };
+            if Instant::now() + pause > deadline {
+                return Err(tried);
+            }
+            connections.drop(&self.place.target).await;
+            tokio::time::sleep(pause.max(Duration::from_millis(200))).await;
+        }
+    }
+
+    /// Reboots the host, waits until it has come up another time, and until it can be worked with.
+    pub async fn reboot(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let mut executed = Executed { changed: true, ..Executed::default() };
+        executed.data.insert("rebooted".into(), true.into());
+        if self.checks()? {
+            return Ok(executed);
+        }
+        if self.place.target.transport == crate::remote::Transport::Local {
+            return Ok(Executed::failed("Running reboot with local connection would reboot the control node."));
+        }
+        let started = Instant::now();
+        let delay = seconds(&args, "pre_reboot_delay", 0);
+        let deadline = started + seconds(&args, "reboot_timeout", 600) + delay;
+        let boot_time = Script::new(args.str("boot_time_command").unwrap_or_default());
+        let before = match self.start_reboot(&boot_time, args.str("reboot_command"), delay).await {
+            Ok(before) => before,
+            Err(executed) => return Ok(*executed),
+        };
+        let ended = match self.until_rebooted(&boot_time, &before, deadline).await {
+            Ok(()) => {
+                tokio::time::sleep(seconds(&args, "post_reboot_delay", 0)).await;
+                self.until_usable(args.str("test_command").unwrap_or("whoami"), deadline).await
+            }
+            Err(why) => Err(why),
+        };
+        executed.data.insert("elapsed".into(), started.elapsed().as_secs().into());
+        if let Err(why) = ended {
+            executed.failed = true;
+            executed.data.insert("msg".into(), why.into());
+        }
+        Ok(executed)
+    }
+
+    /// Sets the reboot off, and returns the boot time that the host says before it.
+    async fn start_reboot(&self, boot_time: &Script, command: Option<&str>, delay: Duration) -> Result<Vec<u8>, Box<Executed>> {
+        let unreachable = |err: &dyn std::error::Error| Box::new(Executed::unreachable(super::chain(err)));
+        let failed = |words: String| Box::new(Executed::failed(words));
+        let connection = self.task_run.playing.run.connections.to(&self.place.target).await.map_err(|err| unreachable(&err))?;
+        let before = connection.probe(boot_time.clone(), self.running()).await.map_err(|err| unreachable(&err))?;
+        if !before.success() {
+            return Err(failed(Failure::script("reading the boot time", &before).message));
+        }
+        let command = crate::sh::quote(command.unwrap_or("if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi"));
+        // The command outlives the shell that starts it: the host goes away under it.
+        let start = format!(
+            "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {} {command} >/dev/null 2>&1 </dev/null &\n",
+            delay.as_secs()
+        );
+        self.task_run.playing.run.ahead.something_changes();
+        match connection.probe(Script::new(start), self.running()).await {
+            Ok(output) if output.status == 127 => Err(failed("the host has no setsid, by which the reboot would be started".to_owned())),
+            // With no delay the host may be gone before it can answer.
+            _ => Ok(before.stdout),
+        }
+    }
+
+    /// Waits until the host answers with another boot time.
+    async fn until_rebooted(&self, boot_time: &Script, before: &[u8], deadline: Instant) -> Result<(), String> {
+        loop {
+            self.task_run.playing.run.connections.drop(&self.place.target).await;
+            let connection = self.reconnect(deadline, Duration::from_millis(500)).await;
+            let connection = connection.map_err(|err| format!("Timed out waiting for last boot time check: {err}"))?;
+            match connection.probe(boot_time.clone(), self.running()).await {
+                Ok(output) if output.success() && output.stdout != before => return Ok(()),
+                _ if Instant::now() > deadline => return Err("the host did not reboot in time".to_owned()),
+                _ => tokio::time::sleep(Duration::from_millis(300)).await,
+            }
+        }
+    }
+
+    /// Waits until a command succeeds on the host.
+    async fn until_usable(&self, command: &str, deadline: Instant) -> Result<(), String> {
+        loop {
+            let answered = match self.reconnect(deadline, Duration::from_millis(500)).await {
+                Ok(connection) => connection.probe(Script::new(command), self.running()).await.map_err(|err| super::chain(&err)),
+                Err(err) => Err(err),
+            };
+            match answered {
+                Ok(output) if output.success() => return Ok(()),
+                _ if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(500)).await,
+                Ok(output) => return Err(Failure::script("the test command after the reboot", &output).message),
+                Err(err) => return Err(err),
+            }
+        }
+    }
+
+    fn running(&self) -> Running {
+        Running {
+            r#become: self.place.r#become.clone(),
+            timeout: Some(Duration::from_secs(60)),
+            on_line: None,
+            title: self.task_run.name.clone(),
+        }
+    }
+}
+
+/// An argument that is a number of seconds.
+fn seconds(args: &Args, name: &str, default: i64) -> Duration {
+    Duration::from_secs(args.int(name).unwrap_or(default).max(0) as u64)
+}
