@@ -8,6 +8,7 @@ use super::task::TaskRun;
 use super::variables::read_vars;
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
+use crate::python::regex::{Flags, Pattern};
 use crate::source::{Diag, Node};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
@@ -200,14 +201,18 @@ impl Action<'_> {
         let ignored = args.list("ignore_files").unwrap_or_default();
         let at = |message: String| Diag::error(message).at(&self.task_run.task().span);
         let matching = match args.str("files_matching") {
-            Some(pattern) => Some(fancy_regex::Regex::new(pattern).map_err(|err| at(format!("`files_matching` is no pattern: {err}")))?),
+            Some(pattern) => {
+                Some(Pattern::new(pattern, Flags::default()).map_err(|err| at(format!("`files_matching` is no pattern: {err}")))?)
+            }
             None => None,
         };
         let depth = args.int("depth").unwrap_or(0);
         let mut folders = vec![(root, 1)];
         while let Some((folder, level)) = folders.pop() {
-            let entries = std::fs::read_dir(&folder).map_err(|err| at(format!("cannot read the folder `{}`: {err}", folder.display())))?;
-            let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+            let unreadable = |err| at(format!("cannot read the folder `{}`: {err}", folder.display()));
+            let entries = std::fs::read_dir(&folder).map_err(unreadable)?;
+            let mut paths =
+                entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<PathBuf>, _>>().map_err(unreadable)?;
             paths.sort();
             for path in paths {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -218,7 +223,11 @@ impl Action<'_> {
                     continue;
                 }
                 let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-                if ignored.contains(&name) || matching.as_ref().is_some_and(|matching| !matching.is_match(&name).unwrap_or(false)) {
+                let is_wanted = match &matching {
+                    Some(matching) => matching.is_found(&name).map_err(|err| at(format!("`files_matching`: {err}")))?,
+                    None => true,
+                };
+                if ignored.contains(&name) || !is_wanted {
                     continue;
                 }
                 if extensions.contains(&extension) {

@@ -87,7 +87,6 @@ const INCLUDE_ROLE: &[Param] = &[
     Param::str("handlers_from").default("main"),
     Param::bool("allow_duplicates").default("true"),
     Param::bool("public"),
-    Param::bool("rolespec_validate").default("true"),
     Param::dict("apply"),
 ];
 
