@@ -10,6 +10,7 @@
 //! | [`inventory`] | who: hosts and groups, INI and YAML, patterns |
 //! | [`vars`] | with what: one host's variables in order of precedence |
 //! | [`template`] | minijinja behaving as Ansible does: filters, tests, lookups |
+//! | [`python`] | what the language has from Python: regular expressions, file name patterns |
 //! | [`sh`] | POSIX sh as data: the one place that quotes, scripts, outputs |
 //! | [`module`] | the contract of a module: arguments, probe, decision, outcome |
 //! | [`modules`] | one file per module family; its head comment is the manual page |
@@ -27,6 +28,7 @@ pub mod lab;
 pub mod module;
 pub mod modules;
 pub mod playbook;
+pub mod python;
 pub mod remote;
 pub mod report;
 pub mod sh;

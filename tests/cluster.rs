@@ -10,7 +10,10 @@ use support::{Lab, has_kubernetes, nodewright, project, said, skip, text, total}
 #[test]
 fn two_hosts_become_a_cluster() {
     if !has_kubernetes() {
-        return skip("two_hosts_become_a_cluster", "Kubernetes' binaries are not at hand (NODEWRIGHT_KUBERNETES=FILE); building them takes nine minutes");
+        return skip(
+            "two_hosts_become_a_cluster",
+            "Kubernetes' binaries are not at hand (NODEWRIGHT_KUBERNETES=FILE); building them takes nine minutes",
+        );
     }
     let lab = match Lab::up("test", &["--packages", "mirror"]) {
         Ok(lab) => lab,
@@ -63,7 +66,12 @@ fn kill_when(lab: &Lab, task: &str) {
 }
 
 fn run(lab: &Lab) -> String {
-    let output = nodewright().args(["run", "playbooks/cluster.yaml", "-i"]).arg(lab.inventory()).current_dir(project()).output().expect("the binary starts");
+    let output = nodewright()
+        .args(["run", "playbooks/cluster.yaml", "-i"])
+        .arg(lab.inventory())
+        .current_dir(project())
+        .output()
+        .expect("the binary starts");
     assert!(output.status.success(), "the run failed\n{}", said(&output));
     text(&output.stdout)
 }

@@ -23,7 +23,12 @@ fn prepare_leaves_what_ansible_leaves() {
         Err(why) => return skip(NAME, &why),
     };
     let fresh = files(&ours);
-    let output = nodewright().args(["run", "playbooks/prepare.yaml", "-e", VERSION, "-i"]).arg(ours.inventory()).current_dir(project()).output().expect("the binary starts");
+    let output = nodewright()
+        .args(["run", "playbooks/prepare.yaml", "-e", VERSION, "-i"])
+        .arg(ours.inventory())
+        .current_dir(project())
+        .output()
+        .expect("the binary starts");
     assert!(output.status.success(), "{}", said(&output));
     let by_us = files(&ours);
     drop(ours);
@@ -31,7 +36,10 @@ fn prepare_leaves_what_ansible_leaves() {
     let theirs = Lab::up("prepare", LAB).expect("it ran before");
     let known_hosts = format!("-o UserKnownHostsFile={}", theirs.dir().join("known_hosts").display());
     let mut command = Command::new(ansible);
-    command.args(["playbooks/prepare.yaml", "-e", VERSION, "--ssh-common-args", &known_hosts, "-i"]).arg(theirs.inventory()).current_dir(project());
+    command
+        .args(["playbooks/prepare.yaml", "-e", VERSION, "--ssh-common-args", &known_hosts, "-i"])
+        .arg(theirs.inventory())
+        .current_dir(project());
     let output = command.output().expect("ansible-playbook starts");
     assert!(output.status.success(), "{}", said(&output));
     let by_ansible = files(&theirs);
@@ -44,7 +52,7 @@ fn prepare_leaves_what_ansible_leaves() {
 
 /// Every file of /etc with its mode, owner and content, but for what every boot makes anew.
 fn files(lab: &Lab) -> BTreeMap<String, String> {
-    let script = r#"find /etc -xdev \( -type f -o -type l \) ! -path "/etc/ssh/ssh_host_*" ! -name machine-id ! -name "*~" ! -name .updated -print0 | sort -z | while IFS= read -r -d "" file; do printf "%s %s %s\n" "$(stat -c "%a:%U:%G:%F" "$file" | tr " " -)" "$(sha256sum < "$file" 2>/dev/null | cut -c1-64)" "$file"; done"#;
+    let script = r#"find /etc -xdev \( -type f -o -type l \) ! -path "/etc/ssh/ssh_host_*" ! -name machine-id ! -name "*~" ! -name .updated -print0 | sort -z | while IFS= read -r -d "" file; do printf "%s %s %s\n" "$(stat -c "%a:%U:%G:%F" "$file" | tr " " -)" "$(if [ -L "$file" ]; then readlink "$file" | tr " " -; else sha256sum < "$file" | cut -c1-64; fi)" "$file"; done"#;
     let output = lab.on("node-1", &format!("exec bash -c {}", shell_quote(script)));
     assert!(output.status.success(), "{}", said(&output));
     let entry = |line: &str| {

@@ -26,7 +26,10 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
 fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
     let (node, _) = yaml::load_one(source)?;
     match node.kind {
-        Kind::Map(pairs) => Ok(pairs.into_iter().map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), Variable::from(value))).collect()),
+        Kind::Map(pairs) => Ok(pairs
+            .into_iter()
+            .map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), Variable::from(value)))
+            .collect()),
         Kind::Null => Ok(VarMap::new()),
         _ => Err(Diag::error(format!("extra vars must be a mapping, not {}", node.kind_name())).at(&node.span).into()),
     }
@@ -38,7 +41,9 @@ fn pairs(argument: &str) -> anyhow::Result<VarMap> {
     let words = shell_words::split(argument).with_context(|| format!("cannot split the extra vars `{argument}`"))?;
     let mut vars = VarMap::new();
     for word in words {
-        let Some((name, value)) = word.split_once('=') else { bail!("the extra var `{word}` has no value: write `{word}=VALUE`, or `@FILE` for a file") };
+        let Some((name, value)) = word.split_once('=') else {
+            bail!("the extra var `{word}` has no value: write `{word}=VALUE`, or `@FILE` for a file")
+        };
         vars.insert(name.to_owned(), Node::string(value, source.span(0, source.text.len())).into());
     }
     Ok(vars)

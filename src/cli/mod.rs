@@ -1,7 +1,9 @@
 //! What was typed: one file per command, arguments in, one call, an exit code out.
 
+mod check;
 mod extra_vars;
 mod lab;
+mod reading;
 mod run;
 
 use crate::source::Diag;
@@ -22,6 +24,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
+    Check(check::Args),
     Lab(lab::LabArgs),
 }
 
@@ -37,6 +40,7 @@ mod exit {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => done(run::run(args)),
+        Command::Check(args) => done(check::run(&args)),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err))),
     }
 }

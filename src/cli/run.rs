@@ -1,14 +1,12 @@
 //! `nodewright run`: playbooks over an inventory.
 
-use super::{Findings, extra_vars};
+use super::{extra_vars, reading};
 use crate::engine::{ConnectionSettings, Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::playbook::{Loader, shipped};
 use crate::remote::{BecomeMethod, Secret};
 use crate::report::{Event, JsonLines, Plain, Reporter, Sink, Terminal};
-use crate::source::Level;
 use crate::template::Templar;
-use crate::vars::{Level as Precedence, VarMap, View};
+use crate::vars::VarMap;
 use anyhow::{Context, bail};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -50,6 +48,9 @@ pub struct Args {
     /// Run handlers of hosts that failed, too
     #[arg(long)]
     force_handlers: bool,
+    /// Ask a host about a task only when its turn has come
+    #[arg(long)]
+    no_read_ahead: bool,
     /// Log in as this user
     #[arg(short, long)]
     user: Option<String>,
@@ -92,23 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     let mut warnings = Vec::new();
     let extra_vars = Arc::new(extra_vars::read(&args.extra_vars)?);
     let templar = Arc::new(Templar::new());
-    let loader = loader(&templar, &extra_vars);
-
-    let mut playbooks = Vec::new();
-    let mut findings = Vec::new();
-    for path in &args.playbooks {
-        let path = shipped::locate(path)?;
-        match loader.playbook(&path) {
-            Ok(playbook) => {
-                warnings.extend(playbook.warnings.iter().cloned());
-                playbooks.push((path, playbook));
-            }
-            Err(found) => findings.extend(found),
-        }
-    }
-    if findings.iter().any(|diag| diag.level == Level::Error) {
-        return Err(Findings(findings).into());
-    }
+    let loader = reading::loader(&templar, &extra_vars);
+    let playbooks = reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
     let inventory = Inventory::load(&args.inventory, &mut warnings)?;
     if let Some(limit) = &args.limit
         && inventory.hosts_matching(limit, &mut Vec::new())?.is_empty()
@@ -142,24 +128,6 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
     Ok(ending as u8)
 }
 
-fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>) -> Loader {
-    let (rendering, checking, conditions, lookups) = (templar.clone(), templar.clone(), templar.clone(), templar.clone());
-    let extra_vars = extra_vars.clone();
-    Loader {
-        roles_path: std::env::var_os("ANSIBLE_ROLES_PATH").map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default(),
-        render: Box::new(move |node, vars| {
-            let mut view = View::default();
-            view.add(Precedence::Play, Arc::new(vars.clone()));
-            view.add(Precedence::Extra, extra_vars.clone());
-            let value = rendering.render(node, &Arc::new(view))?;
-            Ok(crate::source::Node::string(value.to_string(), node.span.clone()))
-        }),
-        check: Box::new(move |node| checking.check(node)),
-        check_condition: Box::new(move |node| conditions.check_condition(node)),
-        has_lookup: Box::new(move |name| lookups.has_lookup(name)),
-    }
-}
-
 fn settings(args: &Args, extra_vars: Arc<VarMap>) -> anyhow::Result<Settings> {
     let ask = |question: &str| rpassword::prompt_password(question).map(Secret::from).with_context(|| format!("cannot ask: {question}"));
     let password = if args.ask_pass { Some(ask("SSH password: ")?) } else { None };
@@ -175,6 +143,7 @@ fn settings(args: &Args, extra_vars: Arc<VarMap>) -> anyhow::Result<Settings> {
         diff: args.diff,
         extra_vars,
         force_handlers: args.force_handlers,
+        read_ahead: !args.no_read_ahead,
         verbosity: args.verbose,
         connection: ConnectionSettings {
             user: args.user.clone(),

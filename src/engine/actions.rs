@@ -47,7 +47,7 @@ pub struct Action<'a> {
 
 impl Action<'_> {
     pub fn args(&self) -> Result<Args, Diag> {
-        let given = arguments(self.task_run, self.view)?;
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
     }
 
@@ -138,7 +138,7 @@ impl Action<'_> {
     }
 
     fn set_fact(&self) -> Result<Executed, Diag> {
-        let mut given = arguments(self.task_run, self.view)?;
+        let mut given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let cacheable = match given.shift_remove("cacheable") {
             None => false,
             Some(value) => {
@@ -262,7 +262,7 @@ impl Action<'_> {
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
-        let given = arguments(self.task_run, self.view)?;
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let spec = self.task_run.task().action.module.spec();
         let (known, vars): (Map<_, _>, Map<_, _>) = given.into_iter().partition(|(name, _)| spec.param(name).is_some());
         let args = Args::convert(spec, &known).map_err(|failure| self.at_argument(failure))?;

@@ -112,7 +112,7 @@ pub enum Trouble {
 }
 
 /// Where a task is done: which connection, as which user.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Place {
     pub target: Target,
     pub r#become: Option<Become>,

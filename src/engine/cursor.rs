@@ -18,11 +18,13 @@ pub struct Step {
 }
 
 /// A stack of frames, the innermost last. Empty: the host has come to the end.
+#[derive(Clone)]
 pub struct Cursor {
     frames: Vec<Frame>,
     failed: bool,
 }
 
+#[derive(Clone)]
 struct Frame {
     entries: Entries,
     index: usize,
@@ -32,6 +34,7 @@ struct Frame {
     fails_after: bool,
 }
 
+#[derive(Clone)]
 enum Entries {
     /// A section of the play, or an included file.
     List(Arc<Vec<Entry>>),

@@ -81,7 +81,7 @@ fn diff_json(diff: &Diff) -> Json {
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
 
-enum Trouble {
+pub enum Trouble {
     Failure(Failure),
     Diag(Box<Diag>),
     Unreachable(String),
@@ -160,22 +160,11 @@ async fn try_on_host(
     place_view: &Arc<View>,
     view: &Arc<View>,
 ) -> Result<(Outcome, bool), Trouble> {
-    let playing = &task_run.playing;
-    let keywords = &task_run.task().keywords;
-    let run = &playing.run;
-    let args = Args::convert(module.spec(), &arguments(task_run, view)?)?;
-    let context = HostContext {
-        playing: playing.clone(),
-        task: task_run.task().clone(),
-        host: task_run.host.clone(),
-        view: view.clone(),
-        place_view: place_view.clone(),
-        check_mode: task_run.checks(view)?,
-        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
-    };
+    let Prepared { args, context, environment } = prepare(&task_run.playing, &task_run.host, task_run.task(), view, place_view)?;
+    let run = &task_run.playing.run;
     let wire = Wire::open(task_run, place, view).await?;
     let output = match module.probe(&args, &context)? {
-        Some(script) => wire.probe(script).await?,
+        Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
         None => nothing_said(),
     };
     let change = match module.decide(&args, &output, &context)? {
@@ -192,7 +181,10 @@ async fn try_on_host(
             outcome
         }
         Apply::OnHost(script) => {
-            let output = wire.apply(script).await?;
+            run.ahead.something_changes();
+            let output = wire.apply(with_environment(script, &environment)).await;
+            run.ahead.something_changes();
+            let output = output?;
             match finish {
                 Some(finish) => finish(&output, outcome)?,
                 None if output.success() => outcome,
@@ -203,13 +195,59 @@ async fn try_on_host(
     Ok((outcome, context.diff_mode))
 }
 
+/// What a module needs to be asked and to decide.
+struct Prepared {
+    args: Args,
+    context: HostContext,
+    environment: Vec<(String, String)>,
+}
+
+fn prepare(
+    playing: &Arc<Playing>,
+    host: &Arc<str>,
+    task: &Arc<Task>,
+    view: &Arc<View>,
+    place_view: &Arc<View>,
+) -> Result<Prepared, Trouble> {
+    let (keywords, run) = (&task.keywords, &playing.run);
+    let args = Args::convert(task.action.module.spec(), &arguments(playing, task, view)?)?;
+    let context = HostContext {
+        playing: playing.clone(),
+        task: task.clone(),
+        host: host.clone(),
+        view: view.clone(),
+        place_view: place_view.clone(),
+        check_mode: playing.checks(task, view)?,
+        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
+    };
+    Ok(Prepared { args, context, environment: environment(playing, task, view)? })
+}
+
+/// The probe that a task would send if it ran now; `None` if it has none. `Err`: that cannot be known now.
+pub fn probe_of(
+    playing: &Arc<Playing>,
+    host: &Arc<str>,
+    task: &Arc<Task>,
+    module: &dyn AnyModule,
+    view: &Arc<View>,
+) -> Result<Option<Script>, Trouble> {
+    let Prepared { args, context, environment } = prepare(playing, host, task, view, view)?;
+    Ok(module.probe(&args, &context)?.map(|script| with_environment(script, &environment)))
+}
+
+/// A script with the task's environment. What the module itself sets beats the user's, so it comes last.
+fn with_environment(script: Script, environment: &[(String, String)]) -> Script {
+    let Script { text, input, environment: own } = script;
+    Script { text, input, environment: environment.iter().cloned().chain(own).collect() }
+}
+
 /// A task's arguments, rendered, under the names that the file uses.
-pub fn arguments(task_run: &TaskRun, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
-    let action = &task_run.task().action;
-    let templar = &task_run.playing.run.templar;
+pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
+    let action = &task.action;
+    let templar = &playing.run.templar;
     let spec = action.module.spec();
     let mut args = Map::new();
-    for defaults in &task_run.task().keywords.module_defaults {
+    for defaults in &task.keywords.module_defaults {
         let rendered = templar.render(defaults, view)?;
         for module in rendered.try_iter().into_iter().flatten() {
             let name = module.to_string();
@@ -246,17 +284,16 @@ pub fn arguments(task_run: &TaskRun, view: &Arc<View>) -> Result<Map<String, Jso
 }
 
 /// A task's way to its host: the connection, and how its scripts run.
+#[derive(Clone)]
 pub struct Wire {
     connection: Connection,
     running: Running,
-    environment: Vec<(String, String)>,
 }
 
 impl Wire {
     async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
-        let environment = environment(task_run, view)?;
         let timeout = match &keywords.timeout {
             Some(node) => {
                 let value = run.templar.render(node, view)?;
@@ -276,30 +313,25 @@ impl Wire {
             }
         };
         let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
-        Ok(Wire { connection, running, environment })
+        Ok(Wire { connection, running })
     }
 
-    async fn probe(&self, script: Script) -> Result<Output, Trouble> {
+    /// Runs a script that only reads.
+    pub async fn ask(&self, script: Script) -> Result<Output, RunError> {
         let quiet = Running { on_line: None, ..self.running.clone() };
-        Ok(self.connection.probe(self.with_environment(script), quiet).await?)
+        self.connection.probe(script, quiet).await
     }
 
-    async fn apply(&self, script: Script) -> Result<Output, Trouble> {
-        Ok(self.connection.apply(self.with_environment(script), self.running.clone()).await?)
-    }
-
-    fn with_environment(&self, script: Script) -> Script {
-        // What the module itself sets beats the user's, so it comes last.
-        let Script { text, input, environment } = script;
-        Script { text, input, environment: self.environment.iter().cloned().chain(environment).collect() }
+    async fn apply(&self, script: Script) -> Result<Output, RunError> {
+        self.connection.apply(script, self.running.clone()).await
     }
 }
 
 /// `environment`, outermost first: the inner beats the outer.
-fn environment(task_run: &TaskRun, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
+fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
-    for node in &task_run.task().keywords.environment {
-        let rendered = task_run.playing.run.templar.render(node, view)?;
+    for node in &task.keywords.environment {
+        let rendered = playing.run.templar.render(node, view)?;
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],

@@ -5,6 +5,7 @@
 //! modules of the engine itself.
 
 mod actions;
+mod ahead;
 mod attempt;
 mod batches;
 mod connect;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub diff: bool,
     pub extra_vars: Arc<VarMap>,
     pub force_handlers: bool,
+    /// Send probes of coming tasks early.
+    pub read_ahead: bool,
     pub verbosity: u8,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
@@ -84,6 +87,7 @@ pub struct Run {
     inventory: RwLock<Inventory>,
     memory: Memory,
     connections: Connections,
+    ahead: ahead::Ahead,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Failed or unreachable: they take no part in later plays.
     out: Mutex<HashMap<Arc<str>, Loss>>,
@@ -110,6 +114,7 @@ impl Run {
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
             connections: Connections::default(),
+            ahead: ahead::Ahead::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),

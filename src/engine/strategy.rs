@@ -145,6 +145,7 @@ async fn perform(
             name: name.to_owned(),
             rescues: walkers[*at].cursor.would_rescue(),
             also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
+            cursor: walkers[*at].cursor.clone(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);

@@ -2,7 +2,7 @@
 //! told of it is in `outcome`.
 
 use super::attempt::Attempt;
-use super::cursor::Step;
+use super::cursor::{Cursor, Step};
 use super::include::Include;
 use super::play::Playing;
 use crate::playbook::Task;
@@ -25,6 +25,8 @@ pub struct TaskRun {
     pub rescues: bool,
     /// `run_once`: hosts that get the result too.
     pub also: Vec<Arc<str>>,
+    /// Where the host is, for reading ahead.
+    pub cursor: Cursor,
 }
 
 /// How a task ended on a host.

@@ -137,6 +137,7 @@ impl Action<'_> {
             "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {} {command} >/dev/null 2>&1 </dev/null &\n",
             delay.as_secs()
         );
+        self.task_run.playing.run.ahead.something_changes();
         match connection.probe(Script::new(start), self.running()).await {
             Ok(output) if output.status == 127 => Err(failed("the host has no setsid, by which the reboot would be started".to_owned())),
             // With no delay the host may be gone before it can answer.

@@ -1,7 +1,8 @@
 //! Host patterns: unions, `&` and `!`, globs, `~regex`, subscripts.
 
 use super::{Inventory, LOCALHOST, address};
-use fancy_regex::Regex;
+use crate::python::fnmatch;
+use crate::python::regex::{self, Flags, Pattern};
 use indexmap::IndexSet;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,6 +10,12 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PatternError(pub String);
+
+impl From<regex::Error> for PatternError {
+    fn from(err: regex::Error) -> PatternError {
+        PatternError(err.to_string())
+    }
+}
 
 pub fn hosts_matching(inventory: &Inventory, pattern: &str, unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
     let mut parts = Vec::new();
@@ -118,10 +125,10 @@ fn split_subscript(part: &str) -> (&str, Option<Subscript>) {
 /// The hosts of groups that match; and hosts that match themselves, if no group does or if this is a glob or a regex.
 fn named(inventory: &Inventory, name: &str, unmatched: &mut Vec<String>) -> Result<Vec<Arc<str>>, PatternError> {
     let matcher = Matcher::new(name)?;
-    let groups: Vec<_> = inventory.groups.keys().filter(|group| matcher.matches(group)).collect();
+    let groups = matcher.pick(inventory.groups.keys())?;
     let mut hosts: Vec<_> = groups.iter().flat_map(|group| inventory.hosts_of_group(group)).collect();
     if groups.is_empty() || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
-        hosts.extend(inventory.hosts.keys().filter(|host| matcher.matches(host)).cloned());
+        hosts.extend(matcher.pick(inventory.hosts.keys())?.into_iter().cloned());
     }
     if hosts.is_empty() && LOCALHOST.contains(&name) {
         hosts.push(inventory.actual(name).into());
@@ -132,62 +139,34 @@ fn named(inventory: &Inventory, name: &str, unmatched: &mut Vec<String>) -> Resu
     Ok(hosts)
 }
 
+/// How a name is meant.
 enum Matcher<'a> {
     Exactly(&'a str),
-    Regex(Regex),
+    Glob(&'a str),
+    Regex(Pattern),
 }
 
 impl Matcher<'_> {
     fn new(name: &str) -> Result<Matcher<'_>, PatternError> {
-        let wrong = |err: fancy_regex::Error| PatternError(format!("`{name}` is no valid host pattern: {err}"));
-        // A regex has to match from the start on, not to the end.
-        if let Some(regex) = name.strip_prefix('~') {
-            return Regex::new(&format!("^(?:{regex})")).map(Matcher::Regex).map_err(wrong);
+        match name.strip_prefix('~') {
+            // It has to match from the start on, not to the end.
+            Some(regex) => Ok(Matcher::Regex(Pattern::at_start(regex, Flags::default())?)),
+            None if fnmatch::has_magic(name) => Ok(Matcher::Glob(name)),
+            None => Ok(Matcher::Exactly(name)),
         }
-        if name.contains(['?', '*', '[']) {
-            return Regex::new(&glob(name)).map(Matcher::Regex).map_err(wrong);
-        }
-        Ok(Matcher::Exactly(name))
     }
 
-    fn matches(&self, text: &str) -> bool {
-        match self {
-            Matcher::Exactly(name) => *name == text,
-            Matcher::Regex(regex) => regex.is_match(text).unwrap_or(false),
+    /// Those that match of some names.
+    fn pick<'n, N: AsRef<str>>(&self, names: impl IntoIterator<Item = &'n N>) -> Result<Vec<&'n N>, PatternError> {
+        let mut picked = Vec::new();
+        for name in names {
+            let matches = match self {
+                Matcher::Exactly(wanted) => *wanted == name.as_ref(),
+                Matcher::Glob(glob) => fnmatch::matches(glob, name.as_ref()),
+                Matcher::Regex(regex) => regex.is_found(name.as_ref())?,
+            };
+            picked.extend(matches.then_some(name));
         }
+        Ok(picked)
     }
-}
-
-/// A shell glob as a regex: `*`, `?`, `[a-c]`, `[!a-c]`; a bracket that is never closed is itself.
-fn glob(glob: &str) -> String {
-    let mut regex = "^(?s:".to_owned();
-    let mut rest = glob;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
-        match c {
-            '*' => regex += ".*",
-            '?' => regex.push('.'),
-            '[' => {
-                let negated = rest.starts_with('!');
-                let body = &rest[usize::from(negated)..];
-                // A bracket that comes first belongs to the set.
-                let close = body.char_indices().skip(1).find(|(_, c)| *c == ']').map(|(at, _)| at);
-                let Some(close) = close else {
-                    regex += r"\[";
-                    continue;
-                };
-                regex += if negated { "[^" } else { "[" };
-                for c in body[..close].chars() {
-                    if !c.is_alphanumeric() && c != '-' {
-                        regex.push('\\');
-                    }
-                    regex.push(c);
-                }
-                regex.push(']');
-                rest = &body[close + 1..];
-            }
-            _ => regex += &fancy_regex::escape(&c.to_string()),
-        }
-    }
-    regex + ")$"
 }

@@ -175,6 +175,11 @@ impl Failure {
         Failure { argument: Some(name.to_owned()), ..Failure::new(message) }
     }
 
+    /// The same failure, because of one argument's value.
+    pub fn of_argument(self, name: &str) -> Failure {
+        Failure { argument: Some(name.to_owned()), ..self }
+    }
+
     pub fn with(mut self, key: &str, value: impl Into<Json>) -> Failure {
         self.data.insert(key.to_owned(), value.into());
         self
@@ -199,3 +204,9 @@ impl std::fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<crate::python::regex::Error> for Failure {
+    fn from(err: crate::python::regex::Error) -> Failure {
+        Failure::new(err.to_string())
+    }
+}

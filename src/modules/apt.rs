@@ -18,8 +18,8 @@ pub mod update;
 mod version;
 
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::modules::command::{result, words};
-use crate::sh::{Output, Script};
+use crate::modules::command::result;
+use crate::sh::{Output, Script, words};
 use package::{Known, Version, Wanted};
 use probe::State;
 use request::{Goal, Request};

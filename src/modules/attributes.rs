@@ -58,8 +58,7 @@ impl Wanted {
     }
 
     pub fn ids(&self, fields: &mut Fields) -> Result<Ids, Failure> {
-        let umask = fields.text()?;
-        let umask = u32::from_str_radix(umask.trim(), 8).map_err(|_| Failure::new(format!("the host's umask is `{umask}`")))?;
+        let umask = fields.umask()?;
         let mut id = |name: &Option<String>| match name.as_deref() {
             None => Ok(None),
             Some(name) => match known_id(name) {

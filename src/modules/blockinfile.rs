@@ -11,7 +11,6 @@
 //! Returns `msg`; `backup_file` where one was made.
 
 use super::edit::{self, Telling, Text, bare, lines_of};
-use super::regex::{Flags, Pattern};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script};
 
@@ -81,8 +80,8 @@ impl Module for BlockInFile {
 
 /// The content with the block in it, or without it if the block is empty.
 fn put(args: &Args, content: &str, block: &str) -> Result<String, Failure> {
-    let marker = |mark: &str| Ok(args.required("marker")?.replace("{mark}", args.required(mark)?));
-    let (begin, end): (String, String) = (marker("marker_begin")?, marker("marker_end")?);
+    let marker = |mark: &str| Ok::<_, Failure>(args.required("marker")?.replace("{mark}", args.required(mark)?));
+    let (begin, end) = (marker("marker_begin")?, marker("marker_end")?);
     let mut lines = lines_of(content);
     let (mut first, mut last) = (None, None);
     for (at, line) in lines.iter().enumerate() {
@@ -127,7 +126,7 @@ fn place_of(args: &Args, lines: &[String]) -> Result<usize, Failure> {
         (Some(pattern), _) => ("insertafter", pattern, 1),
         (None, Some(pattern)) => ("insertbefore", pattern, 0),
     };
-    let pattern = Pattern::new(name, pattern, Flags::default())?;
+    let pattern = edit::pattern(name, pattern)?;
     let mut found = None;
     for (at, line) in lines.iter().enumerate() {
         if pattern.is_found(line)? {

@@ -14,13 +14,12 @@ mod guard;
 mod raw;
 pub mod result;
 mod script;
-pub mod words;
 
 pub use raw::Raw;
 pub use script::ScriptFile;
 
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote, quote_all};
+use crate::sh::{Output, Script, quote, quote_all, words};
 use guard::Guard;
 use serde_json::{Map, Value as Json, json};
 

@@ -10,10 +10,10 @@
 //! Returns `dest`, `src`, `checksum`, `mode`, `owner`, `group`, `uid`, `gid`, `size`, `state`; `backup_file` where one was made.
 
 use super::copy_tree::{LocalTree, RemoteTree};
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::{self, Content, Destination};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Param, Spec};
-use crate::sh::{Output, Script};
+use crate::sh::{Output, Script, words};
 use serde_json::Value as Json;
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ impl Module for Copy {
                 let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
                 let file = put::ask(args, &name, context)?;
                 let tree = RemoteTree::ask(args, &source)?;
-                let source = path_word(&source);
+                let source = words::on_host(&source);
                 Script::new(format!(
                     "{FUNCTIONS}o={source}\nsay \"$o\"\nlook \"$o\" -L\nif [ -d \"$o\" ]; then\n{tree}else\nif [ -e \"$o\" ]; then sum \"$o\"; else say ''; fi\n{file}fi\nexit 0\n"
                 ))

@@ -2,11 +2,11 @@
 
 use super::attributes::{Fix, Ids, Mode, Wanted};
 use super::file::make_directories;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::{checksum_of, mode_of, read};
 use super::write_file::{CLEANING, Write};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use std::path::{Path, PathBuf};
 
 /// A directory of the controller: what is below it, by its path below the destination, folders before what is in them.
@@ -53,7 +53,7 @@ impl LocalTree {
     pub fn probe(&self, args: &Args) -> Result<Script, Failure> {
         let mut text = format!(
             "{FUNCTIONS}d={}\nwhile :; do case $d in */) d=${{d%/}} ;; *) break ;; esac; done\nsay tree\nsay \"$d\"\nlook \"$d/.\"\n",
-            path_word(args.required("dest")?)
+            words::on_host(args.required("dest")?)
         );
         text.push_str(&Wanted::of(args)?.ask_ids());
         text.push_str(
@@ -150,11 +150,7 @@ impl LocalTree {
             text.push_str("x=$(mktemp -d -- \"$p/.nodewright.XXXXXX\") || exit 1\ntar -x -f - -C \"$x\" || exit 1\n");
         }
         text.push_str(&lines);
-        let mut archive = Vec::new();
-        for (number, path) in parts {
-            add_to_archive(&mut archive, number, &read(path)?);
-        }
-        archive.extend([0; 1024]);
+        let archive = pack(&parts)?;
         Ok(Change::new(outcome, Script::new(text).with_input(archive)).finish(finish(format!("copy {}", self.source.display()))).into())
     }
 }
@@ -202,24 +198,18 @@ fn add_items(folder: &Path, prefix: &str, follow: bool, depth: usize, items: &mu
     Ok(())
 }
 
-/// A member of a tar archive, named by its number so that no name needs more than the plainest header.
-fn add_to_archive(archive: &mut Vec<u8>, number: usize, content: &[u8]) {
-    let mut header = [0u8; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, &number.to_string());
-    put(100, "0000600\0");
-    put(108, "0000000\0");
-    put(116, "0000000\0");
-    put(124, &format!("{:011o}\0", content.len()));
-    put(136, "00000000000\0");
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    archive.extend(header);
-    archive.extend(content);
-    archive.resize(archive.len().next_multiple_of(512), 0);
+/// The files as a tar archive, each under its number: no name of theirs meets the host's tar.
+fn pack(parts: &[(usize, &Path)]) -> Result<Vec<u8>, Failure> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let failed = |path: &Path, err: std::io::Error| Failure::argument("src", format!("pack {}: {err}", path.display()));
+    for (number, path) in parts {
+        let content = read(path)?;
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(0o600);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, number.to_string(), content.as_slice()).map_err(|err| failed(path, err))?;
+    }
+    archive.into_inner().map_err(|err| Failure::new(format!("pack files: {err}")))
 }
 
 fn finish(doing: String) -> impl FnOnce(&Output, Outcome) -> Result<Outcome, Failure> + Send + 'static {
@@ -263,7 +253,7 @@ impl RemoteTree {
         let name = if source.ends_with('/') { "d=${d%/}/\n" } else { "d=${d%/}/${o##*/}\n" };
         Ok(format!(
             "d={}\ncase $d in /*) ;; *) d=$PWD/$d ;; esac\nif [ -d \"$d\" ]; then\n{name}fi\nsay \"$d\"\nlook \"$d\"\n{}cd -- \"$o\" || exit 1\nfind . ! -name . -exec sh -c {} sh \"$d\" {{}} + || exit 1\n",
-            path_word(args.required("dest")?),
+            words::on_host(args.required("dest")?),
             Wanted::of(args)?.ask_ids(),
             quote(&each),
         ))

@@ -3,13 +3,13 @@
 
 use super::attributes::{Fix, Ids, Wanted};
 use super::file::make_directories;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
-use super::put::hex;
+use super::look::{Entry, FUNCTIONS, Fields};
+use super::put::sha1_of;
 use super::write_file::{Write, diff_of_contents, diff_of_states, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
-use crate::sh::{Output, Script, quote};
+use crate::python::regex::{Flags, Pattern};
+use crate::sh::{Output, Script, quote, words};
 use serde_json::Map;
-use sha1::{Digest, Sha1};
 
 /// The file as it is.
 pub struct Text {
@@ -37,7 +37,7 @@ pub fn probe(args: &Args) -> Result<Script, Failure> {
     let text = format!(
         "{FUNCTIONS}p={}\nr=$p\nif [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${{r%??}}; fi\n\
          say \"$p\"; say \"$r\"\nlook \"$r\"\n{}if [ -f \"$r\" ]; then cat -- \"$r\" || exit 1; fi\nexit 0\n",
-        path_word(args.required("path")?),
+        words::on_host(args.required("path")?),
         Wanted::of(args)?.ask_ids()
     );
     Ok(Script::new(text))
@@ -125,7 +125,7 @@ impl Text {
             let fix = Fix { uid: None, gid: None, mode: Some(0o777 & !self.ids.umask) };
             folders = format!("p={}\n{}p={}\n", quote(folder), make_directories(&fix), quote(&self.real));
         }
-        let checksum = hex(&Sha1::digest(content.as_bytes()));
+        let checksum = sha1_of(content.as_bytes());
         let write = Write {
             path: &self.real,
             replaces: self.entry.as_ref(),
@@ -154,6 +154,11 @@ impl Text {
         });
         Ok(change.into())
     }
+}
+
+/// A pattern that a line is searched for. `argument` is where it comes from.
+pub fn pattern(argument: &str, pattern: &str) -> Result<Pattern, Failure> {
+    Pattern::new(pattern, Flags::default()).map_err(|err| Failure::from(err).of_argument(argument))
 }
 
 /// Lines with their line breaks, as Python's `readlines` gives them.

@@ -6,11 +6,10 @@
 //!
 //! Without `flat` it goes to `dest/HOST/path`. Returns `dest`, `file`, `checksum`, `remote_checksum`.
 
-use super::look::{FUNCTIONS, Fields, path_word};
-use super::put::{checksum_of, hex};
+use super::look::{FUNCTIONS, Fields};
+use super::put::{checksum_of, sha1_of};
 use crate::module::{Apply, Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script};
-use sha1::{Digest, Sha1};
+use crate::sh::{Output, Script, words};
 use std::path::PathBuf;
 
 pub struct Fetch;
@@ -51,7 +50,7 @@ impl Module for Fetch {
     }
 
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let path = path_word(args.required("src")?);
+        let path = words::on_host(args.required("src")?);
         Ok(Some(Script::new(format!(
             "{FUNCTIONS}p={path}\nsay \"$p\"\nlook \"$p\" -L\n[ -n \"$s\" ] || exit 0\nif [ -d \"$p\" ]; then exit 0; fi\nsum \"$p\"\nexec cat -- \"$p\"\n"
         ))))
@@ -85,7 +84,7 @@ impl Module for Fetch {
             Found::Directory => return missing("remote file is a directory, fetch cannot work on directories"),
             Found::File { checksum, content } => (checksum, content),
         };
-        let checksum = hex(&Sha1::digest(&content));
+        let checksum = sha1_of(&content);
         let dest = destination(args, source, context)?;
         let shown = dest.to_string_lossy().into_owned();
         if checksum != remote_checksum && args.is("validate_checksum") {

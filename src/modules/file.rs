@@ -7,10 +7,10 @@
 //! Returns `path` (`dest` for links and `touch`), `state`, `mode`, `owner`, `group`, `uid`, `gid`, `size`; `src` for links.
 
 use super::attributes::{Fix, Ids, Wanted};
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{diff_of_states, finish_look, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote, quote_all};
+use crate::sh::{Output, Script, quote, quote_all, words};
 use serde_json::{Map, Value as Json, json};
 
 pub struct File;
@@ -88,7 +88,7 @@ impl Module for File {
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
         let wanted = Wanted::of(args)?;
         let mut text = String::from(FUNCTIONS);
-        text.push_str(&format!("p={}\n", path_word(args.required("path")?)));
+        text.push_str(&format!("p={}\n", words::on_host(args.required("path")?)));
         // One slash between names and none at the end: the list below tells names apart by that.
         text.push_str("while :; do case $p in *//*) p=${p%%//*}/${p#*//} ;; ?*/) q=$p; p=${p%/}; slash=/ ;; *) break ;; esac; done\n");
         text.push_str("say \"$p${slash-}\"\nlook \"$p\"\n");
@@ -97,7 +97,7 @@ impl Module for File {
         if let Some(source) = args.str("src") {
             text.push_str(&format!(
                 "s={}\ncase $s in /*) a=$s ;; *) if [ -d \"$p\" ] && [ ! -L \"$p\" ]; then a=$p/$s; else case $p in */*) a=${{p%/*}}/$s ;; *) a=$s ;; esac; fi ;; esac\nsay \"$a\"\nlook \"$a\" -L\n",
-                path_word(source)
+                words::on_host(source)
             ));
         }
         for name in ["access_time", "modification_time"] {

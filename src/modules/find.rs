@@ -7,12 +7,12 @@
 //!
 //! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
 
-use super::fnmatch;
-use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT, path_word};
-use super::regex::{Flags, Pattern};
+use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT};
 use super::stat::describe;
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::python::fnmatch;
+use crate::python::regex::{Flags, Pattern};
+use crate::sh::{Output, Script, quote, words};
 use base64::Engine;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -59,6 +59,8 @@ struct Root {
     path: String,
     is_directory: bool,
     items: Vec<(String, Entry)>,
+    /// What could not be looked at, and why.
+    skipped: Vec<(String, String)>,
 }
 
 impl Module for Find {
@@ -91,20 +93,21 @@ impl Module for Find {
         } else {
             String::new()
         };
-        // One slash between names and none at the end: the list tells names apart by that. What cannot be looked at is left out, as in Ansible.
+        // One slash between names and none at the end: the list tells names apart by that.
         text.push_str(&format!(
             "root() {{\n\
              \x20 p=$1; while :; do case $p in *//*) p=${{p%%//*}}/${{p#*//}} ;; ?*/) p=${{p%/}} ;; *) break ;; esac; done\n\
              \x20 say \"$p\"\n\
              \x20 if [ -d \"$p\" ]; then say 1; else say ''; return; fi\n\
-             \x20 find {follow}\"$p\" {depth}-exec stat {follow}-c '//{STAT_FORMAT}//%n' -- {{}} + 2>/dev/null\n\
+             \x20 {{ e=$(LC_ALL=C find {follow}\"$p\" {depth}-exec stat {follow}-c '//{STAT_FORMAT}//%n' -- {{}} + 2>&1 >&3); }} 3>&1\n\
              \x20 say ''\n\
+             \x20 say \"$e\"\n\
              \x20 {extra}\x20 say ''\n\
              \x20 {content}\x20 say ''\n\
              }}\n"
         ));
         for path in args.list("paths").unwrap_or_default() {
-            text.push_str(&format!("root {}\n", path_word(&path)));
+            text.push_str(&format!("root {}\n", words::on_host(&path)));
         }
         text.push_str("exit 0\n");
         Ok(Some(Script::new(text)))
@@ -117,11 +120,12 @@ impl Module for Find {
         while !fields.is_empty() {
             let path = fields.text()?;
             if fields.text()?.is_empty() {
-                state.roots.push(Root { path, is_directory: false, items: Vec::new() });
+                state.roots.push(Root { path, is_directory: false, items: Vec::new(), skipped: Vec::new() });
                 continue;
             }
             let items = read_list(&fields.text()?)?;
-            state.roots.push(Root { path, is_directory: true, items });
+            let skipped = read_complaints(&path, &fields.text()?)?;
+            state.roots.push(Root { path, is_directory: true, items, skipped });
             for map in [&mut state.checksums, &mut state.contents] {
                 loop {
                     let name = fields.text()?;
@@ -149,6 +153,7 @@ impl Module for Find {
                 skipped.insert(root.path.clone(), format!("'{}' is not a directory", root.path).into());
                 continue;
             }
+            skipped.extend(root.skipped.iter().map(|(path, why)| (path.clone(), why.as_str().into())));
             for (path, entry) in root.items.iter().filter(|(path, _)| *path != root.path) {
                 n_examined += 1;
                 if files.len() >= limit || !filter.takes(path, entry, &state)? {
@@ -198,12 +203,11 @@ impl<'a> Filter<'a> {
             if !args.is("use_regex") {
                 return Ok(list.map(Name::Glob).collect());
             }
-            list.map(|text| Pattern::new(name, &format!("\\A(?:{text})"), Flags::default()).map(Name::Regex)).collect()
+            list.map(|text| at_start(name, &text).map(Name::Regex)).collect()
         };
         let amount = |name: &str, units: &[(char, i64)]| args.str(name).map(|text| amount(name, text, units)).transpose();
         const KIB: i64 = 1024;
-        let contains =
-            args.str("contains").map(|text| Pattern::new("contains", &format!("\\A(?:{text})"), Flags::default())).transpose()?;
+        let contains = args.str("contains").map(|text| at_start("contains", text)).transpose()?;
         Ok(Filter {
             kind: args.required("file_type")?,
             patterns: patterns("patterns")?,
@@ -267,6 +271,10 @@ impl<'a> Filter<'a> {
     }
 }
 
+fn at_start(argument: &str, pattern: &str) -> Result<Pattern, Failure> {
+    Pattern::at_start(pattern, Flags::default()).map_err(|err| Failure::from(err).of_argument(argument))
+}
+
 /// `1w`, `-2k`, `3`: a number with the unit that its last letter names.
 fn amount(name: &str, text: &str, units: &[(char, i64)]) -> Result<i64, Failure> {
     let bad = || {
@@ -300,9 +308,31 @@ fn read_list(said: &str) -> Result<Vec<(String, Entry)>, Failure> {
     Ok(items)
 }
 
+/// What `find` and `stat` complained of: a place that could not be looked at is skipped, a name that went away meanwhile is nothing. Anything
+/// else means that the list cannot be relied on.
+fn read_complaints(root: &str, said: &str) -> Result<Vec<(String, String)>, Failure> {
+    let mut skipped = Vec::new();
+    for line in said.lines().filter(|line| !line.ends_with("No such file or directory")) {
+        let complaint = line.rsplit_once(": ").and_then(|(place, why)| Some((place.get(place.find(root)?..)?, why)));
+        match complaint {
+            Some((place, why)) => skipped.push((place.trim_end_matches('\'').to_owned(), why.to_owned())),
+            None => return Err(Failure::new(format!("find files in {root}: {line}"))),
+        }
+    }
+    Ok(skipped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn not_allowed_is_not_the_same_as_empty() {
+        let said = "find: '/a/b': Permission denied\nfind: /a/c: Too many levels of symbolic links\nstat: cannot stat '/a/x': No such file or directory\n";
+        let skipped = read_complaints("/a", said).expect("nothing but what is skipped");
+        assert_eq!(skipped.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["/a/b", "/a/c"]);
+        assert!(read_complaints("/a", "sh: find: not found\n").is_err());
+    }
 
     #[test]
     fn reads_amounts() {

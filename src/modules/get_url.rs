@@ -9,10 +9,10 @@
 //! `url`, `dest`, `status_code`, `checksum_src`, `checksum_dest`, `msg`, `mode`, `owner`, `group`, `size`, `state`; `backup_file` where one was made.
 
 use super::attributes::{Ids, Wanted};
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{CLEANING, finish_look, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 
 pub struct GetUrl;
 
@@ -120,7 +120,7 @@ impl Module for GetUrl {
             "{FUNCTIONS}d={}\ncase $d in */) d=${{d%/}}/{name} ;; *) if [ -d \"$d\" ]; then d=$d/{name}; fi ;; esac\n\
              case $d in */*) f=${{d%/*}}; f=${{f:-/}} ;; *) f=. ;; esac\n\
              say \"$d\"; say \"$f\"\nif [ -d \"$f\" ]; then say 1; else say ''; fi\nlook \"$d\" -L\n{}",
-            path_word(args.required("dest")?),
+            words::on_host(args.required("dest")?),
             Wanted::of(args)?.ask_ids()
         );
         let mut input = Vec::new();
@@ -203,7 +203,7 @@ impl Module for GetUrl {
             return Err(Failure::argument("dest", format!("Destination {} does not exist", state.folder)));
         }
         let mut text = format!("{FUNCTIONS}{CLEANING}{DOWNLOAD}p={}\nx=$(mktemp -d) || exit 1\nreceive\n", quote(path));
-        let folder = args.str("tmp_dest").map_or_else(|| quote(&state.folder).into_owned(), path_word);
+        let folder = args.str("tmp_dest").map_or_else(|| quote(&state.folder).into_owned(), words::on_host);
         text.push_str(&format!(
             "f={folder}\nt=$(mktemp -- \"$f\"/.nodewright.XXXXXX) || exit 1\ndownload \"$t\" || exit 1\nsay \"$code\"\n"
         ));

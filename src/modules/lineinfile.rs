@@ -7,9 +7,9 @@
 //!
 //! Line breaks of other lines stay as they are. Returns `msg`, `backup`, and `found` when removing.
 
-use super::edit::{self, Telling, Text, bare, lines_of};
-use super::regex::{Flags, Pattern, Template};
+use super::edit::{self, Telling, Text, bare, lines_of, pattern};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::python::regex::{Pattern, Template};
 use crate::sh::{Output, Script};
 
 pub struct LineInFile;
@@ -101,7 +101,7 @@ enum Place {
 
 impl<'a> Line<'a> {
     fn of(args: &'a Args) -> Result<Line<'a>, Failure> {
-        let pattern = |name: &str| args.str(name).map(|text| Pattern::new(name, text, Flags::default())).transpose();
+        let optional = |name: &str| args.str(name).map(|text| pattern(name, text)).transpose();
         if args.has("regexp") && args.has("search_string") {
             return Err(Failure::argument("search_string", "parameters are mutually exclusive: regexp|search_string"));
         }
@@ -111,12 +111,12 @@ impl<'a> Line<'a> {
             }
             (Some("BOF"), _) | (_, Some("BOF")) => Place::Start,
             (Some("EOF"), None) | (None, None) => Place::End,
-            (Some(after), None) => Place::After(Pattern::new("insertafter", after, Flags::default())?),
-            (None, Some(before)) => Place::Before(Pattern::new("insertbefore", before, Flags::default())?),
+            (Some(after), None) => Place::After(pattern("insertafter", after)?),
+            (None, Some(before)) => Place::Before(pattern("insertbefore", before)?),
         };
         Ok(Line {
             line: args.str("line"),
-            regexp: pattern("regexp")?,
+            regexp: optional("regexp")?,
             search_string: args.str("search_string"),
             backrefs: args.is("backrefs"),
             place,
@@ -126,7 +126,7 @@ impl<'a> Line<'a> {
 
     fn is_meant(&self, line: &str) -> Result<bool, Failure> {
         match (&self.regexp, self.search_string) {
-            (Some(regexp), _) => regexp.is_found(line),
+            (Some(regexp), _) => Ok(regexp.is_found(line)?),
             (None, Some(part)) => Ok(line.contains(part)),
             (None, None) => Ok(self.line == Some(bare(line))),
         }
@@ -163,7 +163,8 @@ impl<'a> Line<'a> {
             if let (true, Some(regexp)) = (self.backrefs, &self.regexp)
                 && let Some(found) = regexp.search(&lines[at])?
             {
-                new = Template::new("line", line)?.expand(&found)?;
+                let template = Template::new(line).map_err(|err| Failure::from(err).of_argument("line"))?;
+                new = regexp.expand(&template, &found)?;
             }
             return Ok(replace(&mut lines[at], &new));
         }

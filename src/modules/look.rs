@@ -2,7 +2,7 @@
 //! of a path with a type. *Not there*, *not allowed* and *could not look* stay three answers.
 
 use crate::module::Failure;
-use crate::sh::{Output, quote};
+use crate::sh::Output;
 use serde_json::{Map, Value as Json};
 
 /// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
@@ -25,60 +25,6 @@ number() {
 
 /// What [`Entry::parse`] reads; the same as in `look`.
 pub const STAT_FORMAT: &str = "%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G";
-
-/// A path as a word of a script: `~`, `$NAME` and `${NAME}` are expanded on the host, an unset variable stays as it is written.
-pub fn path_word(path: &str) -> String {
-    let mut word = String::new();
-    let mut plain = String::new();
-    let mut rest = path;
-    if let Some(after) = path.strip_prefix('~') {
-        let user_len = after.find('/').unwrap_or(after.len());
-        let user = &after[..user_len];
-        if user.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-            word.push('~');
-            word.push_str(user);
-            rest = &after[user_len..];
-        }
-    }
-    while let Some(at) = rest.find('$') {
-        plain.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let (name, length) = variable_at(rest);
-        if name.is_empty() {
-            plain.push('$');
-            rest = &rest[1..];
-            continue;
-        }
-        if !plain.is_empty() {
-            word.push_str(&quote(&plain));
-            plain.clear();
-        }
-        let written = &rest[..length];
-        word.push_str(&format!("\"${{{name}-\\{written}}}\""));
-        rest = &rest[length..];
-    }
-    plain.push_str(rest);
-    if !plain.is_empty() || word.is_empty() {
-        word.push_str(&quote(&plain));
-    }
-    word
-}
-
-/// The variable that `text`, which starts with `$`, begins with, and how long its reference is.
-fn variable_at(text: &str) -> (&str, usize) {
-    let is_name = |name: &str| {
-        !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    if let Some(inner) = text.strip_prefix("${") {
-        return match inner.find('}') {
-            Some(end) if is_name(&inner[..end]) => (&inner[..end], end + 3),
-            _ => ("", 0),
-        };
-    }
-    let inner = &text[1..];
-    let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
-    if is_name(&inner[..end]) { (&inner[..end], end + 1) } else { ("", 0) }
-}
 
 /// The fields that a script said, one after another.
 pub struct Fields<'a> {
@@ -131,6 +77,12 @@ impl<'a> Fields<'a> {
     pub fn sum(&mut self) -> Result<Option<String>, Failure> {
         let field = self.text()?;
         Ok((!field.starts_with('!')).then_some(field))
+    }
+
+    /// The answer of `say "$(umask)"`.
+    pub fn umask(&mut self) -> Result<u32, Failure> {
+        let said = self.text()?;
+        u32::from_str_radix(said.trim(), 8).map_err(|_| Failure::new(format!("the host's umask is `{said}`")))
     }
 
     /// A field that is empty or a number.
@@ -293,16 +245,6 @@ fn nanos_of(shown: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn expands_on_the_host_only_what_ansible_expands() {
-        assert_eq!(path_word("/etc/foo"), "/etc/foo");
-        assert_eq!(path_word("~/it's"), r#"~'/it'"'"'s'"#);
-        assert_eq!(path_word("~deploy"), "~deploy");
-        assert_eq!(path_word("~a;b/c"), "'~a;b/c'");
-        assert_eq!(path_word("/a $B/${C}d/$1"), r#"'/a '"${B-\$B}"/"${C-\${C}}"'d/$1'"#);
-        assert_eq!(path_word(""), "''");
-    }
 
     #[test]
     fn reads_stat() {

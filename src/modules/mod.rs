@@ -13,7 +13,6 @@ mod edit;
 mod fetch;
 mod file;
 mod find;
-mod fnmatch;
 mod get_url;
 mod getent;
 mod group;
@@ -27,7 +26,6 @@ mod package;
 mod package_facts;
 mod ping;
 mod put;
-mod regex;
 mod replace;
 mod service_facts;
 mod setup;
@@ -37,11 +35,11 @@ mod sysctl;
 mod systemd;
 mod tempfile;
 mod template;
+#[cfg(test)]
+mod trial;
 mod user;
 mod wait_for;
 mod write_file;
-#[cfg(test)]
-mod trial;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 

@@ -10,12 +10,11 @@
 //! `opts`, `dump`, `passno`, `boot`, `fstab`, `backup_file`.
 
 use super::attributes::Fix;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
-use super::put::hex;
+use super::look::{Entry, FUNCTIONS, Fields};
+use super::put::sha1_of;
 use super::write_file::{CLEANING, Write, diff_of_contents};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
-use sha1::{Digest, Sha1};
+use crate::sh::{Output, Script, quote, words};
 
 pub struct Mount;
 
@@ -76,7 +75,7 @@ impl Module for Mount {
     }
 
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let fstab = path_word(args.str("fstab").unwrap_or("/etc/fstab"));
+        let fstab = words::on_host(args.str("fstab").unwrap_or("/etc/fstab"));
         Ok(Some(Script::new(format!(
             "{FUNCTIONS}p={}\nsay \"$p\"\n\
              if [ -e \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${{r%??}}; say \"$r\"; else say ''; fi\n\
@@ -84,7 +83,7 @@ impl Module for Mount {
              say \"$f\"\nlook \"$f\"\nsay \"$(umask)\"\n\
              m=$(cat /proc/self/mountinfo) || exit 1\nsay \"$m\"\n\
              if [ -f \"$f\" ]; then cat -- \"$f\" || exit 1; fi\nexit 0\n",
-            path_word(args.required("path")?),
+            words::on_host(args.required("path")?),
         ))))
     }
 
@@ -94,7 +93,7 @@ impl Module for Mount {
         let real = Some(fields.text()?).filter(|real| !real.is_empty());
         let fstab = fields.text()?;
         let entry = fields.entry(&fstab)?;
-        let umask = u32::from_str_radix(fields.text()?.trim(), 8).unwrap_or(0o022);
+        let umask = fields.umask()?;
         let mounts = fields.text()?;
         let mounted = real.as_deref().and_then(|real| mounted_at(&mounts, real));
         let content = String::from_utf8(fields.rest().to_vec()).map_err(|_| Failure::new(format!("{fstab} is not UTF-8")))?;
@@ -152,7 +151,7 @@ impl Module for Mount {
         let mut text = format!("{FUNCTIONS}{CLEANING}path={}\n{}", quote(&state.path), steps.before);
         let mut input = Vec::new();
         if writes {
-            let checksum = hex(&Sha1::digest(new.as_bytes()));
+            let checksum = sha1_of(new.as_bytes());
             let write = Write {
                 path: &state.fstab,
                 replaces: state.entry.as_ref(),

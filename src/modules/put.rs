@@ -2,10 +2,10 @@
 
 use super::attributes::{Ids, Mode, Wanted};
 use super::file::make_directories;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
-use crate::sh::{Input, Output, Script, quote};
+use crate::sh::{Input, Output, Script, quote, words};
 use serde_json::Map;
 use sha1::{Digest, Sha1};
 use std::io::Read;
@@ -40,7 +40,7 @@ pub struct Destination {
 
 /// Lines of a probe that say what [`Destination::read`] reads. `name` is the file's name if `dest` is a directory.
 pub fn ask(args: &Args, name: &str, context: &dyn Context) -> Result<String, Failure> {
-    let dest = path_word(args.required("dest")?);
+    let dest = words::on_host(args.required("dest")?);
     let mut text = format!(
         "d={dest}\nin=''\ncase $d in */) in=1 ;; *) if [ -d \"$d\" ]; then in=1; d=$d/; fi ;; esac\n\
          while :; do case $d in *//) d=${{d%/}} ;; *) break ;; esac; done\n\
@@ -237,7 +237,7 @@ impl Content {
 
     fn checksum(&self) -> Result<String, Failure> {
         match self {
-            Content::Bytes { bytes, .. } => Ok(hex(&Sha1::digest(bytes))),
+            Content::Bytes { bytes, .. } => Ok(sha1_of(bytes)),
             Content::File(path) => checksum_of(path),
             Content::OnHost { checksum, .. } => Ok(checksum.clone()),
         }
@@ -273,12 +273,13 @@ pub fn checksum_of(path: &Path) -> Result<String, Failure> {
     let (mut sum, mut buffer) = (Sha1::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hex(&sum.finalize())),
+            0 => return Ok(hex::encode(sum.finalize())),
             length => sum.update(&buffer[..length]),
         }
     }
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-1 of a content, as the host's `sha1sum` writes it.
+pub fn sha1_of(content: &[u8]) -> String {
+    hex::encode(Sha1::digest(content))
 }

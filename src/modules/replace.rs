@@ -7,8 +7,8 @@
 //! `^` and `$` are the ends of lines. Between `after` and `before` only, where they are given. Returns `msg`; `backup_file` where one was made.
 
 use super::edit::{self, Telling, Text};
-use super::regex::{Flags, Pattern, Template};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::python::regex::{Flags, Pattern, Template};
 use crate::sh::{Output, Script};
 
 pub struct Replace;
@@ -48,8 +48,9 @@ impl Module for Replace {
     }
 
     fn decide(&self, args: &Args, text: Text, context: &dyn Context) -> Result<Decision, Failure> {
-        let regexp = Pattern::new("regexp", args.required("regexp")?, Flags { multiline: true, dotall: false })?;
-        let template = Template::new("replace", args.required("replace")?)?;
+        let regexp = Pattern::new(args.required("regexp")?, Flags { multiline: true, ..Flags::default() })
+            .map_err(|err| Failure::from(err).of_argument("regexp"))?;
+        let template = Template::new(args.required("replace")?).map_err(|err| Failure::from(err).of_argument("replace"))?;
         if !text.exists() {
             return Err(Failure::argument("path", format!("Path {} does not exist !", text.path)).with("rc", 257));
         }
@@ -63,7 +64,8 @@ impl Module for Replace {
         let content = text.content.as_str();
         let mut range = 0..content.len();
         if let Some(section) = section {
-            let pattern = Pattern::new("after", &section, Flags { multiline: false, dotall: true })?;
+            let pattern = Pattern::new(&section, Flags { dotall: true, ..Flags::default() })
+                .map_err(|err| Failure::from(err).of_argument("after"))?;
             match pattern.search(content)?.and_then(|found| found.name("subsection").map(|part| part.range())) {
                 Some(part) => range = part,
                 None => {
@@ -72,7 +74,9 @@ impl Module for Replace {
                 }
             }
         }
-        let (replaced, count) = regexp.replace_all(&content[range.clone()], &template)?;
+        let part = &content[range.clone()];
+        let matches = regexp.find_all(part)?;
+        let (replaced, count) = (regexp.replace(part, &matches, &template)?, matches.len());
         let new = format!("{}{replaced}{}", &content[..range.start], &content[range.end..]);
         let msg = format!("{count} replacements made");
         text.decide(args, context, outcome, new, &Telling { msg: &msg, backup_key: "backup_file", header_suffix: "" })

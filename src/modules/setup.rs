@@ -17,7 +17,7 @@ mod system;
 mod virtualization;
 
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::modules::fnmatch;
+use crate::python::fnmatch;
 use crate::sh::{Output, Script};
 use seen::Seen;
 use serde_json::{Map, Value as Json};

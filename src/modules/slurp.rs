@@ -7,9 +7,9 @@
 //!
 //! Returns `content` in base64, `encoding`, `source`.
 
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script};
+use crate::sh::{Output, Script, words};
 use base64::Engine;
 
 pub struct Slurp;
@@ -29,7 +29,7 @@ impl Module for Slurp {
     }
 
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let path = path_word(args.required("src")?);
+        let path = words::on_host(args.required("src")?);
         Ok(Some(Script::new(format!(
             "{FUNCTIONS}p={path}\nsay \"$p\"\nlook \"$p\" -L\n[ -n \"$s\" ] || exit 0\nif [ -d \"$p\" ]; then exit 0; fi\nexec cat -- \"$p\"\n"
         ))))

@@ -9,9 +9,9 @@
 //! `size`, `nlink`, `inode`, `dev`, `atime`, `mtime`, `ctime`, the permission bits (`rusr` to `xoth`, `isuid`, `isgid`), `readable`, `writeable`,
 //! `executable`, `checksum`, `lnk_source`, `lnk_target`, `mimetype`, `charset`, `attr_flags`, `attributes`.
 
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script};
+use crate::sh::{Output, Script, words};
 use serde_json::{Map, Value as Json, json};
 
 pub struct Stat;
@@ -62,7 +62,7 @@ impl Module for Stat {
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
         let follow = if args.is("follow") { " -L" } else { "" };
         let mut text =
-            format!("{FUNCTIONS}p={}\nsay \"$p\"\nlook \"$p\"{follow}\n[ -n \"$s\" ] || exit 0\n", path_word(args.required("path")?));
+            format!("{FUNCTIONS}p={}\nsay \"$p\"\nlook \"$p\"{follow}\n[ -n \"$s\" ] || exit 0\n", words::on_host(args.required("path")?));
         text.push_str("if [ -r \"$p\" ]; then say 1; else say ''; fi\nif [ -w \"$p\" ]; then say 1; else say ''; fi\nif [ -x \"$p\" ]; then say 1; else say ''; fi\n");
         if follow.is_empty() {
             text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(readlink -m -- \"$p\" 2>/dev/null || readlink -f -- \"$p\"; echo .); r=${r%??}; say \"$r\"; else say ''; fi\n");

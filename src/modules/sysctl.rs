@@ -8,12 +8,11 @@
 //! the one value at once.
 
 use super::attributes::Fix;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
-use super::put::hex;
+use super::look::{Entry, FUNCTIONS, Fields};
+use super::put::sha1_of;
 use super::write_file::{CLEANING, Write, diff_of_contents};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
-use sha1::{Digest, Sha1};
+use crate::sh::{Output, Script, quote, words};
 
 pub struct Sysctl;
 
@@ -62,7 +61,7 @@ impl Module for Sysctl {
              say \"$p\"\nlook \"$p\"\nsay \"$(umask)\"\n\
              k={}\nif [ -e \"$k\" ] && v=$(cat \"$k\" 2>/dev/null); then say \"=$v\"; else say ''; fi\n\
              if [ -f \"$p\" ]; then cat -- \"$p\" || exit 1; fi\nexit 0\n",
-            path_word(args.required("sysctl_file")?),
+            words::on_host(args.required("sysctl_file")?),
             quote(&kernel_path(name))
         ))))
     }
@@ -71,7 +70,7 @@ impl Module for Sysctl {
         let mut fields = Fields::of(&format!("read {}", args.required("sysctl_file")?), output)?;
         let path = fields.text()?;
         let entry = fields.entry(&path)?;
-        let umask = u32::from_str_radix(fields.text()?.trim(), 8).unwrap_or(0o022);
+        let umask = fields.umask()?;
         let running = fields.text()?.strip_prefix('=').map(str::to_owned);
         let content = String::from_utf8(fields.rest().to_vec()).map_err(|_| Failure::new(format!("{path} is not UTF-8")))?;
         Ok(State { path, entry, umask, running, content })
@@ -111,7 +110,7 @@ impl Module for Sysctl {
         let mut input = Vec::new();
         if write {
             let fix = Fix { mode: state.entry.is_none().then_some(0o666 & !state.umask), ..Fix::default() };
-            let checksum = hex(&Sha1::digest(new.as_bytes()));
+            let checksum = sha1_of(new.as_bytes());
             let write = Write {
                 path: &state.path,
                 replaces: state.entry.as_ref(),

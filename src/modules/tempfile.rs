@@ -7,9 +7,9 @@
 //!
 //! Returns `path` and what is there. Nothing removes it but a task of yours.
 
-use super::look::{FUNCTIONS, Fields, path_word};
+use super::look::{FUNCTIONS, Fields};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 
 pub struct TempFile;
 
@@ -47,7 +47,7 @@ impl Module for TempFile {
                 return Err(Failure::argument(name, format!("`{name}` is a part of a name, not of a path")));
             }
         }
-        let folder = args.str("path").map_or_else(|| "\"${TMPDIR:-/tmp}\"".to_owned(), path_word);
+        let folder = args.str("path").map_or_else(|| "\"${TMPDIR:-/tmp}\"".to_owned(), words::on_host);
         let option = if args.required("state")? == "directory" { "-d " } else { "" };
         let mut text = format!("{FUNCTIONS}f={folder}\nt=$(mktemp {option}-- \"$f\"/{}) || exit 1\n", quote(&format!("{prefix}XXXXXXXX")));
         if !suffix.is_empty() {

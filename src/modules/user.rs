@@ -11,7 +11,7 @@ mod account;
 mod ssh_key;
 
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::modules::command::words;
+use crate::sh::words;
 use crate::sh::{Output, Script, quote, quote_all};
 use account::Account;
 

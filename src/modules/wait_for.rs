@@ -11,6 +11,7 @@
 mod script;
 
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::python::regex::{self, Flags, Pattern};
 use crate::sh::{Output, Script};
 use serde_json::{Map, Value as Json};
 
@@ -81,14 +82,14 @@ impl Module for WaitFor {
         }
         let regex = args.str("search_regex").map(str::to_owned);
         if state.is_met {
-            return Ok(matched(outcome, regex.as_deref(), &state.found).with("elapsed", 0).into());
+            return Ok(matched(outcome, regex.as_deref(), &state.found)?.with("elapsed", 0).into());
         }
         let timed_out = timed_out(args);
         let finish = move |output: &Output, outcome: Outcome| {
             let stdout = output.stdout_text();
             let elapsed = stdout.lines().rev().find_map(|line| line.strip_prefix("elapsed ")?.parse::<i64>().ok());
             match elapsed {
-                Some(elapsed) if output.success() => Ok(matched(outcome, regex.as_deref(), &found(&stdout)).with("elapsed", elapsed)),
+                Some(elapsed) if output.success() => Ok(matched(outcome, regex.as_deref(), &found(&stdout))?.with("elapsed", elapsed)),
                 Some(elapsed) => Err(Failure::new(timed_out).with("elapsed", elapsed)),
                 None => Err(Failure::script("waiting", output)),
             }
@@ -114,9 +115,9 @@ fn check_arguments(args: &Args) -> Result<(), Failure> {
         return refuse("exclude_hosts", "exclude_hosts should only be with state=drained");
     }
     if let Some(regex) = args.str("search_regex")
-        && let Err(error) = fancy_regex::Regex::new(regex)
+        && let Err(error) = pattern(regex)
     {
-        return refuse("search_regex", &format!("Invalid regular expression: {error}"));
+        return refuse("search_regex", &error.to_string());
     }
     Ok(())
 }
@@ -127,20 +128,23 @@ fn found(stdout: &str) -> String {
     inside.map(|(text, _)| text.to_owned()).unwrap_or_default()
 }
 
-fn matched(outcome: Outcome, regex: Option<&str>, found: &str) -> Outcome {
+fn pattern(regex: &str) -> Result<Pattern, regex::Error> {
+    Pattern::new(regex, Flags { multiline: true, ..Flags::default() })
+}
+
+fn matched(outcome: Outcome, regex: Option<&str>, found: &str) -> Result<Outcome, Failure> {
     let mut groups = Vec::new();
     let mut named = Map::new();
-    let compiled = regex.and_then(|regex| fancy_regex::Regex::new(&format!("(?m){regex}")).ok());
-    if let Some(regex) = &compiled
-        && let Ok(Some(captures)) = regex.captures(found)
+    if let Some(regex) = regex.map(pattern).transpose()?
+        && let Some(captures) = regex.search(found)?
     {
         let text = |n: usize| captures.get(n).map_or(Json::Null, |group| group.as_str().into());
         groups = (1..captures.len()).map(text).collect();
-        for (n, name) in regex.capture_names().enumerate() {
+        for (n, name) in regex.groups().enumerate() {
             named.extend(name.map(|name| (name.to_owned(), text(n))));
         }
     }
-    outcome.with("match_groups", groups).with("match_groupdict", named)
+    Ok(outcome.with("match_groups", groups).with("match_groupdict", named))
 }
 
 fn timed_out(args: &Args) -> String {

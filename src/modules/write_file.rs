@@ -2,9 +2,9 @@
 //! renamed over it, so that no reader and no lost connection ever sees half of it. Also what a diff says of two contents.
 
 use super::attributes::Fix;
-use super::look::{Entry, FUNCTIONS, Fields, path_word};
+use super::look::{Entry, FUNCTIONS, Fields};
 use crate::module::{Diff, Failure, Outcome};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use serde_json::{Map, Value as Json};
 
 /// The exit status by which the script says that `validate` refused the content.
@@ -132,11 +132,12 @@ pub fn validate_words(command: &str, file: &str) -> Result<String, Failure> {
     if !command.contains("%s") {
         return Err(Failure::argument("validate", format!("validate must contain %s: {command}")));
     }
-    let words = shell_words::split(command).map_err(|_| Failure::argument("validate", format!("a quote is not closed in: {command}")))?;
+    let words =
+        words::split(command).map_err(|why| Failure::argument("validate", format!("cannot split `{command}` into words: {why}")))?;
     let quoted: Vec<String> = words
         .iter()
         .map(|word| match word.split_once("%s") {
-            None => path_word(word),
+            None => words::on_host(word),
             Some(_) => word
                 .split("%s")
                 .map(|part| if part.is_empty() { String::new() } else { quote(part).into_owned() })

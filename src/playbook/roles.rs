@@ -285,11 +285,7 @@ impl Reading<'_> {
     }
 
     fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
-        self.role_folders(scope)
-            .into_iter()
-            .map(|folder| folder.join(name))
-            .find(|path| path.is_dir())
-            .map(|path| tidy(&path))
+        self.role_folders(scope).into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| tidy(&path))
     }
 
     fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {

@@ -15,7 +15,8 @@ pub fn locate(path: &Path) -> anyhow::Result<PathBuf> {
     let name = path.strip_prefix("playbooks").unwrap_or(path);
     let embedded = name.to_str().is_some_and(|name| Playbooks::get(name).is_some());
     if !embedded {
-        let mut known: Vec<_> = Playbooks::iter().filter(|name| !name.contains('/') && name.ends_with(".yaml")).map(|name| name.into_owned()).collect();
+        let mut known: Vec<_> =
+            Playbooks::iter().filter(|name| !name.contains('/') && name.ends_with(".yaml")).map(|name| name.into_owned()).collect();
         known.sort();
         anyhow::bail!("the playbook `{}` could not be found; shipped are: {}", path.display(), known.join(", "));
     }
@@ -30,7 +31,7 @@ fn unpack() -> anyhow::Result<PathBuf> {
         hash.update(name.as_bytes());
         hash.update(Playbooks::get(&name).map(|file| file.metadata.sha256_hash()).unwrap_or_default());
     }
-    let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(&hash.finalize()[..8]);
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
     let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set: there is no place to unpack the shipped playbooks to")?;
     let dir = cache.join("nodewright").join(format!("playbooks-{}-{hash}", env!("CARGO_PKG_VERSION")));
@@ -41,7 +42,9 @@ fn unpack() -> anyhow::Result<PathBuf> {
         let Some(file) = Playbooks::get(&name) else { continue };
         let path = dir.join(name.as_ref());
         let parent = path.parent().unwrap_or(&dir);
-        std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, &file.data)).with_context(|| format!("cannot unpack `{}`", path.display()))?;
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::write(&path, &file.data))
+            .with_context(|| format!("cannot unpack `{}`", path.display()))?;
     }
     std::fs::write(dir.join(".complete"), "").with_context(|| format!("cannot write into `{}`", dir.display()))?;
     Ok(dir)

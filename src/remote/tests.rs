@@ -143,18 +143,26 @@ async fn output_of_a_job_is_seen_while_it_runs() {
 
 #[tokio::test]
 async fn a_timeout_kills_the_whole_group() {
+    let running = tokio::task::LocalSet::new();
+    let mut tasks = Vec::new();
     for host in hosts().await {
-        for is_job in [false, true] {
-            let run = Run { timeout: Some(Duration::from_secs(1)), ..Run::default() };
-            let script = Script::new("echo before; sh -c 'echo $$; exec sleep 987'; echo after");
-            let result = if is_job { host.connection.apply(script, run).await } else { host.connection.probe(script, run).await };
-            let Err(RunError::Timeout { stdout, after, .. }) = result else { panic!("{}: {result:?}", host.shell) };
-            assert_eq!(after, Duration::from_secs(1));
-            let stdout = String::from_utf8(stdout).unwrap();
-            let pid = stdout.strip_prefix("before\n").unwrap().trim().to_owned();
-            until(async || is_gone(&pid)).await;
-            assert_eq!(host.probe("echo still here").await.stdout, b"still here\n");
-        }
+        tasks.push(running.spawn_local(async move {
+            for is_job in [false, true] {
+                let run = Run { timeout: Some(Duration::from_secs(1)), ..Run::default() };
+                let script = Script::new("echo before; sh -c 'echo $$; exec sleep 987'; echo after");
+                let result = if is_job { host.connection.apply(script, run).await } else { host.connection.probe(script, run).await };
+                let Err(RunError::Timeout { stdout, after, .. }) = result else { panic!("{}: {result:?}", host.shell) };
+                assert_eq!(after, Duration::from_secs(1));
+                let stdout = String::from_utf8(stdout).unwrap();
+                let pid = stdout.strip_prefix("before\n").unwrap().trim().to_owned();
+                until(async || is_gone(&pid)).await;
+                assert_eq!(host.probe("echo still here").await.stdout, b"still here\n");
+            }
+        }));
+    }
+    running.await;
+    for task in tasks {
+        task.await.unwrap();
     }
 }
 

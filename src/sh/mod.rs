@@ -1,4 +1,6 @@
-//! POSIX sh as data, no I/O: the one place that quotes, what is sent to a shell, and what came back.
+//! POSIX sh as data, no I/O: the one place that quotes, what is sent to a shell, and what came back. `words` has those that the host expands.
+
+pub mod words;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ pub fn quote_all<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
 }
 
 /// A POSIX sh script, to be run by `/bin/sh` in a process of its own: `exit`, `cd`, `set` and traps touch nothing else.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
     pub text: String,
     pub input: Input,
@@ -32,7 +34,7 @@ pub struct Script {
 }
 
 /// What the script reads on its standard input.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Input {
     /// Nothing: `/dev/null`.
     #[default]

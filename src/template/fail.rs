@@ -43,6 +43,12 @@ pub(super) enum Lack {
     Nothing,
 }
 
+impl From<crate::python::regex::Error> for Box<Fail> {
+    fn from(err: crate::python::regex::Error) -> Box<Fail> {
+        Fail::error(err.to_string())
+    }
+}
+
 impl fmt::Debug for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_string())

@@ -16,7 +16,6 @@ mod lazy;
 mod lookups;
 mod objects;
 mod parse;
-mod regex;
 mod tests;
 mod value;
 mod version;

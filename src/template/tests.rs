@@ -5,9 +5,9 @@ use super::fail::{Fail, FailKind, Res, check, is_undefined};
 use super::filters::short_name;
 use super::lazy::Run;
 use super::objects::{MutMap, MutSeq};
-use super::regex::{Flags, compile, find};
 use super::value::{self, Type, as_float, as_int, contains, equal, is_map, items, text, truth, type_of};
 use super::version;
+use crate::python::regex::{Flags, Pattern};
 use crate::source::nearest;
 use minijinja::Value;
 use std::net::IpAddr;
@@ -231,13 +231,14 @@ fn regex_test(value: &Value, args: &mut Args, default: &str) -> Res<bool> {
     let (ignore_case, multiline) = (args.flag("ignorecase", false)?, args.flag("multiline", false)?);
     let how = args.text_or("match_type", default)?;
     let text = text(value)?;
-    let regex = compile(&pattern, Flags { ignore_case, multiline })?;
-    Ok(match how.as_str() {
-        "search" => find(&regex, &text)?.is_some(),
-        "match" => find(&compile(&format!("\\A(?:{pattern})"), Flags { ignore_case, multiline })?, &text)?.is_some(),
-        "fullmatch" => find(&compile(&format!("\\A(?:{pattern})\\Z"), Flags { ignore_case, multiline })?, &text)?.is_some(),
+    let flags = Flags { ignore_case, multiline, ..Flags::default() };
+    let regex = match how.as_str() {
+        "search" => Pattern::new(&pattern, flags)?,
+        "match" => Pattern::at_start(&pattern, flags)?,
+        "fullmatch" => Pattern::at_start(&format!("(?:{pattern})\\Z"), flags)?,
         other => return Err(Fail::error(format!("`match_type` cannot be '{other}'"))),
-    })
+    };
+    Ok(regex.is_found(&text)?)
 }
 
 fn address(value: &Value) -> Res<Option<IpAddr>> {

@@ -1,5 +1,6 @@
 //! A scratch folder that stands for a host, a shell that runs a module's scripts there, and a controller with a few files.
 
+use fancy_regex::Regex;
 use nodewright::module::{self, Apply, Args, Context, Decision, Failure, Outcome, Registered, TemplateOptions};
 use nodewright::sh::{Input, Output, Script};
 use serde_json::{Map, Value as Json, json};
@@ -7,7 +8,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
+
+/// Compiled once: a pattern takes longer than what it is looked for in, and there are thousands of those.
+static BACKUP: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~").expect("a pattern"));
+static RANDOM: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(pre|ansible)\.\w{8}(\.suf)?").expect("a pattern"));
 
 /// A shell with the tools that go with it.
 pub struct Shell {
@@ -259,10 +265,7 @@ impl<'a> Host<'a> {
     fn redacted(&self, text: &str) -> String {
         let text = text.replace(&*self.project().join("files").to_string_lossy(), "[FILES]");
         let text = text.replace(&*self.root().to_string_lossy(), "[ROOT]");
-        let backup = fancy_regex::Regex::new(r"\.\d+\.\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d~").expect("a pattern");
-        let text = backup.replace_all(&text, "[BACKUP]");
-        let random = fancy_regex::Regex::new(r"(pre|ansible)\.\w{8}(\.suf)?").expect("a pattern");
-        random.replace_all(&text, "[RANDOM]").into_owned()
+        RANDOM.replace_all(&BACKUP.replace_all(&text, "[BACKUP]"), "[RANDOM]").into_owned()
     }
 
     /// Everything below the scratch root, a line each.

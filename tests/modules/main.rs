@@ -9,6 +9,7 @@ mod mounts;
 use host::{Shell, Step};
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
+use std::sync::Mutex;
 
 #[test]
 fn cases_under_every_shell() {
@@ -16,24 +17,28 @@ fn cases_under_every_shell() {
     let only = std::env::var("CASE").unwrap_or_default();
     let mut paths: Vec<_> = std::fs::read_dir(&folder).expect("the cases are there").flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    let mut wrong = Vec::new();
-    let mut n_run = 0;
     let shells = Shell::all();
+    let mut cases = Vec::new();
     for path in paths {
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-        if !name.contains(&only) {
-            continue;
+        if name.contains(&only) {
+            let text = std::fs::read_to_string(&path).expect("a case can be read");
+            let case: Json = serde_json::from_str(&text).expect("a case is JSON");
+            cases.extend(shells.iter().map(|shell| (name.clone(), case.clone(), shell)));
         }
-        let text = std::fs::read_to_string(&path).expect("a case can be read");
-        let case: Json = serde_json::from_str(&text).expect("a case is JSON");
-        n_run += shells.len();
-        std::thread::scope(|scope| {
-            let checks: Vec<_> = shells.iter().map(|shell| scope.spawn(|| check(&name, &case, shell))).collect();
-            for check in checks {
-                wrong.extend(check.join().expect("a check ends"));
-            }
-        });
     }
+    let n_run = cases.len();
+    let n_threads = std::thread::available_parallelism().map_or(2, usize::from).min(n_run);
+    // Taken from the end: the threads never wait for each other.
+    let left = Mutex::new(cases);
+    let work = || {
+        let next = || left.lock().expect("nobody panics with the lock").pop();
+        std::iter::from_fn(next).flat_map(|(name, case, shell)| check(&name, &case, shell)).collect::<Vec<_>>()
+    };
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("a check ends")).collect()
+    });
     assert!(n_run > 0, "no case was run");
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

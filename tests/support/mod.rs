@@ -66,7 +66,9 @@ impl Lab {
 
     /// Runs a command on a host as root and returns what it printed.
     pub fn on(&self, host: &str, script: &str) -> Output {
-        self.command(&["ssh", host, "--", "sudo", "sh", "-c", &format!("'{}'", script.replace('\'', "'\\''"))]).output().expect("the binary starts")
+        self.command(&["ssh", host, "--", "sudo", "sh", "-c", &format!("'{}'", script.replace('\'', "'\\''"))])
+            .output()
+            .expect("the binary starts")
     }
 }
 
@@ -102,9 +104,12 @@ pub fn ansible_playbook() -> Result<PathBuf, String> {
     if program.exists() {
         return Ok(program);
     }
-    let run = |command: &mut Command| command.output().map_err(|err| err.to_string()).and_then(|output| if output.status.success() { Ok(()) } else { Err(said(&output)) });
+    let run = |command: &mut Command| {
+        command.output().map_err(|err| err.to_string()).and_then(|output| if output.status.success() { Ok(()) } else { Err(said(&output)) })
+    };
     run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).map_err(|err| format!("python3 cannot make an environment: {err}"))?;
-    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible"])).map_err(|err| format!("pip cannot install ansible: {err}"))?;
+    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible"]))
+        .map_err(|err| format!("pip cannot install ansible: {err}"))?;
     Ok(program)
 }
 
@@ -113,7 +118,10 @@ pub fn recap(stdout: &str) -> Vec<(String, Vec<(String, u32)>)> {
     let recap = stdout.split("PLAY RECAP").nth(1).unwrap_or_default();
     let host = |line: &str| {
         let (name, counts) = line.split_once(" : ")?;
-        let counts = counts.split_whitespace().filter_map(|field| field.split_once('=')).map(|(name, count)| (name.to_owned(), count.parse().unwrap_or(u32::MAX)));
+        let counts = counts
+            .split_whitespace()
+            .filter_map(|field| field.split_once('='))
+            .map(|(name, count)| (name.to_owned(), count.parse().unwrap_or(u32::MAX)));
         Some((name.trim().to_owned(), counts.collect()))
     };
     recap.lines().filter_map(host).collect()

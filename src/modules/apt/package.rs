@@ -2,7 +2,7 @@
 
 use super::version;
 use crate::module::Failure;
-use crate::modules::fnmatch;
+use crate::python::fnmatch;
 use std::cmp::Ordering;
 
 /// One member of `name`.

@@ -3,7 +3,7 @@
 use super::package::Known;
 use super::request::Request;
 use crate::module::Failure;
-use crate::modules::command::words;
+use crate::sh::words;
 use crate::sh::{Output, Script, quote};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,17 +135,18 @@ pub fn read(output: &Output) -> Result<State, Failure> {
         return Err(Failure::script("reading the state of dpkg and apt", output));
     }
     let (listed, simulated) = stdout.split_once("\nsimulate\n").map_or((&*stdout, None), |(listed, simulated)| (listed, Some(simulated)));
+    let unreadable = |line: &str| Failure::new(format!("reading the state of dpkg and apt: the host said `{line}`"));
     let mut state = State::default();
     let mut auto = BTreeSet::new();
     let mut policy_of = String::new();
     for line in listed.lines() {
         let (word, rest) = line.split_once('\t').unwrap_or((line, ""));
         match word {
-            "now" => state.now = rest.parse().unwrap_or(0),
-            "lists" => state.lists_time = state.lists_time.max(rest.parse().unwrap_or(0)),
+            "now" => state.now = rest.parse().map_err(|_| unreadable(line))?,
+            "lists" => state.lists_time = state.lists_time.max(rest.parse().map_err(|_| unreadable(line))?),
             "native" => state.native = rest.to_owned(),
             "auto" => drop(auto.insert(rest.to_owned())),
-            "package" => state.packages.extend(package(rest)),
+            "package" => state.packages.push(package(rest).ok_or_else(|| unreadable(line))?),
             "virtual" => drop(state.provided.insert(rest.to_owned(), false)),
             "policy" => match rest.strip_prefix("  Candidate: ") {
                 Some(candidate) => drop(state.provided.insert(policy_of.clone(), candidate != "(none)")),
@@ -157,7 +158,7 @@ pub fn read(output: &Output) -> Result<State, Failure> {
                     state.expanded.entry(pattern.to_owned()).or_default().insert(name.to_owned());
                 }
             }
-            "deb" => state.debs.extend(deb(rest)),
+            "deb" => state.debs.push(deb(rest).ok_or_else(|| unreadable(line))?),
             _ => {}
         }
     }

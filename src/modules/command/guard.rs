@@ -1,8 +1,7 @@
 //! `creates` and `removes`: whether there is anything left to run. Globs, `~` and variables are the host's.
 
-use super::words;
 use crate::module::{Args, Failure};
-use crate::sh::{Output, Script};
+use crate::sh::{Output, Script, words};
 
 /// What the probe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

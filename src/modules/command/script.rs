@@ -1,8 +1,8 @@
 //! `script`: a file of the controller, sent, run and removed. What follows its name is the shell's, as in Ansible.
 
-use super::{guard, one_of, raw, words};
+use super::{guard, one_of, raw};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{Output, Script, quote, words};
 use guard::Guard;
 
 /// `ansible.builtin.script`

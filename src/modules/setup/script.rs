@@ -2,8 +2,8 @@
 //! files are read by one `grep` for all of them.
 
 use super::subset::Subset;
-use crate::modules::command::words;
 use crate::sh::Script;
+use crate::sh::words;
 
 /// Opens a section. No file or tool that is asked prints this byte.
 pub const SEPARATOR: char = '\u{1e}';

@@ -1,8 +1,8 @@
 //! The user's SSH key.
 
 use crate::module::{Args, Failure};
-use crate::modules::command::words;
 use crate::sh::quote;
+use crate::sh::words;
 
 /// Where the key is, as sh words; `$home` is the user's.
 fn path(args: &Args) -> String {

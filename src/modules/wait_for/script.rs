@@ -1,8 +1,8 @@
 //! The look at a port or a file, once or until it is as wanted. Between two looks the script sleeps; it asks `/proc/uptime` for the time.
 
 use crate::module::{Args, Failure};
-use crate::modules::command::words;
 use crate::sh::quote;
+use crate::sh::words;
 use std::net::IpAddr;
 
 /// One look: the last line is `met` or `waiting`.

@@ -24,19 +24,15 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
 
 fn hash(text: &str, kind: &str) -> Res {
     let hex = match kind {
-        "md5" => hex(&Md5::digest(text)),
-        "sha1" => hex(&Sha1::digest(text)),
-        "sha224" => hex(&Sha224::digest(text)),
-        "sha256" => hex(&Sha256::digest(text)),
-        "sha384" => hex(&Sha384::digest(text)),
-        "sha512" => hex(&Sha512::digest(text)),
+        "md5" => hex::encode(Md5::digest(text)),
+        "sha1" => hex::encode(Sha1::digest(text)),
+        "sha224" => hex::encode(Sha224::digest(text)),
+        "sha256" => hex::encode(Sha256::digest(text)),
+        "sha384" => hex::encode(Sha384::digest(text)),
+        "sha512" => hex::encode(Sha512::digest(text)),
         other => return Err(Fail::error(format!("the hash '{other}' is not supported"))),
     };
     Ok(Value::from(hex))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A UUID of version 5.
@@ -49,7 +45,7 @@ fn uuid(name: &str, namespace: &str) -> Res {
     let mut id: Vec<u8> = digest.iter().take(16).copied().collect();
     id[6] = (id[6] & 0x0f) | 0x50;
     id[8] = (id[8] & 0x3f) | 0x80;
-    let text = hex(&id);
+    let text = hex::encode(&id);
     Ok(Value::from(format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])))
 }
 

@@ -1,10 +1,10 @@
 //! `regex_replace`, `regex_search`, `regex_findall`, `regex_escape`.
 
 use super::Filter;
+use crate::python::regex::{Captures, Flags, Pattern, Template};
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
-use crate::template::regex::{Captures, Flags, compile, expand, find, find_all};
 use crate::template::value::{list, text};
 use minijinja::Value;
 use std::sync::Arc;
@@ -15,34 +15,26 @@ pub(super) const TABLE: &[(&str, Filter)] =
 fn regex_replace(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let (pattern, replacement) = (args.text_or("pattern", "")?, args.text_or("replacement", "")?);
     let (ignore_case, multiline) = (args.flag("ignorecase", false)?, args.flag("multiline", false)?);
-    let regex = compile(&pattern, Flags { ignore_case, multiline })?;
+    let regex = Pattern::new(&pattern, Flags { ignore_case, multiline, ..Flags::default() })?;
     let most = usize::try_from(args.int_or("count", 0)?).unwrap_or(0);
     let mandatory = usize::try_from(args.int_or("mandatory_count", 0)?).unwrap_or(0);
     let text = text(&value)?;
-    let found = find_all(&regex, &text)?;
+    let template = Template::new(&replacement)?;
+    let found = regex.find_all(&text)?;
     let found = if most > 0 { &found[..most.min(found.len())] } else { &found[..] };
     if found.len() < mandatory {
         return Err(Fail::error(format!("'{pattern}' should match {mandatory} times, but matches {} times in '{text}'", found.len())));
     }
-    let mut out = String::new();
-    let mut at = 0;
-    for captures in found {
-        let Some(whole) = captures.get(0) else { continue };
-        out.push_str(&text[at..whole.start()]);
-        out.push_str(&expand(&replacement, captures)?);
-        at = whole.end();
-    }
-    out.push_str(&text[at..]);
-    Ok(Value::from(out))
+    Ok(Value::from(regex.replace(&text, found, &template)?))
 }
 
 fn regex_search(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let pattern = args.need_text("regex")?;
     let (ignore_case, multiline) = (args.named_flag("ignorecase", false)?, args.named_flag("multiline", false)?);
     let groups = args.rest();
-    let regex = compile(&pattern, Flags { ignore_case, multiline })?;
+    let regex = Pattern::new(&pattern, Flags { ignore_case, multiline, ..Flags::default() })?;
     let text_in = text(&value)?;
-    let Some(found) = find(&regex, &text_in)? else { return Ok(Value::from(())) };
+    let Some(found) = regex.search(&text_in)? else { return Ok(Value::from(())) };
     if groups.is_empty() {
         return Ok(Value::from(found.get(0).map_or("", |whole| whole.as_str())));
     }
@@ -53,7 +45,7 @@ fn regex_search(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         let part = match name.map(|name| (name, name.parse::<usize>())) {
             Some((_, Ok(number))) if number < found.len() => found.get(number),
             Some((_, Ok(_))) => return Err(Fail::error(format!("no such group in the regular expression: {group}"))),
-            Some((name, Err(_))) if regex.capture_names().flatten().any(|known| known == name) => found.name(name),
+            Some((name, Err(_))) if regex.has_group(name) => found.name(name),
             _ => return Err(Fail::error(format!("Unknown argument: {group}"))),
         };
         picked.push(part.map_or(Value::from(()), |part| Value::from(part.as_str())));
@@ -65,10 +57,10 @@ fn regex_findall(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let pattern = args.need_text("regex")?;
     // The order of these two differs from that of `regex_replace`.
     let (multiline, ignore_case) = (args.flag("multiline", false)?, args.flag("ignorecase", false)?);
-    let regex = compile(&pattern, Flags { ignore_case, multiline })?;
+    let regex = Pattern::new(&pattern, Flags { ignore_case, multiline, ..Flags::default() })?;
     let text = text(&value)?;
     let part = |found: &Captures, n: usize| Value::from(found.get(n).map_or("", |part| part.as_str()));
-    Ok(list(find_all(&regex, &text)?.iter().map(|found| match found.len() {
+    Ok(list(regex.find_all(&text)?.iter().map(|found| match found.len() {
         1 => part(found, 0),
         2 => part(found, 1),
         groups => list((1..groups).map(|n| part(found, n))),

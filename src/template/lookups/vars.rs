@@ -2,10 +2,10 @@
 
 use super::Lookup;
 use super::files::on_controller;
+use crate::python::regex::{Flags, Pattern};
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
-use crate::template::regex::{Flags, compile, find};
 use crate::template::value::{is_list, items, text, type_name};
 use minijinja::Value;
 use std::process::Command;
@@ -66,9 +66,9 @@ fn vars(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>
 fn varnames(run: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<Vec<Value>> {
     let mut found = Vec::new();
     for term in terms {
-        let regex = compile(&text(&term)?, Flags::default())?;
+        let regex = Pattern::new(&text(&term)?, Flags::default())?;
         for name in run.view.names() {
-            if find(&regex, name)?.is_some() {
+            if regex.is_found(name)? {
                 found.push(Value::from(name));
             }
         }

@@ -1,6 +1,6 @@
 //! Words of a command line: split as Python's `shlex` does, and expanded on the host as Ansible expands them (`$VARS`, `~`; no globs).
 
-use crate::sh::quote;
+use super::quote;
 
 /// Splits as `shlex.split` does with its defaults: no comments, and inside double quotes a backslash escapes only `"` and itself.
 pub fn split(text: &str) -> Result<Vec<String>, &'static str> {
@@ -130,6 +130,7 @@ mod tests {
         assert_eq!(on_host("a b*"), "'a b*'");
         assert_eq!(on_host(""), "''");
         assert_eq!(on_host("~/x y"), "~/'x y'");
+        assert_eq!(on_host("/a $B/${C}d/$1"), r#"'/a '"${B-\$B}"/"${C-\${C\}}"'d/$1'"#);
         assert_eq!(on_host("~deploy"), "~deploy");
         assert_eq!(on_host("~a;b/c"), "'~a;b/c'");
         assert_eq!(on_host("a$B-$"), "a\"${B-\\$B}\"'-$'");
