@@ -1,4 +1,4 @@
-//! `docs/modules.md` says what the code says. `UPDATE=1 cargo test --test docs` writes it anew.
+//! `docs/modules.md` and `docs/glossary.md` say what the code says. `UPDATE=1 cargo test --test docs` writes it anew.
 
 use nodewright::module::{FreeForm, ParamKind, Registered, Spec};
 use std::fmt::Write as _;
@@ -13,6 +13,24 @@ fn modules_page_is_up_to_date() {
     }
     let found = std::fs::read_to_string(&page).unwrap_or_default();
     assert!(found == wanted, "docs/modules.md is not what the code says: run `UPDATE=1 cargo test --test docs`");
+}
+
+#[test]
+fn words_of_the_glossary_are_in_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/glossary.md")).expect("the glossary is there");
+    let mut n_words = 0;
+    for row in page.lines().filter(|line| line.contains("` in `src/")) {
+        let quoted: Vec<&str> = row.split('`').collect();
+        let [.., name, _, file, _] = quoted[..] else { panic!("a row ends with a name and a file: {row}") };
+        let code = std::fs::read_to_string(root.join(file)).unwrap_or_else(|err| panic!("{file}: {err}"));
+        let is_defined = ["struct", "enum", "trait", "type", "fn"].iter().any(|word| {
+            code.match_indices(&format!("{word} {name}")).any(|(at, found)| !code[at + found.len()..].starts_with(char::is_alphanumeric))
+        });
+        assert!(is_defined, "{file} does not define {name}");
+        n_words += 1;
+    }
+    assert!(n_words > 30, "{n_words} words");
 }
 
 fn modules_page() -> String {

@@ -135,7 +135,10 @@ fn expand_first(name: &str, into: &mut Vec<String>) -> Result<(), String> {
     if width > 0 && width != end.len() {
         return Err(format!("both ends of `[{range}]` need the same number of digits"));
     }
-    (first..=last).step_by(step).try_for_each(|n| push(&format!("{n:0width$}")))
+    (first..=last).step_by(step).try_for_each(|n| {
+        let digits = n.to_string();
+        push(&("0".repeat(width.saturating_sub(digits.len())) + &digits))
+    })
 }
 
 /// In the order that ranges know: small letters before capitals.

@@ -24,7 +24,10 @@ impl Args {
                 continue;
             }
             let converted = convert(param, value).map_err(|message| Failure::argument(word, message))?;
-            values.insert(param.name.to_owned(), converted);
+            let other = values.insert(param.name.to_owned(), converted.clone());
+            if other.is_some_and(|other| other != converted) {
+                return Err(Failure::argument(word, format!("`{}` is given twice, under another name of it too", param.name)));
+            }
         }
         for param in spec.params {
             if values.contains_key(param.name) {
@@ -122,9 +125,10 @@ fn convert(param: &Param, value: &Json) -> Result<Json, String> {
             _ => return Err(wrong("a boolean (`true` or `false`)")),
         },
         ParamKind::Int => match value {
-            Json::Number(number) if number.is_i64() || number.is_u64() => value.clone(),
+            Json::Number(number) if number.is_i64() => value.clone(),
             Json::Number(number) => match number.as_f64() {
-                Some(float) if float.fract() == 0.0 => (float as i64).into(),
+                // Beyond that not every whole number is a float.
+                Some(float) if float.fract() == 0.0 && float.abs() < 9e15 => (float as i64).into(),
                 _ => return Err(wrong("a whole number")),
             },
             Json::String(text) => text.trim().parse::<i64>().map_err(|_| wrong("a whole number"))?.into(),
@@ -155,11 +159,15 @@ fn convert(param: &Param, value: &Json) -> Result<Json, String> {
             _ => return Err(wrong("a file mode such as \"0644\" or \"u=rw,g=r\"")),
         },
     };
+    // What YAML took for a boolean (`upgrade: yes`) is among the choices in small letters.
+    let converted = match converted.as_str() {
+        Some(word @ ("True" | "False")) if !param.choices.is_empty() => word.to_lowercase().into(),
+        _ => converted,
+    };
     if !param.choices.is_empty() {
         let check = |value: &Json| {
             let text = text_of(value);
-            // `state: yes`-like booleans among the choices are YAML's, not the user's.
-            if param.choices.contains(&text.as_str()) || param.choices.contains(&text.to_lowercase().as_str()) {
+            if param.choices.contains(&text.as_str()) {
                 Ok(())
             } else {
                 Err(format!("`{}` must be one of: {}; not `{text}`", param.name, param.choices.join(", ")))
@@ -231,6 +239,12 @@ mod tests {
         assert_eq!(check(json!({"mode": 1})), Err("missing required arguments: path".into()));
         assert_eq!(check(json!({"path": "/x", "retries": "many"})), Err("`retries` must be a whole number, not `many`".into()));
         assert_eq!(check(json!({"path": "/x", "state": "gone"})), Err("`state` must be one of: present, absent; not `gone`".into()));
+        assert_eq!(check(json!({"path": "/x", "state": "Present"})), Err("`state` must be one of: present, absent; not `Present`".into()));
+        assert_eq!(
+            check(json!({"path": "/x", "retries": u64::MAX})),
+            Err("`retries` must be a whole number, not `18446744073709551615`".into())
+        );
+        assert_eq!(check(json!({"path": "/x", "dest": "/y"})), Err("`path` is given twice, under another name of it too".into()));
         assert_eq!(check(json!({"pth": "/x"})), Err("`sample` has no parameter `pth`".into()));
     }
 }

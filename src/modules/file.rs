@@ -7,7 +7,7 @@
 //! Returns `path` (`dest` for links and `touch`), `state`, `mode`, `owner`, `group`, `uid`, `gid`, `size`; `src` for links.
 
 use super::attributes::{Fix, Ids, Wanted};
-use super::look::{Entry, FUNCTIONS, Fields};
+use super::look::{Entry, FUNCTIONS, Fields, cut_short, read_list};
 use super::write_file::{diff_of_states, finish_look, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote, quote_all, words};
@@ -146,7 +146,7 @@ impl Module for File {
             _ => Ok(None),
         };
         let (access_time, modification_time) = (time("access_time")?, time("modification_time")?);
-        Ok(State { path, entry, link, ids, source, children: read_list(fields.rest())?, access_time, modification_time })
+        Ok(State { path, entry, link, ids, source, children: read_children(fields.rest())?, access_time, modification_time })
     }
 
     fn decide(&self, args: &Args, state: State, context: &dyn Context) -> Result<Decision, Failure> {
@@ -549,31 +549,16 @@ fn stamp(args: &Args, name: &str) -> Result<Option<Stamp>, Failure> {
     Ok(Some(Stamp::At(when.strftime("%Y%m%d%H%M.%S").to_string())))
 }
 
-/// Reads what `find -exec stat -c //MODE UID GID//NAME` printed. A name never has two slashes in a row, so a line break in one is not an end.
-fn read_list(said: &[u8]) -> Result<Vec<Child>, Failure> {
+/// Reads what `find -exec stat -c //MODE UID GID//NAME` printed.
+fn read_children(said: &[u8]) -> Result<Vec<Child>, Failure> {
     let said = String::from_utf8_lossy(said);
-    let mut children = Vec::new();
-    let mut rest = said.as_ref();
-    let broken = || Failure::new("the host's list of files is cut short");
-    while !rest.is_empty() {
-        let (head, after) = rest.strip_prefix("//").and_then(|rest| rest.split_once("//")).ok_or_else(broken)?;
-        let end = after.find("\n//").or_else(|| after.strip_suffix('\n').map(str::len)).ok_or_else(broken)?;
-        let numbers: Vec<&str> = head.split(' ').collect();
-        let [mode, uid, gid] = numbers.as_slice() else {
-            return Err(broken());
-        };
-        let mode = u32::from_str_radix(mode, 16).map_err(|_| broken())?;
-        children.push(Child {
-            path: after[..end].to_owned(),
-            mode,
-            uid: uid.parse().map_err(|_| broken())?,
-            gid: gid.parse().map_err(|_| broken())?,
-            is_dir: mode & 0o170_000 == 0o040_000,
-            is_link: mode & 0o170_000 == 0o120_000,
-        });
-        rest = &after[end + 1..];
-    }
-    Ok(children)
+    let child = |(numbers, path): (&str, &str)| {
+        let [mode, uid, gid] = numbers.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let mode = u32::from_str_radix(mode, 16).ok()?;
+        let (is_dir, is_link) = (mode & 0o170_000 == 0o040_000, mode & 0o170_000 == 0o120_000);
+        Some(Child { path: path.to_owned(), mode, uid: uid.parse().ok()?, gid: gid.parse().ok()?, is_dir, is_link })
+    };
+    read_list(&said)?.into_iter().map(|item| child(item).ok_or_else(cut_short)).collect()
 }
 
 #[cfg(test)]
@@ -582,9 +567,9 @@ mod tests {
 
     #[test]
     fn names_with_line_breaks_are_one_name() {
-        let list = read_list(b"//41ed 0 7//a\n//81a4 5 0//a/x\n/y\n//a1ff 0 0//a/l \n").expect("a whole list");
+        let list = read_children(b"//41ed 0 7//a\n//81a4 5 0//a/x\n/y\n//a1ff 0 0//a/l \n").expect("a whole list");
         let seen: Vec<_> = list.iter().map(|child| (child.path.as_str(), child.uid, child.is_dir, child.is_link)).collect();
         assert_eq!(seen, [("a", 0, true, false), ("a/x\n/y", 5, false, false), ("a/l ", 0, false, true)]);
-        assert!(read_list(b"//41ed 0 0//a\n//81").is_err());
+        assert!(read_children(b"//41ed 0 0//a\n//81").is_err());
     }
 }

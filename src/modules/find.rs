@@ -7,7 +7,7 @@
 //!
 //! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
 
-use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT};
+use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT, cut_short, read_list};
 use super::stat::describe;
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::python::fnmatch;
@@ -123,7 +123,11 @@ impl Module for Find {
                 state.roots.push(Root { path, is_directory: false, items: Vec::new(), skipped: Vec::new() });
                 continue;
             }
-            let items = read_list(&fields.text()?)?;
+            let entry = |(said, path): (&str, &str)| Some((path.to_owned(), Entry::parse(said)?));
+            let listed = fields.text()?;
+            let mut items: Vec<_> =
+                read_list(&listed)?.into_iter().map(|item| entry(item).ok_or_else(cut_short)).collect::<Result<_, Failure>>()?;
+            items.sort_by(|one, other| one.0.cmp(&other.0));
             let skipped = read_complaints(&path, &fields.text()?)?;
             state.roots.push(Root { path, is_directory: true, items, skipped });
             for map in [&mut state.checksums, &mut state.contents] {
@@ -251,8 +255,9 @@ impl<'a> Filter<'a> {
             "ctime" => entry.ctime,
             _ => entry.mtime,
         };
-        let within = |asked: Option<i64>, is: i64| asked.is_none_or(|asked| if asked >= 0 { is >= asked } else { is <= -asked });
-        if !within(self.age, state.now - time.seconds) || !within(self.size, i64::try_from(entry.size).unwrap_or(i64::MAX)) {
+        let within =
+            |asked: Option<i64>, is: i64| asked.is_none_or(|asked| if asked >= 0 { is >= asked } else { is <= asked.saturating_neg() });
+        if !within(self.age, state.now.saturating_sub(time.seconds)) || !within(self.size, i64::try_from(entry.size).unwrap_or(i64::MAX)) {
             return Ok(false);
         }
         let Some(contains) = &self.contains else {
@@ -291,21 +296,6 @@ fn amount(name: &str, text: &str, units: &[(char, i64)]) -> Result<i64, Failure>
     let digits = unit.map_or(text_lower.as_str(), |(unit, _)| text_lower.trim_end_matches(*unit));
     let number: i64 = digits.parse().map_err(|_| bad())?;
     number.checked_mul(unit.map_or(1, |(_, factor)| *factor)).ok_or_else(bad)
-}
-
-/// Reads what `find -exec stat -c //...//NAME` printed: a name never has two slashes in a row.
-fn read_list(said: &str) -> Result<Vec<(String, Entry)>, Failure> {
-    let broken = || Failure::new("the host's list of files is cut short");
-    let mut items = Vec::new();
-    let mut rest = said;
-    while !rest.is_empty() {
-        let (head, after) = rest.strip_prefix("//").and_then(|rest| rest.split_once("//")).ok_or_else(broken)?;
-        let end = after.find("\n//").or_else(|| after.strip_suffix('\n').map(str::len)).ok_or_else(broken)?;
-        items.push((after[..end].to_owned(), Entry::parse(head).ok_or_else(broken)?));
-        rest = &after[end + 1..];
-    }
-    items.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(items)
 }
 
 /// What `find` and `stat` complained of: a place that could not be looked at is skipped, a name that went away meanwhile is nothing. Anything

@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn bytes(&mut self) -> Result<&'a [u8], Failure> {
-        let end = self.rest.iter().position(|byte| *byte == 0).ok_or_else(|| Failure::new("the host's answer is cut short"))?;
+        let end = self.rest.iter().position(|byte| *byte == 0).ok_or_else(cut_short)?;
         let field = &self.rest[..end];
         self.rest = &self.rest[end + 1..];
         Ok(field)
@@ -93,6 +93,24 @@ impl<'a> Fields<'a> {
             digits => digits.parse().map(Some).map_err(|_| Failure::new(format!("expected a number from the host, not `{digits}`"))),
         }
     }
+}
+
+/// Reads what `find -exec stat -c //FIELDS//%n` printed: fields and name. A name that find makes never has two slashes in a row, so a line
+/// break in one is not its end.
+pub fn read_list(said: &str) -> Result<Vec<(&str, &str)>, Failure> {
+    let mut items = Vec::new();
+    let mut rest = said;
+    while !rest.is_empty() {
+        let (fields, after) = rest.strip_prefix("//").and_then(|rest| rest.split_once("//")).ok_or_else(cut_short)?;
+        let end = after.find("\n//").or_else(|| after.strip_suffix('\n').map(str::len)).ok_or_else(cut_short)?;
+        items.push((fields, &after[..end]));
+        rest = &after[end + 1..];
+    }
+    Ok(items)
+}
+
+pub fn cut_short() -> Failure {
+    Failure::new("the host's answer is cut short")
 }
 
 /// Seconds since 1970 and nanoseconds.

@@ -186,7 +186,9 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
                     started.send(line.to_owned()).unwrap();
                 }
             };
-            let run = Run { title: "dropped".into(), on_line: Some(Arc::new(on_line)), ..Run::default() };
+            // By a name that no other run of these tests has: the jobs of a machine are in one place.
+            let title = format!("dropped {}", frame::random_id());
+            let run = Run { title: title.clone(), on_line: Some(Arc::new(on_line)), ..Run::default() };
             let script = Script::new("sh -c 'echo $$; exec sleep 986'");
             let connection = host.connection.clone();
             let running =
@@ -203,12 +205,12 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
                 assert!(!is_gone(&pid));
                 let dropped = async |host: &Host| {
                     let jobs = host.connection.unfinished_jobs(Run::default()).await.unwrap();
-                    jobs.iter().filter(|job| job.what == "dropped").count()
+                    jobs.iter().filter(|job| job.what == title).count()
                 };
                 assert_eq!(dropped(&host).await, 0, "our own jobs are not those of an earlier run");
                 let later = hosts().await.into_iter().find(|later| later.shell == host.shell).unwrap();
                 assert!(dropped(&later).await > 0);
-                later.probe("for job in \"$nw_jobs\"/*/; do ! grep -q dropped \"$job/title\" || rm -rf \"$job\"; done").await;
+                later.probe(&format!("for job in \"$nw_jobs\"/*/; do ! grep -q '{title}' \"$job/title\" || rm -rf \"$job\"; done")).await;
                 host.probe(&format!("kill {pid}")).await;
             }
             until(async || is_gone(&pid)).await;
@@ -220,7 +222,7 @@ async fn dropping_a_call_does_not_hold_up_the_next() {
 async fn a_later_run_finds_an_unfinished_job_and_gets_its_answer() {
     for host in hosts().await {
         let go = tempfile::NamedTempFile::new().unwrap().into_temp_path();
-        let title = format!("install nginx for {}", host.shell);
+        let title = format!("install nginx for {} {}", host.shell, frame::random_id());
         let (started, is_running) = tokio::sync::oneshot::channel();
         let started = Mutex::new(Some(started));
         let on_line = move |_: &str| {
@@ -243,7 +245,8 @@ async fn a_later_run_finds_an_unfinished_job_and_gets_its_answer() {
         let (answer, ()) = tokio::join!(later.connection.wait_for_job(job, Run::default()), async { go.close().unwrap() });
         let answer = answer.unwrap();
         assert_eq!((answer.status, answer.stdout_text().as_ref()), (5, "one\ntwo\n"));
-        assert!(!later.connection.unfinished_jobs(Run::default()).await.unwrap().contains(job));
+        let left = later.connection.unfinished_jobs(Run::default()).await.unwrap();
+        assert!(left.iter().all(|other| other.id != job.id), "{left:?}");
         later.probe(&format!("rm -rf \"$nw_jobs\"/{}", job.id)).await;
     }
 }

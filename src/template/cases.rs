@@ -198,3 +198,29 @@ proptest::proptest! {
         let _ = templar.condition(&Node::string(text, span), &view);
     }
 }
+
+/// Every filter, method and operator with numbers and texts that are far out: it ends, with a value or an error.
+#[test]
+fn extremes_end() {
+    let far = ["0", "-1", "70000", "170141183460469231731687303715884105727", "(-170141183460469231731687303715884105727 - 1)", "1e300"];
+    let values = ["''", "'é'", "'--9'", "'::/0'", "[]", "[3, 'a']", "{}", "{'é': 1}", "none"].into_iter().chain(far);
+    let one = ["", "'é'", "'[('", "'::/1', 1", "[1]"].into_iter().chain(far).map(str::to_owned);
+    let args: Vec<String> = one.chain(far.map(|number| format!("'x', {number}"))).collect();
+    let methods = "capitalize center count encode endswith expandtabs find format index isalnum join ljust lower lstrip partition replace rfind rindex \
+        rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper zfill append extend insert pop remove reverse sort get \
+        items keys update setdefault bit_length strftime";
+    let (view, templar, span) = (view(&load("errors.yml")), Templar::new(), Source::from_text("x", "").span(0, 0));
+    let render = |text: String| drop(templar.render(&Node::string(format!("{{{{ {text} }}}}"), span.clone()), &view));
+    for value in values {
+        for arg in &args {
+            super::filters::names().for_each(|name| render(format!("{value} | {name}({arg})")));
+            methods.split_whitespace().for_each(|name| render(format!("({value}).{name}({arg})")));
+        }
+        for arg in far {
+            ["+", "-", "*", "/", "//", "%", "**", "~", "<"].into_iter().for_each(|op| render(format!("{value} {op} {arg}")));
+            render(format!("({value})[{arg}:{arg}:{arg}]"));
+            render(format!("'%70000d %c %.900f %e %*d' % ({arg}, {arg}, {arg}, {arg}, {arg}, {arg})"));
+            render(format!("'{{:70000}} {{:>99999}} {{:,d}}'.format({value}, {arg}, {arg})"));
+        }
+    }
+}

@@ -69,6 +69,11 @@ pub(super) fn is_number(value: &Value) -> bool {
     matches!(type_of(value), Type::Bool | Type::Int | Type::Float)
 }
 
+/// A float without its fraction; `None` if it is too large for an integer or no number.
+pub(super) fn cut(number: f64) -> Option<i128> {
+    (number.abs() < 2f64.powi(127)).then_some(number as i128)
+}
+
 /// A number as Python's `float` would take it.
 pub(super) fn as_float(value: &Value) -> Option<f64> {
     match type_of(value) {

@@ -53,7 +53,7 @@ impl Request {
         let wanted = names.iter().filter(|name| name.trim() != "*").map(|name| Wanted::parse(name)).collect::<Result<Vec<_>, _>>()?;
         let upgrade = match args.str("upgrade") {
             Some("dist" | "full") => Some("dist-upgrade"),
-            Some("yes" | "safe" | "True" | "true") => Some("upgrade --with-new-pkgs"),
+            Some("yes" | "safe" | "true") => Some("upgrade --with-new-pkgs"),
             _ if everything && goal == Goal::Latest => Some("upgrade --with-new-pkgs"),
             _ => None,
         };
@@ -63,8 +63,7 @@ impl Request {
         if everything && goal != Goal::Latest {
             return Err(Failure::argument("name", "`*` means all installed packages: it needs `state: latest`"));
         }
-        let given =
-            [args.has("deb"), !names.is_empty(), args.str("upgrade").is_some_and(|upgrade| !matches!(upgrade, "no" | "False" | "false"))];
+        let given = [args.has("deb"), !names.is_empty(), args.str("upgrade").is_some_and(|upgrade| !matches!(upgrade, "no" | "false"))];
         if given.iter().filter(|given| **given).count() > 1 {
             return Err(Failure::new("parameters are mutually exclusive: deb|name|upgrade"));
         }

@@ -4,7 +4,6 @@ use crate::template::fail::{Fail, Res, check};
 use crate::template::objects::{Delta, Stamp};
 use crate::template::value::{self, Type, as_float, as_int, int, is_number, list, raw_items, repr, text, type_name, type_of};
 use minijinja::Value;
-use std::fmt::Write;
 
 /// The longest string or list that `*` may make.
 const MAX_REPEAT: usize = 10_000_000;
@@ -88,6 +87,8 @@ fn repeat(what: &Value, times: &Value) -> Res {
         Some(text) => Ok(Value::from(text.repeat(times))),
         None => {
             let items = raw_items(what)?;
+            // Nothing, however often, would still be counted.
+            let times = if items.is_empty() { 0 } else { times };
             Ok(list(std::iter::repeat_n(items, times).flatten()))
         }
     }
@@ -213,7 +214,7 @@ impl Spec {
     fn write(&self, out: &mut String, kind: char, value: &Value) -> Res<()> {
         let number = |value: &Value| {
             as_int(value)
-                .or_else(|| as_float(value).map(|number| number as i128))
+                .or_else(|| as_float(value).and_then(value::cut))
                 .ok_or_else(|| Fail::error(format!("%{kind} format: a number is required, not {}", type_name(value))))
         };
         let (negative, prefix, body) = match kind {
@@ -249,14 +250,16 @@ impl Spec {
         };
         let len = sign.len() + prefix.len() + body.chars().count();
         let padding = self.width.saturating_sub(len);
-        let written = if self.left {
-            write!(out, "{sign}{prefix}{body}{:padding$}", "")
+        // Rust's own padding ends at 65535.
+        let pad = |with: &str| with.repeat(padding);
+        *out += &if self.left {
+            format!("{sign}{prefix}{body}{}", pad(" "))
         } else if self.zero && numeric {
-            write!(out, "{sign}{prefix}{}{body}", "0".repeat(padding))
+            format!("{sign}{prefix}{}{body}", pad("0"))
         } else {
-            write!(out, "{:padding$}{sign}{prefix}{body}", "")
+            format!("{}{sign}{prefix}{body}", pad(" "))
         };
-        written.map_err(|_| Fail::error("cannot format"))
+        Ok(())
     }
 }
 

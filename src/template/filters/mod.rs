@@ -59,6 +59,10 @@ pub(super) fn short_name(name: &str) -> &str {
     }
 }
 
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.keys().copied()
+}
+
 fn find(name: &str) -> Option<Filter> {
     FILTERS.get(short_name(name)).copied()
 }
@@ -88,7 +92,7 @@ pub(super) fn apply(run: &Arc<Run>, name: &str, value: Value, mut args: Args) ->
 
 pub(super) fn unknown(name: &str) -> Box<Fail> {
     let fail = Fail::error(format!("no filter named '{name}'"));
-    match nearest(short_name(name), FILTERS.keys().copied()) {
+    match nearest(short_name(name), names()) {
         Some(near) => fail.hint(format!("did you mean `{near}`?")),
         None => fail,
     }

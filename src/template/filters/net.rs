@@ -79,7 +79,10 @@ fn parse(value: &Value) -> Res<Option<Net>> {
 
 fn offset(address: IpAddr, by: i128) -> Option<IpAddr> {
     match address {
-        IpAddr::V4(address) => u32::try_from(i128::from(u32::from(address)) + by).ok().map(|number| IpAddr::V4(number.into())),
+        IpAddr::V4(address) => i64::try_from(by)
+            .ok()
+            .and_then(|by| u32::try_from(i64::from(u32::from(address)).checked_add(by)?).ok())
+            .map(|number| IpAddr::V4(number.into())),
         IpAddr::V6(address) => u128::from(address).checked_add_signed(by).map(|number| IpAddr::V6(number.into())),
     }
 }
@@ -354,15 +357,26 @@ fn ipsubnet(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         if !outer.contains(&inner) {
             return Err(Fail::error(format!("{inner} is not in the subnet {outer}")));
         }
-        let at = outer.subnets(inner.prefix_len()).ok().and_then(|mut all| all.position(|subnet| subnet == inner.trunc()));
-        return Ok(at.map_or(Value::from(false), |at| int(at as i128 + 1)));
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        let between = bits(inner.network()) - bits(outer.network());
+        let at = between.checked_shr(u32::from(inner.max_prefix_len() - inner.prefix_len())).unwrap_or(0);
+        return i128::try_from(at)
+            .ok()
+            .and_then(|at| at.checked_add(1))
+            .map(int)
+            .ok_or_else(|| Fail::error("the number of the subnet is too large"));
     };
     let no_such = |_| Fail::error(format!("a network of length {} has no subnets of length {len}", net.len()));
     // Larger than the network itself: the network around it.
     if len <= net.len() && index.is_none() && net.size() == 1 {
         return IpNet::new(net.address, len).map(|around| Value::from(around.trunc().to_string())).map_err(no_such);
     }
-    let count = 1i128.checked_shl(u32::from(len.saturating_sub(net.len()))).unwrap_or(i128::MAX);
+    // How many, as far as numbers go: 2 to the 127th is one too many.
+    let power = |exponent: u8| 2i128.checked_pow(u32::from(exponent)).unwrap_or(i128::MAX);
+    let count = power(len.saturating_sub(net.len()));
     let Some(index) = index.as_ref().and_then(number) else {
         return if len < net.len() { Ok(Value::from(false)) } else { Ok(Value::from(count.to_string())) };
     };
@@ -370,8 +384,7 @@ fn ipsubnet(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     if !(0..count).contains(&index) || len < net.len() || len > net.longest() {
         return Ok(Value::from(false));
     }
-    let step = 1i128.checked_shl(u32::from(net.longest() - len)).unwrap_or(0);
-    let start = index.checked_mul(step).and_then(|by| offset(net.net().network(), by));
+    let start = index.checked_mul(power(net.longest() - len)).and_then(|by| offset(net.net().network(), by));
     Ok(start.map_or(Value::from(false), |start| Value::from(format!("{start}/{len}"))))
 }
 

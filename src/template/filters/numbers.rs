@@ -64,7 +64,7 @@ fn to_int(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let default = args.get("default").unwrap_or_else(|| Value::from(0));
     let base = u32::try_from(args.int_or("base", 10)?).unwrap_or(10);
     let parsed = match type_of(&value) {
-        Type::Float => as_float(&value).filter(|number| number.is_finite()).map(|number| number as i128),
+        Type::Float => as_float(&value).and_then(value::cut),
         Type::Str => parse_int(value.as_str().unwrap_or(""), base),
         _ => as_int(&value),
     };
@@ -81,10 +81,13 @@ fn parse_int(text: &str, base: u32) -> Option<i128> {
         2 => "0b",
         _ => "",
     };
+    if lower.starts_with(['-', '+']) {
+        return None;
+    }
     let stripped = lower.strip_prefix(prefix).unwrap_or(&lower);
     let whole = (2..=36).contains(&base).then(|| i128::from_str_radix(stripped, base).ok()).flatten();
     // As in Jinja, a decimal fraction in a text is cut off.
-    let number = whole.or_else(|| lower.parse::<f64>().ok().filter(|number| number.is_finite()).map(|number| number as i128))?;
+    let number = whole.or_else(|| lower.parse::<f64>().ok().and_then(value::cut))?;
     Some(if negative { -number } else { number })
 }
 
@@ -137,7 +140,7 @@ fn human_to_bytes(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         None | Some('B') => 1,
         Some(letter) => UNITS.iter().find(|(suffix, _)| suffix.starts_with(letter)).map(|(_, factor)| *factor).ok_or_else(bad)?,
     };
-    Ok(int((amount * factor as f64).round_ties_even() as i128))
+    value::cut((amount * factor as f64).round_ties_even()).map(int).ok_or_else(bad)
 }
 
 fn filesizeformat(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
@@ -150,7 +153,7 @@ fn filesizeformat(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         return Ok(Value::from("1 Byte"));
     }
     if size < base {
-        return Ok(Value::from(format!("{} Bytes", size as i128)));
+        return Ok(Value::from(format!("{:.0} Bytes", size.trunc())));
     }
     let mut unit = base;
     for name in names {
@@ -180,8 +183,9 @@ fn random(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         if step <= 0 || end <= start {
             return Err(Fail::error("the range to pick from is empty"));
         }
-        let width = u128::try_from((end - start + step - 1) / step).unwrap_or(1);
-        return Ok(int(start + step * random.below(width) as i128));
+        let width = end.abs_diff(start).div_ceil(step.unsigned_abs());
+        let picked = i128::try_from(random.below(width)).ok().and_then(|n| n.checked_mul(step)?.checked_add(start));
+        return picked.map(int).ok_or_else(|| Fail::error("the range to pick from is too large"));
     }
     if options != (None, None) {
         return Err(Fail::error("start and step can only be used with integer values"));
