@@ -103,7 +103,13 @@ impl Action<'_> {
         let delay = seconds(&args, "pre_reboot_delay", 0);
         let deadline = started + seconds(&args, "reboot_timeout", 600) + delay;
         let boot_time = Script::new(args.str("boot_time_command").unwrap_or_default());
-        let before = match self.start_reboot(&boot_time, args.str("reboot_command"), delay).await {
+        let words = crate::sh::quote(args.str("msg").unwrap_or_default()).into_owned();
+        // Whoever is logged in is told, if the host has a way to.
+        let default = format!(
+            "if command -v wall >/dev/null; then wall {words}; fi; if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi"
+        );
+        let command = args.str("reboot_command").unwrap_or(&default);
+        let before = match self.start_reboot(&boot_time, command, delay).await {
             Ok(before) => before,
             Err(executed) => return Ok(*executed),
         };
@@ -123,7 +129,7 @@ impl Action<'_> {
     }
 
     /// Sets the reboot off, and returns the boot time that the host says before it.
-    async fn start_reboot(&self, boot_time: &Script, command: Option<&str>, delay: Duration) -> Result<Vec<u8>, Box<Executed>> {
+    async fn start_reboot(&self, boot_time: &Script, command: &str, delay: Duration) -> Result<Vec<u8>, Box<Executed>> {
         let unreachable = |err: &dyn std::error::Error| Box::new(Executed::unreachable(super::chain(err)));
         let failed = |words: String| Box::new(Executed::failed(words));
         let connection = self.task_run.playing.run.connections.to(&self.place.target).await.map_err(|err| unreachable(&err))?;
@@ -131,7 +137,7 @@ impl Action<'_> {
         if !before.success() {
             return Err(failed(Failure::script("reading the boot time", &before).message));
         }
-        let command = crate::sh::quote(command.unwrap_or("if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi"));
+        let command = crate::sh::quote(command);
         // The command outlives the shell that starts it: the host goes away under it.
         let start = format!(
             "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {} {command} >/dev/null 2>&1 </dev/null &\n",

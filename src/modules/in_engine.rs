@@ -43,7 +43,7 @@ pub static IN_ENGINE: &[Spec] = &[
     spec("ansible.builtin.include_tasks", INCLUDE_TASKS, FreeForm::Param("file")),
     spec("ansible.builtin.import_role", INCLUDE_ROLE, FreeForm::None),
     spec("ansible.builtin.include_role", INCLUDE_ROLE, FreeForm::None),
-    spec("ansible.builtin.meta", &[Param::str("action").required()], FreeForm::Param("action")),
+    spec("ansible.builtin.meta", &[Param::str("action").required().choices(META)], FreeForm::Param("action")),
     spec(
         "ansible.builtin.pause",
         &[Param::int("seconds"), Param::int("minutes"), Param::str("prompt"), Param::bool("echo").default("true")],
@@ -55,7 +55,6 @@ pub static IN_ENGINE: &[Spec] = &[
             Param::int("pre_reboot_delay").default("0").alias(&["pre_reboot_delay_sec"]),
             Param::int("post_reboot_delay").default("0").alias(&["post_reboot_delay_sec"]),
             Param::int("reboot_timeout").default("600").alias(&["reboot_timeout_sec"]),
-            Param::int("connect_timeout").alias(&["connect_timeout_sec"]),
             Param::str("test_command").default("whoami"),
             Param::str("msg").default("Reboot initiated by nodewright"),
             Param::str("reboot_command"),
@@ -67,15 +66,14 @@ pub static IN_ENGINE: &[Spec] = &[
     spec("ansible.builtin.set_fact", &[Param::new("cacheable", ParamKind::Bool).default("false")], FreeForm::None),
     spec(
         "ansible.builtin.wait_for_connection",
-        &[
-            Param::int("connect_timeout").default("5"),
-            Param::int("delay").default("0"),
-            Param::int("sleep").default("1"),
-            Param::int("timeout").default("600"),
-        ],
+        &[Param::int("delay").default("0"), Param::int("sleep").default("1"), Param::int("timeout").default("600")],
         FreeForm::None,
     ),
 ];
+
+/// `refresh_inventory` is not among them: inventories are read once.
+const META: &[&str] =
+    &["flush_handlers", "noop", "clear_facts", "clear_host_errors", "end_play", "end_host", "end_batch", "end_role", "reset_connection"];
 
 const INCLUDE_TASKS: &[Param] = &[Param::path("file").required(), Param::dict("apply")];
 
