@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use error::LabError;
-pub use requirements::{obstacle, real_repositories_answer};
+pub use requirements::real_repositories_answer;
 
 use host::{BootWith, Host};
 use inventory::{Entry, Packages};

@@ -53,11 +53,6 @@ pub fn satisfy(tell: &dyn Fn(&str)) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Why a lab cannot run on this machine, if it cannot, without changing anything: for tests that name what they skip.
-pub fn obstacle() -> Option<LabError> {
-    platform().err()
-}
-
 /// Whether the repositories that a cluster is really made from can be reached.
 pub fn real_repositories_answer() -> bool {
     let addresses = ["https://pkgs.k8s.io/core:/stable:/v1.37/deb/Release.key", "https://download.opensuse.org/", "https://github.com/"];
