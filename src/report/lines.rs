@@ -234,7 +234,7 @@ impl Lines {
 
 /// A warning of one line gets Ansible's mark; one that was drawn with a caret speaks for itself.
 fn warning(text: &str) -> String {
-    if text.contains('\n') { text.to_owned() } else { format!("[WARNING]: {text}") }
+    if text.contains('\n') { text.to_owned() } else { format!("[WARNING]: {}", text.strip_prefix("warning: ").unwrap_or(text)) }
 }
 
 fn sorted(value: Json) -> Json {
