@@ -70,6 +70,15 @@ impl Attempt {
         self.set_failed(true);
     }
 
+    /// Makes a failure of it: so many of the expressions of `register` cannot be evaluated.
+    pub fn fail_registering(&mut self, n_parts: usize, failed: &[Diag]) {
+        let n_failed = failed.len();
+        let title = format!("Task failed due to errors in {n_failed} out of {n_parts} register projections.");
+        let all = std::iter::once(title).chain(failed.iter().map(Diag::to_string)).collect::<Vec<_>>();
+        self.diagnosis = Some(all.join("\n"));
+        self.set_failed(true);
+    }
+
     fn set_changed(&mut self, changed: bool) {
         self.executed.changed = changed;
         self.result.insert("changed".into(), changed.into());
@@ -112,11 +121,13 @@ struct Retrying {
 impl TaskRun {
     /// One item: its condition first, then as many attempts as it takes.
     pub async fn item(&self, view: &Arc<View>) -> Attempt {
-        match self.playing.first_false(self.task(), view) {
+        let attempt = match self.playing.first_false(self.task(), view) {
             Ok(None) => self.forgive(self.unforgiven(view).await, view),
             Ok(Some(condition)) => Attempt::skipped(condition),
             Err(diag) => self.forgive(Attempt::failed(&diag), view),
-        }
+        };
+        self.in_flight.record(&attempt.result);
+        attempt
     }
 
     /// Ignores what the task says is to be ignored.
@@ -199,6 +210,7 @@ impl TaskRun {
         if let Some(number) = number {
             attempt.result.insert("attempts".into(), number.into());
         }
+        self.in_flight.record(&attempt.result);
         if let Err(diag) = self.judge(&mut attempt, view) {
             attempt.fail(&diag);
         }
@@ -229,7 +241,7 @@ impl TaskRun {
 
     fn is_met(&self, attempt: &Attempt, view: &Arc<View>) -> Result<bool, Diag> {
         match &self.task().until {
-            Some(until) => self.playing.run.templar.condition(until, &self.with_result(view, &attempt.result)),
+            Some(until) => self.playing.run.templar.condition(until, &self.with_registered(view)),
             None => Ok(!attempt.has_failed()),
         }
     }
@@ -257,14 +269,16 @@ impl TaskRun {
     fn judge(&self, attempt: &mut Attempt, view: &Arc<View>) -> Result<(), Diag> {
         let templar = &self.playing.run.templar;
         if let Some(condition) = &self.task().changed_when {
-            let changed = templar.condition(condition, &self.with_result(view, &attempt.result))?;
+            let changed = templar.condition(condition, &self.with_registered(view))?;
             attempt.set_changed(changed);
             attempt.result.insert("changed_when_result".into(), changed.into());
+            self.in_flight.record(&attempt.result);
         }
         if let Some(condition) = &self.task().failed_when {
-            let failed = templar.condition(condition, &self.with_result(view, &attempt.result))?;
+            let failed = templar.condition(condition, &self.with_registered(view))?;
             attempt.set_failed(failed);
             attempt.result.insert("failed_when_result".into(), failed.into());
+            self.in_flight.record(&attempt.result);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ mod connect;
 mod cursor;
 mod execute;
 mod handlers;
+mod in_flight;
 mod include;
 mod looping;
 mod memory;

@@ -12,7 +12,7 @@ pub mod search;
 pub mod shipped;
 mod tasks;
 
-pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
+pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Register, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
 use std::path::PathBuf;

@@ -69,7 +69,7 @@ pub struct Task {
     /// The task's own keywords with all that it inherits merged in.
     pub keywords: Keywords,
     pub looped: Option<Loop>,
-    pub register: Option<Node>,
+    pub register: Option<Register>,
     pub until: Option<Node>,
     pub retries: Option<Node>,
     pub delay: Option<Node>,
@@ -83,6 +83,15 @@ pub struct Task {
     /// What `include_tasks` and `include_role` hand down. `None` for every other module.
     pub include: Option<Include>,
     pub span: Span,
+}
+
+/// What a task keeps of its result.
+#[derive(Clone)]
+pub enum Register {
+    /// `register: name`: all of it.
+    Whole(String),
+    /// `register: {name: expression}`: each an expression over `_task`, as a template.
+    Parts(Vec<(String, Arc<Node>)>),
 }
 
 /// What an include hands down to the tasks that it brings. Its own tags, conditions and other keywords are its own business: the children

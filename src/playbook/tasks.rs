@@ -4,7 +4,7 @@ use super::action::Arguments;
 use super::keywords::{Place, is_identifier, may_stand_beside_include};
 use super::load::{Reading, Scope, first_line, same_file};
 use super::search::{self, folder_of};
-use super::{Block, Entry, Include, Keywords, Loop, LoopControl, Task};
+use super::{Block, Entry, Include, Keywords, Loop, LoopControl, Register, Task};
 use crate::source::{Diag, Kind, Node, Span};
 use std::path::Path;
 use std::sync::Arc;
@@ -231,18 +231,53 @@ impl Reading<'_> {
         Some(value.clone())
     }
 
-    fn register(&mut self, value: &Node) -> Option<Node> {
+    fn register(&mut self, value: &Node) -> Option<Register> {
         match &value.kind {
-            Kind::Null => return None,
-            Kind::Str(string) if is_identifier(&string.text) => return Some(value.clone()),
-            Kind::Map(_) => self.say(Diag::error("`register` with a mapping is not supported yet").at(&value.span)),
+            Kind::Null => None,
             Kind::Str(string) => {
-                let diag = Diag::error(format!("`register` cannot name a variable `{}`", string.text)).at(&value.span);
-                self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
+                self.registered_name(value);
+                Some(Register::Whole(string.text.to_string()))
             }
-            _ => self.wrong_shape("register", "the name of a variable", value),
+            Kind::Map(pairs) => {
+                let mut parts = Vec::new();
+                for (key, expression) in pairs {
+                    let Some(name) = key.as_str() else {
+                        self.wrong_shape("register", "a mapping of names to expressions", key);
+                        continue;
+                    };
+                    self.registered_name(key);
+                    parts.push((name.to_owned(), Arc::new(self.part_of_result(expression))));
+                }
+                Some(Register::Parts(parts))
+            }
+            _ => {
+                self.wrong_shape("register", "the name of a variable", value);
+                None
+            }
         }
-        None
+    }
+
+    fn registered_name(&mut self, name: &Node) {
+        if !name.as_str().is_some_and(is_identifier) {
+            let diag = Diag::error(format!("`register` cannot name a variable `{}`", name.as_str().unwrap_or(""))).at(&name.span);
+            self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
+        }
+    }
+
+    /// An expression over a task's result, as a template. What is no text is itself.
+    fn part_of_result(&mut self, expression: &Node) -> Node {
+        match expression.as_str() {
+            Some(text) if expression.is_template() => {
+                let title = format!("`register` takes expressions without braces, not `{text}`");
+                self.say(Diag::error(title).at(&expression.span));
+                expression.clone()
+            }
+            Some(text) => {
+                self.findings_of(|loader| (loader.check_condition)(expression));
+                Node::string(format!("{{{{ {text} }}}}"), expression.span.clone())
+            }
+            None => expression.clone(),
+        }
     }
 
     fn looped(&mut self, key: &Node, word: &str, value: &Node) -> Loop {
@@ -429,7 +464,7 @@ impl Reading<'_> {
 struct Words {
     name: Option<Node>,
     looped: Option<Loop>,
-    register: Option<Node>,
+    register: Option<Register>,
     until: Option<Node>,
     retries: Option<Node>,
     delay: Option<Node>,
