@@ -157,6 +157,7 @@ fn settings(args: &Args, extra_vars: Arc<VarMap>) -> anyhow::Result<Settings> {
             become_method: args.become_method.as_deref().map(|method| if method == "su" { BecomeMethod::Su } else { BecomeMethod::Sudo }),
             become_password,
         },
+        async_dir: std::env::var("ANSIBLE_ASYNC_DIR").ok().filter(|dir| !dir.is_empty()),
         inventory_sources: args.inventory.clone(),
     })
 }

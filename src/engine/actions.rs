@@ -23,6 +23,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
     let done = match spec.short_name() {
         "add_host" => action.add_host(),
         "assert" => action.assert(),
+        "async_status" => action.async_status().await,
         "debug" => action.debug(),
         "fail" => action.args().map(|args| Executed::failed(text(args.get("msg")))),
         "group_by" => action.group_by(),
@@ -43,7 +44,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
 pub struct Action<'a> {
     pub task_run: &'a TaskRun,
     pub place: &'a Place,
-    view: &'a Arc<View>,
+    pub view: &'a Arc<View>,
 }
 
 impl Action<'_> {
@@ -312,7 +313,7 @@ impl Action<'_> {
         })
     }
 
-    fn keep(&self, executed: &Executed) {
+    pub fn keep(&self, executed: &Executed) {
         let delegate = (self.place.target.name != *self.task_run.host).then_some(self.place.target.name.as_str());
         self.task_run.keep(executed, delegate, self.view);
     }

@@ -3,7 +3,7 @@
 use super::connect::Place;
 use super::execute::Executed;
 use super::task::TaskRun;
-use super::{actions, execute};
+use super::{actions, asynchronous, execute};
 use crate::report::{Event, Status};
 use crate::source::{Diag, Node};
 use crate::template;
@@ -199,9 +199,13 @@ impl TaskRun {
 
     /// One attempt, judged. `number`: which it is, where there may be several.
     async fn attempt(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>, number: Option<u32>) -> Attempt {
-        let executed = match actions::run(self, place, view).await {
-            Some(done) => done,
-            None => execute::on_host(self, place, place_view, view).await,
+        let executed = match self.background(view) {
+            Err(diag) => Executed::diagnosed(&diag),
+            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
+            Ok(None) => match actions::run(self, place, view).await {
+                Some(done) => done,
+                None => execute::on_host(self, place, place_view, view).await,
+            },
         };
         let mut attempt = Attempt::of(executed);
         if matches!(attempt.status, Status::Skipped | Status::Unreachable) {

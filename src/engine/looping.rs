@@ -156,10 +156,8 @@ impl Control {
 
     /// What an item's result says of the item.
     fn of_item(&self, vars: &VarMap, item: &Value, index: usize) -> Map<String, Json> {
-        let mut of_item = Map::from_iter([
-            ("ansible_loop_var".to_owned(), self.loop_var.clone().into()),
-            (self.loop_var.clone(), super::plain(item)),
-        ]);
+        let mut of_item =
+            Map::from_iter([("ansible_loop_var".to_owned(), self.loop_var.clone().into()), (self.loop_var.clone(), super::plain(item))]);
         if let Some(index_var) = &self.index_var {
             of_item.insert("ansible_index_var".into(), index_var.clone().into());
             of_item.insert(index_var.clone(), index.into());

@@ -6,6 +6,7 @@
 
 mod actions;
 mod ahead;
+mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub read_ahead: bool,
     pub verbosity: u8,
     pub connection: ConnectionSettings,
+    /// Where hosts keep the results of tasks with `async`, if it is not Ansible's own place.
+    pub async_dir: Option<String>,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
 }
@@ -89,6 +92,7 @@ pub struct Run {
     memory: Memory,
     connections: Connections,
     ahead: ahead::Ahead,
+    background: asynchronous::Background,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Failed or unreachable: they take no part in later plays.
     out: Mutex<HashMap<Arc<str>, Loss>>,
@@ -116,6 +120,7 @@ impl Run {
             memory: Memory::default(),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
+            background: asynchronous::Background::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),
@@ -138,6 +143,7 @@ impl Run {
                 }
             }
         }
+        self.background.leave();
         self.connections.close().await;
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();

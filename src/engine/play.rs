@@ -316,6 +316,8 @@ fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, k
         keywords,
         looped: None,
         register: None,
+        asynchronous: None,
+        poll: None,
         until: None,
         retries: None,
         delay: None,

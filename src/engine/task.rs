@@ -112,7 +112,6 @@ impl TaskRun {
     pub fn checks(&self, view: &Arc<View>) -> Result<bool, Diag> {
         self.playing.checks(self.task(), view)
     }
-
 }
 
 impl Playing {

@@ -22,6 +22,11 @@ pub static IN_ENGINE: &[Spec] = &[
         ],
         FreeForm::None,
     ),
+    spec(
+        "ansible.builtin.async_status",
+        &[Param::str("jid").required(), Param::str("mode").default("status").choices(&["status", "cleanup"])],
+        FreeForm::None,
+    ),
     spec("ansible.builtin.debug", &[Param::raw("msg"), Param::str("var"), Param::int("verbosity").default("0")], FreeForm::None),
     spec("ansible.builtin.fail", &[Param::raw("msg").default("Failed as requested from task")], FreeForm::None),
     spec("ansible.builtin.group_by", &[Param::str("key").required(), Param::list("parents").default("all")], FreeForm::None),

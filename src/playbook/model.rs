@@ -70,6 +70,10 @@ pub struct Task {
     pub keywords: Keywords,
     pub looped: Option<Loop>,
     pub register: Option<Register>,
+    /// `async`: seconds that the task may take; it runs as a job that is not waited for.
+    pub asynchronous: Option<Node>,
+    /// Seconds between two looks at that job; 0: it is left alone.
+    pub poll: Option<Node>,
     pub until: Option<Node>,
     pub retries: Option<Node>,
     pub delay: Option<Node>,

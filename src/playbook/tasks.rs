@@ -154,6 +154,8 @@ impl Reading<'_> {
             keywords,
             looped: task.looped,
             register: task.register,
+            asynchronous: task.asynchronous,
+            poll: task.poll,
             until: task.until,
             retries: task.retries,
             delay: task.delay,
@@ -185,12 +187,8 @@ impl Reading<'_> {
                 "delay" => words.delay = self.number(word, value),
                 "listen" if scope.is_handlers => words.listen = self.strings(word, value),
                 "loop_control" => control = Some((key, self.loop_control(value))),
-                "async" if !matches!(value.kind, Kind::Int(0) | Kind::Null) => self.not_supported_yet(word, &key.span),
-                "async" => {}
-                // Of use to `async` alone.
-                "poll" => {
-                    self.number(word, value);
-                }
+                "async" => words.asynchronous = self.number(word, value),
+                "poll" => words.poll = self.number(word, value),
                 _ if word == "loop" || word.starts_with("with_") => {
                     if value.is_null() {
                         continue;
@@ -465,6 +463,8 @@ struct Words {
     name: Option<Node>,
     looped: Option<Loop>,
     register: Option<Register>,
+    asynchronous: Option<Node>,
+    poll: Option<Node>,
     until: Option<Node>,
     retries: Option<Node>,
     delay: Option<Node>,
