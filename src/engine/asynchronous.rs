@@ -88,7 +88,8 @@ impl TaskRun {
         if seconds <= 0.0 {
             return Ok(None);
         }
-        let poll = self.task().poll.as_ref().map_or(Ok(15.0), |node| self.number_of(node, view))?;
+        let default = self.playing.run.settings.config.number("DEFAULT_POLL_INTERVAL").unwrap_or(15);
+        let poll = self.task().poll.as_ref().map_or(Ok(default as f64), |node| self.number_of(node, view))?;
         Ok(Some(Terms { seconds: seconds.ceil() as u64, poll: Duration::try_from_secs_f64(poll.max(0.0)).unwrap_or(Duration::MAX) }))
     }
 }
@@ -308,7 +309,7 @@ fn dir(task_run: &TaskRun, view: &Arc<View>) -> Result<String, Diag> {
     let written = match view.get("ansible_async_dir") {
         Some(Variable::Node(node)) => Some(run.text_of(node, view)?),
         Some(Variable::Data(value)) => Some(value.to_string()),
-        None => run.settings.async_dir.clone(),
+        None => run.settings.config.text("ASYNC_DIR").map(str::to_owned),
     };
     let dir = written.as_deref().unwrap_or("~/.ansible_async");
     Ok(match dir.strip_prefix('~') {

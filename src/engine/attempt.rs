@@ -17,7 +17,7 @@ pub struct Attempt {
     pub status: Status,
     pub result: Map<String, Json>,
     pub executed: Executed,
-    pub diagnosis: Option<String>,
+    pub diagnosis: Option<Arc<Diag>>,
     pub delegated_to: Option<String>,
     /// The task forgives that it failed, or that its host could not be reached.
     pub ignored: bool,
@@ -62,6 +62,11 @@ impl Attempt {
         matches!(self.status, Status::Failed)
     }
 
+    /// It failed, or its host could not be reached.
+    pub fn has_trouble(&self) -> bool {
+        matches!(self.status, Status::Failed | Status::Unreachable)
+    }
+
     /// Makes a failure of it, and keeps what the module said.
     fn fail(&mut self, diag: &Diag) {
         let failure = Attempt::failed(diag);
@@ -74,8 +79,11 @@ impl Attempt {
     pub fn fail_registering(&mut self, n_parts: usize, failed: &[Diag]) {
         let n_failed = failed.len();
         let title = format!("Task failed due to errors in {n_failed} out of {n_parts} register projections.");
-        let all = std::iter::once(title).chain(failed.iter().map(Diag::to_string)).collect::<Vec<_>>();
-        self.diagnosis = Some(all.join("\n"));
+        let diag = failed.iter().fold(Diag::error(title), |diag, part| {
+            let diag = part.places.iter().fold(diag, |diag, (span, _)| diag.at(span));
+            diag.note(part.title.clone())
+        });
+        self.diagnosis = Some(Arc::new(diag));
         self.set_failed(true);
     }
 

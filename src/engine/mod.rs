@@ -15,6 +15,7 @@ mod execute;
 mod handlers;
 mod in_flight;
 mod include;
+mod listing;
 mod looping;
 mod memory;
 mod meta;
@@ -27,8 +28,10 @@ mod variables;
 mod waiting;
 
 pub use connect::ConnectionSettings;
+pub use listing::Listed;
 pub use tags::TagSelection;
 
+use crate::config::Config;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
@@ -59,10 +62,13 @@ pub struct Settings {
     pub read_ahead: bool,
     pub verbosity: u8,
     pub connection: ConnectionSettings,
-    /// Where hosts keep the results of tasks with `async`, if it is not Ansible's own place.
-    pub async_dir: Option<String>,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
+    /// A pattern: the tasks before the first of such a name are passed over.
+    pub start_at_task: Option<String>,
+    /// Ask before each task.
+    pub step: bool,
+    pub config: Arc<Config>,
 }
 
 /// How a run ended. The numbers are Ansible's exit codes.
