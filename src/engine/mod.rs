@@ -6,6 +6,7 @@
 
 mod actions;
 mod ahead;
+mod argument_spec;
 mod asynchronous;
 mod attempt;
 mod batches;
@@ -24,6 +25,7 @@ mod play;
 mod strategy;
 mod tags;
 mod task;
+mod validating;
 mod variables;
 mod waiting;
 

@@ -48,7 +48,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("ufw", "`command: ufw ...` does it"),
     ("unarchive", "`command: tar ...` with `creates` does it"),
     ("uri", "`get_url` fetches files; `command: curl ...` does the rest"),
-    ("validate_argument_spec", "`assert` checks variables"),
     ("yum", "`package` installs on hosts that have apt"),
     ("yum_repository", ""),
 ];

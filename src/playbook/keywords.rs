@@ -50,6 +50,7 @@ const PLAY: &[&str] = &[
     "serial",
     "strategy",
     "tasks",
+    "validate_argspec",
     "vars_files",
     "vars_prompt",
 ];

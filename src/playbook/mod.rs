@@ -12,7 +12,7 @@ pub mod search;
 pub mod shipped;
 mod tasks;
 
-pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Register, Role, RoleCall, Task};
+pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
 use std::path::PathBuf;
@@ -55,6 +55,8 @@ pub struct RoleRequest {
     pub params: Arc<crate::vars::VarMap>,
     /// The argument of that name; true if not said.
     pub allow_duplicates: bool,
+    /// `rolespec_validate`; true if not said.
+    pub validates: bool,
 }
 
 /// An included file of tasks.

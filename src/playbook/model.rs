@@ -1,7 +1,7 @@
 //! Play, block, task, role: what a file says after loading. Values that may hold templates stay nodes; the engine renders them per host.
 
-use crate::module::Registered;
-use crate::source::{Node, Span};
+use crate::module::{self, Registered};
+use crate::source::{Kind, Node, Span, Str, Tag};
 use crate::vars::VarMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct Play {
     pub order: Option<Node>,
     pub max_fail_percentage: Option<Node>,
     pub force_handlers: Option<Node>,
+    /// The specification in the playbook's `.meta.yml` that its hosts' variables have to fit: what the play says, and the file's content.
+    pub validate_argspec: Option<Node>,
+    pub metadata: Metadata,
     /// Keywords that tasks inherit; they are merged into every task already.
     pub keywords: Keywords,
     pub pre_tasks: Vec<Entry>,
@@ -37,6 +40,15 @@ pub struct Play {
     /// The folder of the playbook file.
     pub dir: PathBuf,
     pub span: Span,
+}
+
+/// What stands beside a playbook in a file of its own: `site.meta.yml`.
+#[derive(Clone, Default)]
+pub struct Metadata {
+    pub path: Option<PathBuf>,
+    /// Where it was looked for.
+    pub looked_in: Vec<PathBuf>,
+    pub argument_specs: Option<Node>,
 }
 
 /// A task or a block.
@@ -182,4 +194,35 @@ pub struct Role {
     pub parent: Option<Arc<Role>>,
     /// Dependencies' vars and defaults are seen inside the role too.
     pub dependencies: Vec<Arc<Role>>,
+}
+
+impl Task {
+    /// A task that nobody wrote: of every play, of every role with argument specs. `module` is one that the registry holds.
+    pub fn unwritten(name: &str, module: &str, args: Vec<(String, Node)>, keywords: Keywords, role: Option<Arc<Role>>, span: &Span) -> Task {
+        Task {
+            name: Some(Node::new(Kind::Str(Str { text: name.into(), tag: Tag::Unsafe }), span.clone())),
+            action: Action {
+                name: module.to_owned(),
+                name_span: span.clone(),
+                module: module::find(module).expect("the registry holds the modules that the engine itself uses"),
+                args,
+                args_from: None,
+            },
+            keywords,
+            looped: None,
+            register: None,
+            asynchronous: None,
+            poll: None,
+            until: None,
+            retries: None,
+            delay: None,
+            changed_when: None,
+            failed_when: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            role,
+            include: None,
+            span: span.clone(),
+        }
+    }
 }
