@@ -268,7 +268,8 @@ impl<'l> Reading<'l> {
         let file = file.unwrap_or(entry);
         let mut inner = scope.inside(keywords);
         let Some(name) = self.rendered_name(file, &inner) else { return Vec::new() };
-        let path = search::tidy(&inner.play_dir.join(&name));
+        let path = self.loader.collection_playbook(&name, &inner.play_dir);
+        let path = path.unwrap_or_else(|| search::tidy(&inner.play_dir.join(&name)));
         if !path.is_file() {
             self.say(Diag::error(format!("there is no playbook `{}`", path.display())).at(&file.span));
             return Vec::new();

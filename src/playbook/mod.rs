@@ -3,7 +3,8 @@
 
 mod action;
 mod checks;
-mod key_value;
+mod collections;
+pub mod key_value;
 mod keywords;
 mod load;
 mod model;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct Loader {
     /// Folders of roles, nearest first, beside `roles/` of the playbook: `ANSIBLE_ROLES_PATH`, `roles_path`.
     pub roles_path: Vec<PathBuf>,
+    /// Folders of collections: each holds `ansible_collections/NS/NAME`.
+    pub collections_path: Vec<PathBuf>,
     /// What Ansible finds only when it gets there (templates, arguments, files, handlers) is no finding before the run.
     pub is_lenient: bool,
     /// Renders what must be known now (`import_tasks: "{{ x }}.yml"`), with extra vars and the play's vars at hand.

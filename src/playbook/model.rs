@@ -160,6 +160,8 @@ pub struct Keywords {
     pub vars: Vec<Arc<VarMap>>,
     pub environment: Vec<Node>,
     pub module_defaults: Vec<Node>,
+    /// Collections that roles without one are looked for in: the innermost list.
+    pub collections: Vec<Node>,
     /// The innermost that says any counts. On the way down; in a task it has moved to [`Task::notify`].
     pub notify: Vec<Node>,
     /// Those below: the innermost counts.
@@ -185,6 +187,8 @@ pub struct Keywords {
 /// A role that was found and read.
 pub struct Role {
     pub name: String,
+    /// `ns.name` of the collection that it is of.
+    pub collection: Option<String>,
     pub path: PathBuf,
     pub defaults: Arc<VarMap>,
     pub vars: Arc<VarMap>,
@@ -194,6 +198,16 @@ pub struct Role {
     pub parent: Option<Arc<Role>>,
     /// Dependencies' vars and defaults are seen inside the role too.
     pub dependencies: Vec<Arc<Role>>,
+}
+
+impl Role {
+    /// The name with that of its collection.
+    pub fn full_name(&self) -> String {
+        match &self.collection {
+            Some(collection) => format!("{collection}.{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 impl Task {

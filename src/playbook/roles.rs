@@ -223,6 +223,7 @@ impl Reading<'_> {
         let meta = self.meta(&path);
         let mut role = Role {
             name,
+            collection: super::collections::around(&path),
             path: path.clone(),
             defaults: Arc::new(defaults),
             vars: Arc::new(vars),
@@ -294,7 +295,20 @@ impl Reading<'_> {
     }
 
     fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
-        self.role_folders(scope).into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| tidy(&path))
+        if let Some((collection, role)) = super::collections::parts(name)
+            && let Some(path) = self.loader.collection_role(collection, role, &scope.play_dir)
+        {
+            return Some(path);
+        }
+        // A name without a collection means, in a role of one, its neighbours first; then what `collections` says.
+        let own = scope.role.as_ref().and_then(|role| role.collection.clone());
+        let said = scope.keywords.collections.iter().filter_map(Node::as_str).map(str::to_owned);
+        let of_collection =
+            own.into_iter().chain(said).find_map(|collection| self.loader.collection_role(&collection, name, &scope.play_dir));
+        of_collection.or_else(|| {
+            let folders = self.role_folders(scope);
+            folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| tidy(&path))
+        })
     }
 
     fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {
@@ -312,7 +326,7 @@ impl Reading<'_> {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
             return self
-                .say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
+                .say(diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"));
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();
@@ -413,7 +427,7 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
         Variable::Data(_) => None,
     });
     let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone()).display().to_string();
-    let context = [("type", "role"), ("name", &role.name), ("argument_spec_name", entry_point), ("path", &path)];
+    let context = [("type", "role"), ("name", &role.full_name()), ("argument_spec_name", entry_point), ("path", &path)];
     let args = vec![
         ("argument_spec".to_owned(), spec.get("options").filter(|options| !options.is_null()).cloned().unwrap_or_else(|| map(Vec::new()))),
         ("provided_arguments".to_owned(), map(given.collect())),
@@ -430,6 +444,7 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
 fn copy_of(role: &Role) -> Role {
     Role {
         name: role.name.clone(),
+        collection: role.collection.clone(),
         path: role.path.clone(),
         defaults: role.defaults.clone(),
         vars: role.vars.clone(),

@@ -352,6 +352,7 @@ impl Reading<'_> {
         if let Some(name) = task.name.as_ref().and_then(Node::as_str) {
             if let Some(role) = &scope.role {
                 self.play.handler_names.insert(format!("{} : {name}", role.name));
+                self.play.handler_names.insert(format!("{} : {name}", role.full_name()));
             }
             self.play.handler_names.insert(name.to_owned());
         }
