@@ -23,6 +23,7 @@
 //!
 //! `engine` is the only place where they meet; `docs/architecture.md` says who may use whom.
 
+mod ask;
 pub mod cli;
 pub mod engine;
 pub mod inventory;

@@ -1,6 +1,6 @@
 //! `-e`: `key=value ...`, YAML or JSON, or `@file`.
 
-use crate::source::{Diag, Kind, Node, Source, yaml};
+use crate::source::{Diag, Kind, Node, ReadError, Source, yaml};
 use crate::vars::{VarMap, Variable};
 use anyhow::{Context, bail};
 use std::path::Path;
@@ -12,7 +12,7 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
     for argument in arguments {
         let argument = argument.trim();
         if let Some(path) = argument.strip_prefix('@') {
-            let source = Source::read(Path::new(path)).context("cannot read the extra vars")?;
+            let source = Source::read(Path::new(path)).map_err(ReadError::into_diag)?;
             vars.extend(mapping(&source)?);
         } else if argument.starts_with(['{', '[']) {
             vars.extend(mapping(&Source::from_text("<extra vars>", argument))?);
@@ -25,6 +25,7 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
 
 fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
     let (node, _) = yaml::load_one(source)?;
+    yaml::keep_secret(&node);
     match node.kind {
         Kind::Map(pairs) => Ok(pairs
             .into_iter()

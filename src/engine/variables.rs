@@ -3,7 +3,7 @@
 use super::Run;
 use super::play::{Playing, Walker};
 use crate::playbook::{Play, Role, Task};
-use crate::source::{Diag, Kind, Node, Source, yaml};
+use crate::source::{Diag, Kind, Node, ReadError, Source, yaml};
 use crate::template::{self, Templar};
 use crate::vars::{Level, VarMap, Variable, View};
 use minijinja::Value;
@@ -199,8 +199,9 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
 
 /// A file of variables: a mapping, or nothing.
 pub fn read_vars(file: &Path) -> Result<VarMap, Diag> {
-    let source = Source::read(file).map_err(|err| Diag::error(super::chain(&err)))?;
+    let source = Source::read(file).map_err(ReadError::into_diag)?;
     let (node, _) = yaml::load_one(&source)?;
+    yaml::keep_secret(&node);
     match node.kind {
         Kind::Null => Ok(VarMap::new()),
         Kind::Map(pairs) => {

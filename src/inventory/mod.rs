@@ -11,6 +11,7 @@ mod vars_files;
 mod words;
 mod yaml;
 
+use crate::source::yaml::keep_secret;
 use crate::source::{Diag, Kind, Node, Str};
 use crate::vars::{Level, VarMap, Variable};
 use groups::{Files, Group, Host};
@@ -212,6 +213,7 @@ impl Inventory {
 
     /// Sets a group's variable as an inventory file says it; the one that is no variable sets the group's priority.
     fn set_group_variable(&mut self, group: &str, name: &str, value: Node, warnings: &mut Vec<Diag>) {
+        keep_secret(&value);
         let group = &mut self.groups[group];
         if name != "ansible_group_priority" {
             Arc::make_mut(&mut group.vars).insert(name.to_owned(), value.into());
@@ -230,6 +232,7 @@ impl Inventory {
 
     /// Adds the hosts of one line: `names` with the port and variables that they share.
     fn add_hosts(&mut self, names: &[String], group: &str, port: Option<u16>, at: &Node, vars: &[(String, Node)], file: Option<&Path>) {
+        vars.iter().for_each(|(_, value)| keep_secret(value));
         for name in names {
             let is_new = self.ensure_host(name, file);
             self.groups[group].hosts.insert(name.as_str().into());

@@ -2,7 +2,7 @@
 
 use super::groups::Files;
 use super::{Inventory, LOCALHOST};
-use crate::source::{Diag, Kind, Source, yaml};
+use crate::source::{Diag, Kind, ReadError, Source, yaml};
 use crate::vars::VarMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,11 +108,9 @@ fn list(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Diag> {
 }
 
 fn read_file(path: &Path, vars: &mut VarMap, warnings: &mut Vec<Diag>) -> Result<(), Diag> {
-    let source = Source::read(path).map_err(|err| {
-        let why = std::error::Error::source(&err).map(|why| format!(": {why}")).unwrap_or_default();
-        Diag::error(format!("{err}{why}"))
-    })?;
+    let source = Source::read(path).map_err(ReadError::into_diag)?;
     let (root, found) = yaml::load_one(&source)?;
+    yaml::keep_secret(&root);
     warnings.extend(found);
     let pairs = match root.kind {
         Kind::Map(pairs) => pairs,

@@ -2,7 +2,7 @@
 
 use super::Keywords;
 use super::load::Reading;
-use crate::source::{Diag, Kind, Node, Span, Str};
+use crate::source::{Diag, Kind, Node, Span, Str, yaml};
 use crate::vars::{VarMap, Variable};
 use std::sync::Arc;
 
@@ -352,6 +352,7 @@ impl Reading<'_> {
                 return None;
             }
         };
+        yaml::keep_secret(value);
         let mut vars = VarMap::new();
         for (key, value) in pairs {
             if let Some(name) = self.variable_name(key) {

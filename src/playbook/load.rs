@@ -157,15 +157,10 @@ impl<'l> Reading<'l> {
         let source = match Source::read(path) {
             Ok(source) => source,
             Err(err) => {
-                let why = std::error::Error::source(&err).map(|why| format!(": {why}")).unwrap_or_default();
-                self.say(at(Diag::error(format!("{err}{why}"))));
+                self.say(at(err.into_diag()));
                 return None;
             }
         };
-        if source.text.starts_with("$ANSIBLE_VAULT;") {
-            self.say(at(Diag::error(format!("`{}` is encrypted with ansible-vault, which is not supported here", path.display()))));
-            return None;
-        }
         match yaml::load_one(&source) {
             Ok((node, warnings)) => {
                 self.findings.extend(warnings);

@@ -19,11 +19,13 @@ pub struct Diag {
     pub places: Vec<(Span, String)>,
     pub notes: Vec<String>,
     pub hints: Vec<String>,
+    /// Nothing is wrong but that a file could not be decrypted: as in Ansible, that ends a run in another way than a mistake in it.
+    pub is_locked: bool,
 }
 
 impl Diag {
     pub fn error(title: impl Into<String>) -> Diag {
-        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new() }
+        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new(), is_locked: false }
     }
 
     pub fn warning(title: impl Into<String>) -> Diag {
@@ -67,6 +69,11 @@ impl Diag {
         };
         let mut group = Group::with_title(level.primary_title(self.title.as_str()));
         for (n, (span, words)) in self.places.iter().enumerate() {
+            if span.source.is_secret {
+                let words = if words.is_empty() { "here" } else { words };
+                group = group.element(SnippetLevel::NOTE.message(format!("{span}: {words} (the file is encrypted: its text is not shown)")));
+                continue;
+            }
             let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let text = &span.source.text;
             let start = floor_char(text, span.start.min(text.len()));

@@ -34,7 +34,7 @@ pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
             };
             strictly_boolean(&result).map_err(|fail| fail.at(Some(node.span.clone())))
         }
-        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) => {
+        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) | Kind::Vault(_) => {
             Err(Fail::error("Conditional expressions must be strings.").at(Some(node.span.clone())))
         }
     }

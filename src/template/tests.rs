@@ -10,6 +10,7 @@ use super::version;
 use crate::python::regex::{Flags, Pattern};
 use crate::source::nearest;
 use minijinja::Value;
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +111,9 @@ const TESTS: &[(&str, Test)] = &[
     ("directory", |value, _| on_path(value, Path::is_dir)),
     ("link", |value, _| on_path(value, Path::is_symlink)),
     ("abs", |value, _| on_path(value, Path::is_absolute)),
+    ("vaulted_file", |value, _| vaulted_file(value)),
+    // What was looked at is decrypted: of an encrypted variable this is asked before it is.
+    ("vault_encrypted", |_, _| Ok(false)),
 ];
 
 /// The file tests with their older names.
@@ -243,6 +247,15 @@ fn regex_test(value: &Value, args: &mut Args, default: &str) -> Res<bool> {
 
 fn address(value: &Value) -> Res<Option<IpAddr>> {
     Ok(value.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// Whether a file of the controller is encrypted.
+fn vaulted_file(value: &Value) -> Res<bool> {
+    let path = text(value)?;
+    let mut head = [0; 16];
+    let read = std::fs::File::open(&path).and_then(|mut file| file.read(&mut head));
+    let length = read.map_err(|err| Fail::error(format!("cannot read `{path}`: {err}")))?;
+    Ok(crate::vault::is_encrypted(&head[..length]))
 }
 
 fn on_path(value: &Value, holds: fn(&Path) -> bool) -> Res<bool> {

@@ -12,6 +12,7 @@ mod select;
 mod sets;
 mod texts;
 mod times;
+mod vault;
 pub(super) mod yaml;
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ pub(super) type Filter = fn(&Arc<Run>, Value, &mut Args) -> Res;
 type Table = &'static [(&'static str, Filter)];
 
 static FILTERS: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
-    let families: [Table; 12] = [
+    let families: [Table; 13] = [
         data::TABLE,
         dicts::TABLE,
         hashes::TABLE,
@@ -44,6 +45,7 @@ static FILTERS: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
         sets::TABLE,
         texts::TABLE,
         times::TABLE,
+        vault::TABLE,
     ];
     families.into_iter().flatten().copied().collect()
 });
