@@ -5,6 +5,7 @@
 //! | folder | what it is |
 //! |---|---|
 //! | [`cli`] | what was typed: one file per command, arguments in, an exit code out |
+//! | [`config`] | `ansible.cfg` and `ANSIBLE_*`: one table of settings |
 //! | [`source`] | text with positions: files, spans, YAML nodes, the one drawer of carets |
 //! | [`playbook`] | what a file says, as data: play, block, task, keywords, roles, loading |
 //! | [`inventory`] | who: hosts and groups, INI and YAML, patterns |
@@ -25,6 +26,7 @@
 
 mod ask;
 pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod inventory;
 pub mod lab;
@@ -40,3 +42,6 @@ pub mod source;
 pub mod template;
 pub mod vars;
 pub mod vault;
+
+/// The version of ansible-core whose language is spoken.
+pub const ANSIBLE_VERSION: &str = "2.21.5";

@@ -55,7 +55,9 @@ pub fn register(value: &str) {
 /// Whether seeing this value anywhere tells something: short ones, words for truth, and small numbers do not.
 fn is_telling(value: &str) -> bool {
     let is_small_number = value.len() < 6 && value.bytes().all(|byte| byte.is_ascii_digit());
-    value.chars().count() >= SHORTEST && !is_small_number && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "none")
+    value.chars().count() >= SHORTEST
+        && !is_small_number
+        && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "none")
 }
 
 /// Whether there is anything to mask.
@@ -126,7 +128,17 @@ mod tests {
 
     #[test]
     fn secrets_are_masked_wherever_they_stand() {
-        for value in ["tiger-lily", "tiger-lily-2\n", "key \"q\"", "-----BEGIN\nMIIEpAIBAAKCAQEA\n-----END", "no", "8080", "true", "xyz", "908172635"] {
+        for value in [
+            "tiger-lily",
+            "tiger-lily-2\n",
+            "key \"q\"",
+            "-----BEGIN\nMIIEpAIBAAKCAQEA\n-----END",
+            "no",
+            "8080",
+            "true",
+            "xyz",
+            "908172635",
+        ] {
             register(value);
         }
         let mut value = json!({

@@ -33,6 +33,12 @@ pub use error::{ConnectError, HostKeyError, RunError};
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
 impl Secret {
     pub fn expose(&self) -> &str {
         &self.0

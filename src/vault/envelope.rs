@@ -40,7 +40,8 @@ impl Envelope {
         let inner = unhex(&digits)?;
         let mut parts = inner.splitn(3, |byte| *byte == b'\n');
         let mut part = |lacks| parts.next().filter(|part| !part.is_empty()).ok_or(Error::Body(lacks)).and_then(unhex);
-        let sealed = Sealed { salt: part("there is no salt")?, hmac: part("there is no HMAC")?, ciphertext: part("there is no ciphertext")? };
+        let sealed =
+            Sealed { salt: part("there is no salt")?, hmac: part("there is no HMAC")?, ciphertext: part("there is no ciphertext")? };
         Ok(Envelope { label, sealed })
     }
 

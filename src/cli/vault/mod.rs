@@ -6,8 +6,8 @@ mod file;
 mod passwords;
 mod string;
 
-pub use command::main;
-pub use passwords::{Options, Purpose, Settings};
+pub use command::{Args, main};
+pub use passwords::{Options, Settings};
 
 use crate::vault::{Envelope, Error, Key, Plain};
 use anyhow::bail;

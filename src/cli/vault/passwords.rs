@@ -1,7 +1,8 @@
 //! Where the passwords come from: prompts, files, scripts, the environment.
 
 use crate::ask;
-use crate::cli::usage::OptionError;
+use crate::cli::OptionError;
+use crate::config::Config;
 use crate::secrets;
 use crate::vault::{Envelope, Key, Keyring, Password, is_encrypted};
 use anstream::eprintln;
@@ -48,20 +49,16 @@ pub enum Purpose {
 }
 
 impl Settings {
-    pub fn from_environment() -> Settings {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let flag = |name: &str| {
-            variable(name).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "y" | "yes" | "t" | "true" | "on"))
-        };
-        let identities = variable("ANSIBLE_VAULT_IDENTITY_LIST").unwrap_or_default();
+    pub fn of(config: &Config) -> Settings {
+        let text = |name: &str| config.text(name).map(str::to_owned);
         Settings {
-            identities: identities.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect(),
-            password_file: variable("ANSIBLE_VAULT_PASSWORD_FILE"),
-            identity: variable("ANSIBLE_VAULT_IDENTITY").unwrap_or_else(|| "default".to_owned()),
-            encrypt_identity: variable("ANSIBLE_VAULT_ENCRYPT_IDENTITY"),
-            only_matching: flag("ANSIBLE_VAULT_ID_MATCH"),
-            salt: variable("ANSIBLE_VAULT_ENCRYPT_SALT"),
-            ask: flag("ANSIBLE_ASK_VAULT_PASS"),
+            identities: config.list("DEFAULT_VAULT_IDENTITY_LIST").to_vec(),
+            password_file: text("DEFAULT_VAULT_PASSWORD_FILE"),
+            identity: text("DEFAULT_VAULT_IDENTITY").unwrap_or_else(|| "default".to_owned()),
+            encrypt_identity: text("DEFAULT_VAULT_ENCRYPT_IDENTITY"),
+            only_matching: config.flag("DEFAULT_VAULT_ID_MATCH"),
+            salt: text("VAULT_ENCRYPT_SALT"),
+            ask: config.flag("DEFAULT_ASK_VAULT_PASS"),
         }
     }
 
@@ -79,6 +76,17 @@ enum From {
 }
 
 impl Options {
+    /// Gives the run its passwords.
+    ///
+    /// # Errors
+    /// None of them can be had.
+    pub fn provide(&self, config: &Config) -> anyhow::Result<()> {
+        let settings = Settings::of(config);
+        let keys = self.keys(&settings, Purpose::Decrypt, false)?;
+        crate::vault::provide(settings.keyring(keys));
+        Ok(())
+    }
+
     /// All passwords, in the order in which they are tried. One that cannot be had is a warning as long as there is another.
     /// `must_ask`: without any source the password is asked for.
     pub fn keys(&self, settings: &Settings, purpose: Purpose, must_ask: bool) -> anyhow::Result<Vec<Key>> {
@@ -108,7 +116,7 @@ impl Options {
         }
         match last_error {
             Some(err) if keys.is_empty() => Err(err),
-            _ => Ok(keys),
+            Some(_) | None => Ok(keys),
         }
     }
 

@@ -348,7 +348,9 @@ impl Eval {
 
     fn test(&mut self, test: &'static ast::Spanned<ast::Test<'static>>) -> Res {
         // To look at it would be to decrypt it, and there may be no password.
-        if filters::short_name(test.name) == "vault_encrypted" && written(&self.run, &test.expr).is_some_and(|node| matches!(node.kind, Kind::Vault(_))) {
+        if filters::short_name(test.name) == "vault_encrypted"
+            && written(&self.run, &test.expr).is_some_and(|node| matches!(node.kind, Kind::Vault(_)))
+        {
             return Ok(Value::from(true));
         }
         let value = self.soft(&test.expr)?;

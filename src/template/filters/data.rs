@@ -2,10 +2,10 @@
 
 use super::{Filter, yaml};
 use crate::source::{Kind, Node, Source};
-use crate::template::lazy::decrypted;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, FailKind, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
+use crate::template::lazy::decrypted;
 use crate::template::value::{self, Type, as_int, float_text, items, list, map, pairs, text, truth, type_name, type_of};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
