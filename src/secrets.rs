@@ -43,6 +43,13 @@ pub fn register(value: &str) {
     if whole.contains('\n') {
         found.extend(whole.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE).map(str::to_owned));
     }
+    {
+        let known = &REGISTRY.read().unwrap_or_else(PoisonError::into_inner).values;
+        found.retain(|value| !known.contains(value));
+    }
+    if found.is_empty() {
+        return;
+    }
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     for value in found {
         if registry.values.insert(value) {

@@ -187,19 +187,11 @@ impl Running {
 }
 
 fn ask(question: &str) -> anyhow::Result<Secret> {
-    let answer = crate::ask::hidden(question).with_context(|| format!("cannot ask: {question}"))?;
-    crate::secrets::register(&answer);
-    Ok(Secret::from(answer.to_string()))
+    crate::ask::hidden(question).map(|answer| Secret::from(answer.as_str())).with_context(|| format!("cannot ask: {question}"))
 }
 
 /// A password out of a file, `-` for standard input, or what an executable file prints.
 fn password_file(path: &Path) -> anyhow::Result<Secret> {
-    let secret = read_password(path)?;
-    crate::secrets::register(secret.expose());
-    Ok(secret)
-}
-
-fn read_password(path: &Path) -> anyhow::Result<Secret> {
     use std::os::unix::fs::PermissionsExt;
     let shown = || format!("cannot read the password file `{}`", path.display());
     if path == Path::new("-") {

@@ -6,6 +6,7 @@ use super::execute::Executed;
 use super::task::{TaskEnd, TaskRun};
 use crate::module::Registered;
 use crate::report::{HostResult, Status};
+use crate::secrets;
 use crate::source::{Node, origin};
 use crate::vars::{Variable, View};
 use minijinja::value::ValueKind;
@@ -14,8 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl TaskRun {
-    /// Keeps the result for the host, and for those for whom it was done too.
-    pub fn register(&self, attempt: &Attempt) {
+    /// Keeps the result for the host, and for those for whom it was done too. What `no_log` hides stays hidden when another task shows it.
+    pub fn register(&self, attempt: &Attempt, view: &Arc<View>) {
+        if self.is_no_log(view) {
+            // Facts that a module gathered are no secrets of the user's; those that were set are.
+            learn(&attempt.result, attempt.executed.facts.is_empty());
+        }
         let Some(name) = self.register_name() else { return };
         let value = registered(&attempt.result);
         for host in self.hosts() {
@@ -152,6 +157,26 @@ impl Run {
             Status::Failed => stats.failed += 1,
             Status::Unreachable => stats.unreachable += 1,
         });
+    }
+}
+
+/// Makes secrets of what a result says of its host, not of what every result has.
+fn learn(result: &Map<String, Json>, with_facts: bool) {
+    fn values(value: &Json) {
+        match value {
+            Json::String(text) => secrets::register(text),
+            Json::Array(items) => items.iter().for_each(values),
+            Json::Object(map) => map.values().for_each(values),
+            _ => {}
+        }
+    }
+    for (key, value) in result {
+        match key.as_str() {
+            "stdout" | "stderr" | "content" | "json" => values(value),
+            "ansible_facts" if with_facts => values(value),
+            "results" => value.as_array().into_iter().flatten().filter_map(Json::as_object).for_each(|item| learn(item, with_facts)),
+            _ => {}
+        }
     }
 }
 

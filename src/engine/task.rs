@@ -83,7 +83,7 @@ impl TaskRun {
     /// Keeps and tells what came of it.
     fn end(self, mut attempt: Attempt, view: &Arc<View>, started: Instant) -> TaskEnd {
         let ignored = attempt.ignored;
-        self.register(&attempt);
+        self.register(&attempt, view);
         let includes = std::mem::take(&mut attempt.executed.includes);
         let notify = match attempt.executed.notify.is_empty() {
             true => self.notifications(&attempt, view),

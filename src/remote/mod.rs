@@ -47,7 +47,9 @@ impl Secret {
 
 impl<S: Into<String>> From<S> for Secret {
     fn from(text: S) -> Secret {
-        Secret(text.into())
+        let text = text.into();
+        crate::secrets::register(&text);
+        Secret(text)
     }
 }
 
