@@ -1,7 +1,7 @@
 //! `-e`: `key=value ...`, YAML or JSON, or `@file`.
 
 use crate::source::{Diag, Kind, Node, ReadError, Source, yaml};
-use crate::vars::{VarMap, Variable};
+use crate::vars::{VarMap, Variable, combine};
 use anyhow::{Context, bail};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
         let argument = argument.trim();
         if let Some(path) = argument.strip_prefix('@') {
             let source = Source::read(Path::new(path)).map_err(ReadError::into_diag)?;
-            vars.extend(mapping(&source)?);
+            combine(&mut vars, mapping(&source)?);
         } else if argument.starts_with(['{', '[']) {
-            vars.extend(mapping(&Source::from_text("<extra vars>", argument))?);
+            combine(&mut vars, mapping(&Source::from_text("<extra vars>", argument))?);
         } else {
-            vars.extend(pairs(argument)?);
+            combine(&mut vars, pairs(argument)?);
         }
     }
     Ok(vars)

@@ -13,16 +13,19 @@ mod cursor;
 mod execute;
 mod handlers;
 mod include;
+mod include_vars;
 mod listing;
 mod looping;
 mod memory;
 mod meta;
 mod outcome;
 mod play;
+mod prompt;
 mod strategy;
 mod tags;
 mod task;
 mod variables;
+mod vars_files;
 mod waiting;
 
 pub use connect::ConnectionSettings;
@@ -94,6 +97,7 @@ pub struct Run {
     loader: Loader,
     inventory: RwLock<Inventory>,
     memory: Memory,
+    decrypted: vars_files::Decrypted,
     connections: Connections,
     ahead: ahead::Ahead,
     stats: Mutex<IndexMap<String, Stats>>,
@@ -121,6 +125,7 @@ impl Run {
             loader,
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
+            decrypted: vars_files::Decrypted::default(),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
             stats: Mutex::default(),

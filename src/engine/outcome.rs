@@ -7,8 +7,8 @@ use super::task::{TaskEnd, TaskRun};
 use crate::module::Registered;
 use crate::report::{HostResult, Status};
 use crate::secrets;
-use crate::source::{Node, origin};
-use crate::vars::{Variable, View};
+use crate::source::{Kind, Node, origin};
+use crate::vars::{Variable, View, node_of};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -22,7 +22,10 @@ impl TaskRun {
             learn(&attempt.result, attempt.executed.facts.is_empty());
         }
         let Some(name) = self.register_name() else { return };
-        let value = registered(&attempt.result);
+        let value = match &attempt.executed.facts_as_written {
+            Some(facts) => registered_with(&attempt.result, facts),
+            None => registered(&attempt.result),
+        };
         for host in self.hosts() {
             self.playing.run.memory.set(host, [(name.to_owned(), value.clone())]);
         }
@@ -76,7 +79,7 @@ impl TaskRun {
 
     /// What is told of an item, or of the task if `item` is none.
     pub fn host_result(&self, attempt: &Attempt, item: Option<String>, elapsed: Duration, view: &Arc<View>) -> HostResult {
-        let hidden = self.is_no_log(view);
+        let hidden = self.is_no_log(view) || attempt.executed.hidden;
         HostResult {
             host: self.host.to_string(),
             module: self.task().action.module.spec().short_name(),
@@ -86,7 +89,7 @@ impl TaskRun {
             rescued: attempt.has_failed() && self.rescues && item.is_none(),
             item: item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
             is_loop: attempt.is_loop,
-            result: self.shown(&attempt.result, view),
+            result: shown(&attempt.result, hidden),
             verbose: attempt.executed.verbose && !hidden,
             diagnosis: attempt.diagnosis.as_ref().filter(|_| !hidden).map(|diag| diag.to_string()),
             error: attempt.has_trouble().then(|| self.error_text(attempt, hidden)),
@@ -114,24 +117,6 @@ impl TaskRun {
     pub fn is_no_log(&self, view: &Arc<View>) -> bool {
         // What cannot be decided is hidden.
         self.task().keywords.no_log.as_ref().is_some_and(|node| self.playing.run.bool_of(node, view).unwrap_or(true))
-    }
-
-    /// A result as it may be shown.
-    pub fn shown(&self, result: &Map<String, Json>, view: &Arc<View>) -> Json {
-        if !self.is_no_log(view) {
-            return Json::Object(result.clone());
-        }
-        let mut shown = Map::new();
-        shown.insert(
-            "censored".into(),
-            "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into(),
-        );
-        for key in ["changed", "failed", "attempts", "skipped", "unreachable"] {
-            if let Some(value) = result.get(key) {
-                shown.insert(key.into(), value.clone());
-            }
-        }
-        Json::Object(shown)
     }
 }
 
@@ -178,6 +163,30 @@ fn learn(result: &Map<String, Json>, with_facts: bool) {
             _ => {}
         }
     }
+}
+
+/// A result as it may be shown.
+pub fn shown(result: &Map<String, Json>, hidden: bool) -> Json {
+    if !hidden {
+        return Json::Object(result.clone());
+    }
+    let mut shown = Map::new();
+    shown.insert("censored".into(), "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into());
+    for key in ["changed", "failed", "attempts", "skipped", "unreachable"] {
+        if let Some(value) = result.get(key) {
+            shown.insert(key.into(), value.clone());
+        }
+    }
+    Json::Object(shown)
+}
+
+/// A result whose facts are as their files have them.
+fn registered_with(result: &Map<String, Json>, facts: &Node) -> Variable {
+    let mut node = node_of(&Json::Object(result.clone()));
+    if let Kind::Map(pairs) = &mut node.kind {
+        pairs.iter_mut().filter(|(key, _)| key.as_str() == Some("ansible_facts")).for_each(|(_, value)| *value = facts.clone());
+    }
+    node.into()
 }
 
 /// A result as `register` keeps it: with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.

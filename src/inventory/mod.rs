@@ -13,7 +13,7 @@ mod yaml;
 
 use crate::source::yaml::keep_secret;
 use crate::source::{Diag, Kind, Node, Str};
-use crate::vars::{Level, VarMap, Variable};
+use crate::vars::{Level, VarMap, Variable, combine};
 use groups::{Files, Group, Host};
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -137,6 +137,14 @@ impl Inventory {
         layers
     }
 
+    /// Why not all is known of a host: a file of its variables cannot be decrypted.
+    pub fn locked(&self, host: &str) -> Option<Arc<Diag>> {
+        let host = self.actual(host);
+        let own = self.hosts.get(host).map(|own| &own.files).or_else(|| self.localhost_files.get(host));
+        let names = self.ordered_groups(host);
+        names.iter().map(|name| &self.groups[name].files).chain(own).find_map(|files| files.locked.clone())
+    }
+
     /// `add_host`: true if that changed anything. Reads the new host's and groups' vars files, which may be wrong.
     pub fn add_host(&mut self, host: &str, groups: &[String], mut vars: VarMap) -> Result<bool, Diag> {
         let (name, port) = address::split_port(host);
@@ -213,7 +221,7 @@ impl Inventory {
         keep_secret(&value);
         let group = &mut self.groups[group];
         if name != "ansible_group_priority" {
-            Arc::make_mut(&mut group.vars).insert(name.to_owned(), value.into());
+            combine(Arc::make_mut(&mut group.vars), [(name.to_owned(), value.into())]);
             return;
         }
         let priority = match &value.kind {
@@ -239,7 +247,7 @@ impl Inventory {
                 own.insert("ansible_port".to_owned(), Node::new(Kind::Int(port.into()), at.span.clone()).into());
             }
             for (key, value) in vars {
-                own.insert(key.clone(), value.clone().into());
+                combine(own, [(key.clone(), value.clone().into())]);
             }
         }
     }

@@ -399,7 +399,7 @@ impl<'l> Reading<'l> {
     }
 
     fn vars_prompt(&mut self, value: &Node) -> Vec<Node> {
-        const WORDS: [&str; 6] = ["name", "prompt", "default", "private", "confirm", "unsafe"];
+        const WORDS: [&str; 9] = ["name", "prompt", "default", "private", "confirm", "encrypt", "salt", "salt_size", "unsafe"];
         let prompts = match &value.kind {
             Kind::Null => return Vec::new(),
             Kind::Seq(prompts) => prompts,
@@ -415,9 +415,7 @@ impl<'l> Reading<'l> {
             };
             for (key, value) in pairs {
                 let word = key.as_str().unwrap_or("");
-                if ["encrypt", "salt", "salt_size"].contains(&word) {
-                    self.not_supported_yet(word, &key.span);
-                } else if !WORDS.contains(&word) {
+                if !WORDS.contains(&word) {
                     self.say(Diag::error(format!("a prompt has no keyword `{word}`")).at(&key.span).did_you_mean(word, WORDS));
                 } else if word == "name" {
                     self.variable_name(value);

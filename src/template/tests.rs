@@ -114,6 +114,8 @@ const TESTS: &[(&str, Test)] = &[
     ("vaulted_file", |value, _| vaulted_file(value)),
     // What was looked at is decrypted: of an encrypted variable this is asked before it is.
     ("vault_encrypted", |_, _| Ok(false)),
+    // Likewise: of what is not in a file, nothing is trusted to be a template.
+    ("tagged_with", |_, args| args.need_text("tag_name").map(|_| false)),
 ];
 
 /// The file tests with their older names.

@@ -17,7 +17,7 @@ use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
 use super::value::ValueMap;
 use super::value::{self, Type, text, truth, type_of};
 use super::{filters, functions, tests};
-use crate::source::{Kind, Node, Span, may_be_template};
+use crate::source::{Kind, Node, Span, Tag, may_be_template};
 use crate::vars::Variable;
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -347,11 +347,15 @@ impl Eval {
     }
 
     fn test(&mut self, test: &'static ast::Spanned<ast::Test<'static>>) -> Res {
-        // To look at it would be to decrypt it, and there may be no password.
-        if filters::short_name(test.name) == "vault_encrypted"
-            && written(&self.run, &test.expr).is_some_and(|node| matches!(node.kind, Kind::Vault(_)))
-        {
-            return Ok(Value::from(true));
+        // These ask what a file says: to look at the value would be to render it, or to decrypt it without a password.
+        let file_says = |is: fn(&Kind) -> bool| written(&self.run, &test.expr).is_some_and(|node| is(&node.kind));
+        match filters::short_name(test.name) {
+            "vault_encrypted" if file_says(|kind| matches!(kind, Kind::Vault(_))) => return Ok(Value::from(true)),
+            "tagged_with" if file_says(|kind| matches!(kind, Kind::Str(text) if text.tag == Tag::Plain)) => {
+                let mut args = self.args(&test.args)?;
+                return Ok(Value::from(args.need_text("tag_name")? == "TrustedAsTemplate"));
+            }
+            _ => {}
         }
         let value = self.soft(&test.expr)?;
         let args = self.args(&test.args)?;
