@@ -178,6 +178,7 @@ pub fn style(settings: &Settings, manner: Manner) -> Style {
         origins: manner == Manner::Ansible,
         show_ok: config.flag("DISPLAY_OK_HOSTS"),
         show_skipped: config.flag("DISPLAY_SKIPPED_HOSTS"),
+        show_custom_stats: config.flag("SHOW_CUSTOM_STATS"),
         diff_context: config.number("DIFF_CONTEXT").and_then(|lines| lines.try_into().ok()).unwrap_or(3),
     }
 }

@@ -30,6 +30,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
         "pause" => action.pause().await,
         "reboot" => action.reboot().await,
         "set_fact" => action.set_fact(),
+        "set_stats" => action.set_stats(),
         "wait_for_connection" => action.wait_for_connection().await,
         // Imports are resolved when the playbook is loaded; `meta` is the strategy's.
         other => Err(Diag::error(format!("BUG: `{other}` came to be run as a task")).at(&task_run.task().span)),
@@ -260,7 +261,7 @@ fn text(value: Option<&Json>) -> String {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
 }

@@ -10,6 +10,7 @@ mod attempt;
 mod batches;
 mod connect;
 mod cursor;
+mod custom_stats;
 mod execute;
 mod handlers;
 mod include;
@@ -98,6 +99,7 @@ pub struct Run {
     inventory: RwLock<Inventory>,
     memory: Memory,
     decrypted: vars_files::Decrypted,
+    custom_stats: custom_stats::CustomStats,
     connections: Connections,
     ahead: ahead::Ahead,
     stats: Mutex<IndexMap<String, Stats>>,
@@ -126,6 +128,7 @@ impl Run {
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
             decrypted: vars_files::Decrypted::default(),
+            custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
             stats: Mutex::default(),
@@ -154,7 +157,7 @@ impl Run {
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
-        self.emit(Event::Recap { hosts, elapsed: started.elapsed() });
+        self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
     }
 

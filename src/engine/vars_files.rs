@@ -57,7 +57,9 @@ impl Playing {
                     Kind::Map(pairs) => combine(&mut all, vars_of(pairs)),
                     Kind::Null => {}
                     _ => {
-                        return Err(Diag::error(format!("a file of variables must hold a mapping, not {}", part.kind_name())).at(&part.span));
+                        return Err(
+                            Diag::error(format!("a file of variables must hold a mapping, not {}", part.kind_name())).at(&part.span)
+                        );
                     }
                 }
             }

@@ -44,6 +44,11 @@ pub static IN_ENGINE: &[Spec] = &[
     spec("ansible.builtin.include_tasks", INCLUDE_TASKS, FreeForm::Param("file")),
     spec("ansible.builtin.import_role", INCLUDE_ROLE, FreeForm::None),
     spec("ansible.builtin.include_role", INCLUDE_ROLE, FreeForm::None),
+    spec(
+        "ansible.builtin.set_stats",
+        &[Param::raw("data"), Param::raw("per_host").default("false"), Param::raw("aggregate").default("true")],
+        FreeForm::None,
+    ),
     spec("ansible.builtin.meta", &[Param::str("action").required().choices(META)], FreeForm::Param("action")),
     spec(
         "ansible.builtin.pause",

@@ -15,8 +15,9 @@ pub fn mask(event: &mut Event) {
             mask_json(result);
         }
         Event::Included { item, .. } => item.iter_mut().for_each(hide),
+        Event::Recap { custom, .. } => custom.iter_mut().for_each(|(_, stats)| mask_json(stats)),
         Event::Warning { text } => hide(text),
-        Event::PlaybookStarted { .. } | Event::NoHostsMatched | Event::HostStarted { .. } | Event::NoMoreHosts | Event::Recap { .. } => {}
+        Event::PlaybookStarted { .. } | Event::NoHostsMatched | Event::HostStarted { .. } | Event::NoMoreHosts => {}
     }
 }
 
