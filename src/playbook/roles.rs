@@ -6,7 +6,7 @@ use super::load::{Reading, Scope, first_line, path_variable, same_file};
 use super::search::{ancestors, tidy};
 use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest, Task};
 use crate::source::{Diag, Kind, Node};
-use crate::vars::{VarMap, Variable};
+use crate::vars::{VarMap, Variable, combine};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -325,8 +325,9 @@ impl Reading<'_> {
     fn no_such_role(&mut self, call: &Call, scope: &Scope) {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
-            return self
-                .say(diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"));
+            return self.say(
+                diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"),
+            );
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();
@@ -370,7 +371,7 @@ impl Reading<'_> {
         let mut all = VarMap::new();
         for file in files {
             if let Some(node) = self.file(&file, Some(asked)) {
-                all.extend(self.vars(&node, folder).unwrap_or_default());
+                combine(&mut all, self.vars(&node, folder).unwrap_or_default());
             }
         }
         all
