@@ -18,6 +18,7 @@ mod getent;
 mod group;
 mod hostname;
 mod in_engine;
+mod ini_file;
 mod lineinfile;
 mod look;
 mod modprobe;
@@ -61,6 +62,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(get_url::GetUrl),
     &Host(group::Group),
     &Host(hostname::Hostname),
+    &Host(ini_file::IniFile),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
