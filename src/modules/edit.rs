@@ -41,11 +41,7 @@ pub fn probe(args: &Args) -> Result<Script, Failure> {
 
 /// The same where a link is replaced by a file unless it is followed.
 pub fn probe_at(args: &Args, follow: bool) -> Result<Script, Failure> {
-    let text = format!(
-        "{FUNCTIONS}p={}\n{}exit 0\n",
-        words::on_host(args.required("path")?),
-        ask(follow, &Wanted::of(args)?)
-    );
+    let text = format!("{FUNCTIONS}p={}\n{}exit 0\n", words::on_host(args.required("path")?), ask(follow, &Wanted::of(args)?));
     Ok(Script::new(text))
 }
 
@@ -65,19 +61,50 @@ pub fn read(args: &Args, output: &Output) -> Result<Text, Failure> {
 
 impl Text {
     pub fn read(mut fields: Fields, wanted: &Wanted) -> Result<Text, Failure> {
-    let (path, real) = (fields.text()?, fields.text()?);
-    let entry = fields.entry(&real)?;
-    let ids = wanted.ids(&mut fields)?;
-    if entry.as_ref().is_some_and(Entry::is_dir) {
-        return Err(Failure::argument("path", format!("Path {path} is a directory !")).with("rc", 256));
+        let (path, real) = (fields.text()?, fields.text()?);
+        let entry = fields.entry(&real)?;
+        let ids = wanted.ids(&mut fields)?;
+        if entry.as_ref().is_some_and(Entry::is_dir) {
+            return Err(Failure::argument("path", format!("Path {path} is a directory !")).with("rc", 256));
+        }
+        let content = String::from_utf8(fields.rest().to_vec())
+            .map_err(|_| Failure::argument("path", format!("{path} is not UTF-8, and cannot be edited as text")))?;
+        Ok(Text { path, real, entry, ids, content })
     }
-    let content = String::from_utf8(fields.rest().to_vec())
-        .map_err(|_| Failure::argument("path", format!("{path} is not UTF-8, and cannot be edited as text")))?;
-    Ok(Text { path, real, entry, ids, content })
-}
 
     pub fn exists(&self) -> bool {
         self.entry.is_some()
+    }
+
+    /// Where the content is: a link's target if it is followed.
+    pub fn real(&self) -> &str {
+        &self.real
+    }
+
+    /// What every file module returns of its file.
+    pub fn add_to(&self, outcome: &mut Outcome) {
+        self.entry.iter().for_each(|entry| entry.add_to(&mut outcome.data));
+    }
+
+    pub fn umask(&self) -> u32 {
+        self.ids.umask
+    }
+
+    /// A script that makes `content` the file's, for [`finish_write`]. What `fix` does not say stays, or is as it is for a new file.
+    pub fn write(&self, content: &str, fix: Fix, before: &str) -> Result<Script, Failure> {
+        let mode = fix.mode.or(self.entry.is_none().then_some(0o666 & !self.ids.umask));
+        let checksum = sha1_of(content.as_bytes());
+        let write = Write {
+            path: &self.real,
+            replaces: self.entry.as_ref(),
+            fix: Fix { mode, ..fix },
+            source: "cat",
+            checksum: Some(&checksum),
+            validate: None,
+            backup: false,
+            before,
+        };
+        Ok(write.script()?.with_input(content.as_bytes().to_vec()))
     }
 
     /// The decision that makes `content` the file's, with the attributes that the task asks for.
@@ -116,7 +143,7 @@ impl Text {
         }
         if telling.shows_file {
             outcome = outcome.with("path", self.path.as_str());
-            self.entry.iter().for_each(|entry| entry.add_to(&mut outcome.data));
+            self.add_to(&mut outcome);
         }
         if !changed {
             return Ok(outcome.into());

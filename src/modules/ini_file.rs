@@ -335,11 +335,14 @@ impl Condition {
         let wrong = |message: String| Failure::argument("section_has_values", message);
         let map = given.as_object().ok_or_else(|| wrong("Elements value for option 'section_has_values' must be mappings".into()))?;
         if let Some(key) = map.keys().find(|key| !["option", "value", "values"].contains(&key.as_str())) {
-            return Err(wrong(format!("Unsupported parameters: section_has_values.{key}. Supported parameters include: option, value, values.")));
+            return Err(wrong(format!(
+                "Unsupported parameters: section_has_values.{key}. Supported parameters include: option, value, values."
+            )));
         }
         let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let given = |key: &str| map.get(key).filter(|value| !value.is_null());
-        let option = given("option").map(text).ok_or_else(|| wrong("missing required arguments: option found in section_has_values".into()))?;
+        let option =
+            given("option").map(text).ok_or_else(|| wrong("missing required arguments: option found in section_has_values".into()))?;
         let values = match (given("value"), given("values")) {
             (Some(_), Some(_)) => return Err(wrong("parameters are mutually exclusive: value|values found in section_has_values".into())),
             (Some(value), None) => vec![text(value)],

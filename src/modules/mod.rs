@@ -3,6 +3,7 @@
 mod apt;
 mod apt_repository;
 mod attributes;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod copy;
@@ -40,6 +41,7 @@ mod template;
 mod trial;
 mod user;
 mod wait_for;
+mod web;
 mod write_file;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
@@ -50,6 +52,7 @@ use crate::module::{AnyModule, Host};
 pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
+    &Host(authorized_key::AuthorizedKey),
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
