@@ -10,7 +10,7 @@
 //! Returns `keyfile` and the arguments.
 
 use super::attributes::{Fix, Wanted};
-use super::edit::{self, Text};
+use super::edit::{self, Text, told};
 use super::file::make_directories;
 use super::look::{FUNCTIONS, Fields};
 use super::web;
@@ -18,7 +18,6 @@ use super::write_file::{diff_of_contents, finish_write};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote, words};
 use indexmap::IndexMap;
-use serde_json::Value as Json;
 use std::collections::HashMap;
 
 pub struct AuthorizedKey;
@@ -117,7 +116,7 @@ impl Module for AuthorizedKey {
         }
         let content = file.content.replace("\r\n", "\n").replace('\r', "\n");
         let mut keys = parse_file(&content);
-        let mut outcome = told(args).with("keyfile", file.real());
+        let mut outcome = told(&SPEC, args).with("keyfile", file.real());
         if args.has("path") {
             file.add_to(&mut outcome);
         }
@@ -155,13 +154,6 @@ impl Module for AuthorizedKey {
         });
         Ok(change.into())
     }
-}
-
-/// Ansible's module returns its arguments.
-fn told(args: &Args) -> Outcome {
-    SPEC.params
-        .iter()
-        .fold(Outcome::unchanged(), |outcome, param| outcome.with(param.name, args.get(param.name).cloned().unwrap_or(Json::Null)))
 }
 
 /// The file of the host that `key: file:///...` names.

@@ -6,10 +6,10 @@ use super::file::make_directories;
 use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::sha1_of;
 use super::write_file::{Write, diff_of_contents, diff_of_states, finish_look, finish_write, fix_script};
-use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
+use crate::module::{Args, Change, Context, Decision, Failure, Outcome, Spec};
 use crate::python::regex::{Flags, Pattern};
 use crate::sh::{Output, Script, quote, words};
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
 
 /// The file as it is.
 pub struct Text {
@@ -212,6 +212,12 @@ impl Text {
         });
         Ok(change.into())
     }
+}
+
+/// The arguments as return values, which some of Ansible's modules hand back.
+pub fn told(spec: &Spec, args: &Args) -> Outcome {
+    let value = |name: &str| args.get(name).cloned().unwrap_or(Json::Null);
+    spec.params.iter().fold(Outcome::unchanged(), |outcome, param| outcome.with(param.name, value(param.name)))
 }
 
 /// A pattern that a line is searched for. `argument` is where it comes from.

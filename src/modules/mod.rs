@@ -20,6 +20,7 @@ mod group;
 mod hostname;
 mod in_engine;
 mod ini_file;
+mod known_hosts;
 mod lineinfile;
 mod look;
 mod modprobe;
@@ -66,6 +67,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(group::Group),
     &Host(hostname::Hostname),
     &Host(ini_file::IniFile),
+    &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),

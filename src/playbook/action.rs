@@ -29,7 +29,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("helm", ""),
     ("iptables", "`command: iptables ...` does it"),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("known_hosts", "`lineinfile` can add a line to `known_hosts`"),
     ("locale_gen", "`command: locale-gen ...` does it"),
     ("ping", "`wait_for_connection` tells whether a host answers"),
     ("pip", "`command: pip install ...` does it"),
