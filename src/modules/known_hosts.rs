@@ -13,7 +13,7 @@ use super::attributes::{Fix, Wanted};
 use super::edit::{self, Text, told};
 use super::look::Fields;
 use super::write_file::{diff_of_contents, finish_write};
-use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Param, Spec};
 use crate::python::fnmatch;
 use crate::sh::{Output, Script};
 use base64::Engine;

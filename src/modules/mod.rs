@@ -8,6 +8,7 @@ mod blockinfile;
 mod command;
 mod copy;
 mod copy_tree;
+mod cron;
 mod deb822_repository;
 mod dpkg_selections;
 mod edit;
@@ -57,6 +58,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
+    &Host(cron::Cron),
     &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),

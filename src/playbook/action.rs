@@ -18,7 +18,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("assemble", ""),
     ("async_status", ""),
-    ("cron", "`copy` can write a file into `/etc/cron.d`"),
     ("debconf", "`command: debconf-set-selections` with `stdin` does it"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
