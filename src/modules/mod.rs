@@ -21,6 +21,7 @@ mod group;
 mod hostname;
 mod in_engine;
 mod ini_file;
+mod iptables;
 mod known_hosts;
 mod lineinfile;
 mod look;
@@ -69,6 +70,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(group::Group),
     &Host(hostname::Hostname),
     &Host(ini_file::IniFile),
+    &Host(iptables::Iptables),
     &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),

@@ -26,7 +26,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("gather_facts", "`setup` gathers facts"),
     ("git", "`command: git clone ...` with `creates` does it"),
     ("helm", ""),
-    ("iptables", "`command: iptables ...` does it"),
     ("k8s", "`command: kubectl apply -f ...` does it"),
     ("locale_gen", "`command: locale-gen ...` does it"),
     ("ping", "`wait_for_connection` tells whether a host answers"),
