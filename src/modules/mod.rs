@@ -2,6 +2,7 @@
 
 mod apt;
 mod apt_repository;
+mod assemble;
 mod attributes;
 mod authorized_key;
 mod blockinfile;
@@ -55,6 +56,7 @@ use crate::module::{AnyModule, Host};
 pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
+    &Host(assemble::Assemble),
     &Host(authorized_key::AuthorizedKey),
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),

@@ -16,7 +16,6 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
 const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
-    ("assemble", ""),
     ("async_status", ""),
     ("debconf", "`command: debconf-set-selections` with `stdin` does it"),
     ("dnf", "`package` installs on hosts that have apt"),
