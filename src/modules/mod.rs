@@ -1,5 +1,6 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod alternatives;
 mod apt;
 mod apt_repository;
 mod assemble;
@@ -11,6 +12,7 @@ mod copy;
 mod copy_tree;
 mod cron;
 mod deb822_repository;
+mod debconf;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -54,6 +56,7 @@ use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(alternatives::Alternatives),
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
     &Host(assemble::Assemble),
@@ -62,6 +65,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(command::Command),
     &Host(copy::Copy),
     &Host(cron::Cron),
+    &Host(debconf::Debconf),
     &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),

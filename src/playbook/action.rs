@@ -17,7 +17,6 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("async_status", ""),
-    ("debconf", "`command: debconf-set-selections` with `stdin` does it"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
