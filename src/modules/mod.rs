@@ -1,13 +1,18 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod alternatives;
 mod apt;
 mod apt_repository;
+mod assemble;
 mod attributes;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod copy;
 mod copy_tree;
+mod cron;
 mod deb822_repository;
+mod debconf;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -18,6 +23,9 @@ mod getent;
 mod group;
 mod hostname;
 mod in_engine;
+mod ini_file;
+mod iptables;
+mod known_hosts;
 mod lineinfile;
 mod look;
 mod modprobe;
@@ -39,6 +47,7 @@ mod template;
 mod trial;
 mod user;
 mod wait_for;
+mod web;
 mod write_file;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
@@ -47,11 +56,16 @@ use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(alternatives::Alternatives),
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
+    &Host(assemble::Assemble),
+    &Host(authorized_key::AuthorizedKey),
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
+    &Host(cron::Cron),
+    &Host(debconf::Debconf),
     &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
@@ -61,6 +75,9 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(get_url::GetUrl),
     &Host(group::Group),
     &Host(hostname::Hostname),
+    &Host(ini_file::IniFile),
+    &Host(iptables::Iptables),
+    &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
