@@ -37,6 +37,7 @@ mod tempfile;
 mod template;
 #[cfg(test)]
 mod trial;
+mod unarchive;
 mod user;
 mod wait_for;
 mod write_file;
@@ -80,6 +81,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(unarchive::Unarchive),
     &Host(user::User),
     &Host(wait_for::WaitFor),
 ];

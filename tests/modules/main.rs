@@ -24,7 +24,10 @@ fn cases_under_every_shell() {
         if name.contains(&only) {
             let text = std::fs::read_to_string(&path).expect("a case can be read");
             let case: Json = serde_json::from_str(&text).expect("a case is JSON");
-            cases.extend(shells.iter().map(|shell| (name.clone(), case.clone(), shell)));
+            // Not every tool has a busybox's twin: `not_under` names the shells whose tools are too few.
+            let is_left_out =
+                |shell: &&Shell| case["not_under"].as_array().is_some_and(|names| names.iter().any(|name| name == shell.name));
+            cases.extend(shells.iter().filter(|shell| !is_left_out(shell)).map(|shell| (name.clone(), case.clone(), shell)));
         }
     }
     let n_run = cases.len();
@@ -148,7 +151,7 @@ fn comparable(returned: &Json, expected: &Json) -> Json {
         }
     }
     if let Some(Json::Array(files)) = same.get_mut("files") {
-        for file in files.iter_mut() {
+        for file in files.iter_mut().filter(|file| file.is_object()) {
             *file = file["path"].clone();
         }
     }
