@@ -5,6 +5,7 @@
 //! | folder | what it is |
 //! |---|---|
 //! | [`cli`] | what was typed: one file per command, arguments in, an exit code out |
+//! | [`config`] | `ansible.cfg` and `ANSIBLE_*`: one table of settings |
 //! | [`source`] | text with positions: files, spans, YAML nodes, the one drawer of carets |
 //! | [`playbook`] | what a file says, as data: play, block, task, keywords, roles, loading |
 //! | [`inventory`] | who: hosts and groups, INI and YAML, patterns |
@@ -22,6 +23,7 @@
 //! `engine` is the only place where they meet; `docs/architecture.md` says who may use whom.
 
 pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod inventory;
 pub mod lab;
@@ -35,3 +37,6 @@ pub mod sh;
 pub mod source;
 pub mod template;
 pub mod vars;
+
+/// The version of ansible-core whose language is spoken.
+pub const ANSIBLE_VERSION: &str = "2.21.5";

@@ -1,6 +1,7 @@
 //! `nodewright check`: what can be known of a playbook without any host.
 
-use super::{extra_vars, reading};
+use super::{Manner, extra_vars, reading};
+use crate::config::Config;
 use crate::template::Templar;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let extra_vars = Arc::new(extra_vars::read(&args.extra_vars)?);
     let templar = Arc::new(Templar::new());
-    let loader = reading::loader(&templar, &extra_vars);
+    let loader = reading::loader(&templar, &extra_vars, &Config::load()?, Manner::Own);
     let mut warnings = Vec::new();
     reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
     for warning in warnings {

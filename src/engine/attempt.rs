@@ -17,7 +17,7 @@ pub struct Attempt {
     pub status: Status,
     pub result: Map<String, Json>,
     pub executed: Executed,
-    pub diagnosis: Option<String>,
+    pub diagnosis: Option<Arc<Diag>>,
     pub delegated_to: Option<String>,
     /// The task forgives that it failed, or that its host could not be reached.
     pub ignored: bool,
@@ -60,6 +60,11 @@ impl Attempt {
 
     pub fn has_failed(&self) -> bool {
         matches!(self.status, Status::Failed)
+    }
+
+    /// It failed, or its host could not be reached.
+    pub fn has_trouble(&self) -> bool {
+        matches!(self.status, Status::Failed | Status::Unreachable)
     }
 
     /// Makes a failure of it, and keeps what the module said.

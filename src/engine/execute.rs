@@ -35,7 +35,7 @@ pub struct Executed {
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
     pub verbose: bool,
-    pub diagnosis: Option<String>,
+    pub diagnosis: Option<Arc<Diag>>,
 }
 
 impl Executed {
@@ -47,7 +47,7 @@ impl Executed {
 
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
-        let diagnosis = (!diag.places.is_empty()).then(|| diag.to_string());
+        let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
         Executed { diagnosis, ..Executed::failed(diag.title.clone()) }
     }
 
@@ -140,9 +140,9 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         Err(Trouble::Failure(mut failure)) => {
             let mut executed = Executed::failed(failure.message.clone());
             // A template file's own place is nearer to the mistake than the argument that names the file.
-            executed.diagnosis = failure.data.remove("diagnosis").and_then(|text| text.as_str().map(str::to_owned)).or_else(|| {
+            executed.diagnosis = failure.diag.take().map(|diag| Arc::new(*diag)).or_else(|| {
                 let span = argument_span(task_run.task(), failure.argument.as_ref()?)?;
-                Some(Diag::error(failure.message.clone()).at(&span).to_string())
+                Some(Arc::new(Diag::error(failure.message.clone()).at(&span)))
             });
             executed.changed = failure.data.get("changed").and_then(Json::as_bool).unwrap_or(false);
             executed.data.extend(failure.data);
@@ -424,7 +424,7 @@ impl Context for HostContext {
             .run
             .templar
             .render_file(&source, options, &view)
-            .map_err(|diag| Failure::new(diag.title.clone()).with("diagnosis", diag.to_string()))
+            .map_err(|diag| Failure { diag: Some(Box::new(diag.clone())), ..Failure::new(diag.title) })
     }
 
     fn fact(&self, name: &str) -> Option<Json> {

@@ -104,7 +104,7 @@ impl TaskRun {
                 Err(diag) => {
                     all.n_failed += 1;
                     all.ignored = false;
-                    all.executed.diagnosis = Some(diag.to_string());
+                    all.executed.diagnosis = Some(Arc::new(diag));
                     break;
                 }
             }

@@ -13,6 +13,7 @@ mod cursor;
 mod execute;
 mod handlers;
 mod include;
+mod listing;
 mod looping;
 mod memory;
 mod meta;
@@ -25,8 +26,10 @@ mod variables;
 mod waiting;
 
 pub use connect::ConnectionSettings;
+pub use listing::Listed;
 pub use tags::TagSelection;
 
+use crate::config::Config;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
@@ -59,6 +62,11 @@ pub struct Settings {
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
+    /// A pattern: the tasks before the first of such a name are passed over.
+    pub start_at_task: Option<String>,
+    /// Ask before each task.
+    pub step: bool,
+    pub config: Arc<Config>,
 }
 
 /// How a run ended. The numbers are Ansible's exit codes.

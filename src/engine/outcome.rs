@@ -4,8 +4,9 @@ use super::Run;
 use super::attempt::Attempt;
 use super::execute::Executed;
 use super::task::{TaskEnd, TaskRun};
+use crate::module::Registered;
 use crate::report::{HostResult, Status};
-use crate::source::Node;
+use crate::source::{Node, origin};
 use crate::vars::{Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json};
@@ -82,9 +83,27 @@ impl TaskRun {
             is_loop: attempt.is_loop,
             result: self.shown(&attempt.result, view),
             verbose: attempt.executed.verbose && !hidden,
-            diagnosis: if hidden { None } else { attempt.diagnosis.clone() },
+            diagnosis: attempt.diagnosis.as_ref().filter(|_| !hidden).map(|diag| diag.to_string()),
+            error: attempt.has_trouble().then(|| self.error_text(attempt, hidden)),
             elapsed,
         }
+    }
+
+    /// Why the task failed and where: from the task itself down to what is wrong, as ansible-core prints it.
+    fn error_text(&self, attempt: &Attempt, hidden: bool) -> String {
+        let task = self.task();
+        let message = attempt.result.get("msg").and_then(Json::as_str).filter(|_| !hidden).unwrap_or("Task failed.");
+        let what = match task.action.module {
+            _ if message.starts_with("Task failed") => "",
+            _ if attempt.status == Status::Unreachable => "Task failed: ",
+            Registered::OnHost(_) => "Task failed: Module failed: ",
+            Registered::InEngine(_) => "Task failed: Action failed: ",
+        };
+        let Some(diag) = attempt.diagnosis.as_ref().filter(|_| !hidden) else {
+            return format!("{what}{message}\n{}", origin(&task.span));
+        };
+        let inner = diag.with_origin();
+        format!("{what}{message}\n\nTask failed.\n{}\n<<< caused by >>>\n\n{inner}", origin(&task.span))
     }
 
     pub fn is_no_log(&self, view: &Arc<View>) -> bool {

@@ -151,32 +151,15 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
             run.warn(warning.to_string());
         }
     }
-    let mut view = View::default();
-    view.add(crate::vars::Level::Play, play.vars.clone());
-    view.add(crate::vars::Level::Extra, run.settings.extra_vars.clone());
-    view.add(crate::vars::Level::Magic, Arc::new(variables::magic(run, &play.dir, &[], &[], "")));
-    let view = Arc::new(view);
+    let view = early_view(run, play);
     let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, &view)).transpose();
 
-    let pattern = pattern_of(run, &play.hosts, &view)?;
+    let pattern = patterns_of(run, &play.hosts, &view)?.join(",");
     let name = match &play.name {
         Some(name) => run.templar.render_name(name, &view),
         None => pattern.clone(),
     };
-    let mut unmatched = Vec::new();
-    let hosts =
-        run.inventory().hosts_matching(&pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
-    for pattern in unmatched {
-        run.warn(format!("Could not match supplied host pattern, ignoring: {pattern}"));
-    }
-    let hosts = match &run.settings.limit {
-        Some(limit) => {
-            let allowed: HashSet<_> =
-                run.inventory().hosts_matching(limit, &mut Vec::new()).map_err(|err| Diag::error(err.to_string()))?.into_iter().collect();
-            hosts.into_iter().filter(|host| allowed.contains(host)).collect()
-        }
-        None => hosts,
-    };
+    let hosts = hosts_of(run, play, &pattern)?;
     if hosts.is_empty() {
         run.emit(Event::PlayStarted { name, hosts: Vec::new() });
         run.emit(Event::NoHostsMatched);
@@ -199,8 +182,36 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         }
         None => None,
     };
-    let strategy = Strategy::named(text(&play.strategy)?.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
+    let strategy = text(&play.strategy)?.or_else(|| run.settings.config.text("DEFAULT_STRATEGY").map(str::to_owned));
+    let strategy = Strategy::named(strategy.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
     Ok(Some(Prepared { name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
+}
+
+/// The variables by which a play's own keywords are rendered.
+pub fn early_view(run: &Arc<Run>, play: &Play) -> Arc<View> {
+    let mut view = View::default();
+    view.add(crate::vars::Level::Play, play.vars.clone());
+    view.add(crate::vars::Level::Extra, run.settings.extra_vars.clone());
+    view.add(crate::vars::Level::Magic, Arc::new(variables::magic(run, &play.dir, &[], &[], "")));
+    Arc::new(view)
+}
+
+/// The hosts of a play's pattern within the limit, in the inventory's order.
+pub fn hosts_of(run: &Run, play: &Play, pattern: &str) -> Result<Vec<Arc<str>>, Diag> {
+    let mut unmatched = Vec::new();
+    let hosts = run.inventory().hosts_matching(pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
+    for pattern in unmatched {
+        let words = format!("Could not match supplied host pattern, ignoring: {pattern}");
+        match run.settings.config.text("HOST_PATTERN_MISMATCH") {
+            Some("error") => return Err(Diag::error(words).at(&play.hosts.span)),
+            Some("ignore") => {}
+            _ => run.warn(words),
+        }
+    }
+    let Some(limit) = &run.settings.limit else { return Ok(hosts) };
+    let allowed = run.inventory().hosts_matching(limit, &mut Vec::new()).map_err(|err| Diag::error(err.to_string()))?;
+    let allowed: HashSet<_> = allowed.into_iter().collect();
+    Ok(hosts.into_iter().filter(|host| allowed.contains(host)).collect())
 }
 
 /// Runs the batches one after another. False: no later play is to be run.
@@ -244,15 +255,17 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
 }
 
 /// `hosts:` as one pattern.
-fn pattern_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<String, Diag> {
+/// What `hosts` asks for: a pattern, or several.
+pub fn patterns_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<Vec<String>, Diag> {
     let value = run.templar.render(hosts, view)?;
-    let text = match value.kind() {
-        minijinja::value::ValueKind::Seq => {
-            value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect::<Vec<_>>().join(",")
-        }
-        _ => value.to_string(),
+    let patterns: Vec<String> = match value.kind() {
+        minijinja::value::ValueKind::Seq => value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect(),
+        _ => vec![value.to_string()],
     };
-    if text.trim().is_empty() { Err(Diag::error("`hosts` is empty").at(&hosts.span)) } else { Ok(text) }
+    if patterns.iter().all(|pattern| pattern.trim().is_empty()) {
+        return Err(Diag::error("Hosts list cannot be empty. Please check your playbook").at(&hosts.span));
+    }
+    Ok(patterns)
 }
 
 /// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers. Forced handlers run after a
@@ -341,9 +354,20 @@ impl Playing {
 
     /// Whether `--tags` and `--skip-tags` choose a task.
     pub fn chooses(&self, task: &Task) -> bool {
+        self.run.settings.tags.chooses(&self.run.tags_of(&task.keywords, || self.play_view()))
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.play.dir.clone()
+    }
+}
+
+impl Run {
+    /// The tags among a task's keywords, rendered if need be.
+    pub fn tags_of(&self, keywords: &Keywords, view: impl Fn() -> Arc<View>) -> Vec<String> {
         let mut tags = Vec::new();
-        for node in &task.keywords.tags {
-            match node.is_template().then(|| self.run.templar.render(node, &self.play_view())) {
+        for node in &keywords.tags {
+            match node.is_template().then(|| self.templar.render(node, &view())) {
                 Some(Ok(value)) if value.kind() == minijinja::value::ValueKind::Seq => {
                     tags.extend(value.try_iter().into_iter().flatten().map(|tag| tag.to_string()));
                 }
@@ -356,11 +380,7 @@ impl Playing {
                 },
             }
         }
-        self.run.settings.tags.chooses(&tags)
-    }
-
-    pub fn dir(&self) -> PathBuf {
-        self.play.dir.clone()
+        tags
     }
 }
 

@@ -146,16 +146,6 @@ impl Playing {
 
     /// A task's name as it is shown: its role's first, the module's if it has none.
     pub fn name_of(&self, task: &Task, view: &Arc<View>) -> String {
-        let name = match &task.name {
-            Some(name) => self.run.templar.render_name(name, view),
-            None => match task.action.args.iter().find(|(name, _)| task.include.is_some() && matches!(name.as_str(), "name" | "role")) {
-                Some((_, role)) => format!("{} : {}", task.action.name, self.run.templar.render_name(role, view)),
-                None => task.action.name.clone(),
-            },
-        };
-        match &task.role {
-            Some(role) => format!("{} : {name}", role.name),
-            None => name,
-        }
+        super::variables::name_of(&self.run, task, view)
     }
 }

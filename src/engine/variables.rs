@@ -184,6 +184,9 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     put(&mut vars, "ansible_run_tags", Value::from(settings.tags.only().to_vec()));
     put(&mut vars, "ansible_skip_tags", Value::from(settings.tags.skip().to_vec()));
     put(&mut vars, "ansible_inventory_sources", Value::from(settings.inventory_sources.clone()));
+    if let Some(file) = settings.config.file() {
+        put(&mut vars, "ansible_config_file", path(file));
+    }
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
@@ -191,10 +194,27 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     put(
         &mut vars,
         "ansible_version",
-        crate::vars::value_of(&serde_json::json!({"full": "2.21.5", "major": 2, "minor": 21, "revision": 5, "string": "2.21.5"})),
+        crate::vars::value_of(&serde_json::json!({
+            "full": crate::ANSIBLE_VERSION, "major": 2, "minor": 21, "revision": 5, "string": crate::ANSIBLE_VERSION,
+        })),
     );
     put(&mut vars, "omit", template::omit());
     vars
+}
+
+/// A task's name as it is shown: its role's first, the module's if it has none.
+pub fn name_of(run: &Run, task: &Task, view: &Arc<View>) -> String {
+    let name = match &task.name {
+        Some(name) => run.templar.render_name(name, view),
+        None => match task.action.args.iter().find(|(name, _)| task.include.is_some() && matches!(name.as_str(), "name" | "role")) {
+            Some((_, role)) => format!("{} : {}", task.action.name, run.templar.render_name(role, view)),
+            None => task.action.name.clone(),
+        },
+    };
+    match &task.role {
+        Some(role) => format!("{} : {name}", role.name),
+        None => name,
+    }
 }
 
 /// A file of variables: a mapping, or nothing.

@@ -55,9 +55,6 @@ impl Inventory {
     /// Findings that are worth a warning are added to `warnings`.
     pub fn load(sources: &[String], warnings: &mut Vec<Diag>) -> Result<Inventory, anyhow::Error> {
         let mut inventory = Inventory::default();
-        if sources.is_empty() {
-            warnings.push(Diag::warning("there is no inventory: only the implicit localhost is available"));
-        }
         for source in sources {
             sources::add(&mut inventory, source, warnings)?;
         }

@@ -121,8 +121,18 @@ impl<'l> Reading<'l> {
         self.findings.push(diag);
     }
 
+    /// What only this program finds before the run.
+    pub(super) fn foresee(&mut self, diag: Diag) {
+        if !self.loader.is_lenient {
+            self.say(diag);
+        }
+    }
+
+    /// What a check foresees.
     pub(super) fn findings_of(&mut self, check: impl FnOnce(&Loader) -> Vec<Diag>) {
-        self.findings.extend(check(self.loader));
+        if !self.loader.is_lenient {
+            self.findings.extend(check(self.loader));
+        }
     }
 
     /// What the value's templates get wrong.

@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub struct Loader {
     /// Folders of roles, nearest first, beside `roles/` of the playbook: `ANSIBLE_ROLES_PATH`, `roles_path`.
     pub roles_path: Vec<PathBuf>,
+    /// What Ansible finds only when it gets there (templates, arguments, files, handlers) is no finding before the run.
+    pub is_lenient: bool,
     /// Renders what must be known now (`import_tasks: "{{ x }}.yml"`), with extra vars and the play's vars at hand.
     pub render: Box<dyn Fn(&Node, &crate::vars::VarMap) -> Result<Node, Diag> + Send + Sync>,
     /// Findings in a value's templates.

@@ -384,7 +384,10 @@ impl Reading<'_> {
         // A circle through an include may end at run time.
         let mut inner = Scope { keywords: include.keywords.clone(), files: Vec::new(), ..scope.clone() };
         inner.learn(&include.vars);
-        if action.module.spec().name == "ansible.builtin.include_role" {
+        // What is included is read when the run gets there, and its handlers are not known before.
+        if self.loader.is_lenient {
+            self.play.is_open = true;
+        } else if action.module.spec().name == "ansible.builtin.include_role" {
             self.look_into_role(action, &inner, conditional);
         } else if let Some((_, file)) = action.args.iter().find(|(word, _)| word == "file") {
             match file.as_str() {

@@ -120,6 +120,8 @@ pub struct HostResult {
     pub verbose: bool,
     /// What was wrong in the user's own file, drawn with its caret, without colour.
     pub diagnosis: Option<String>,
+    /// Why it failed and where that stands, as ansible-core prints it.
+    pub error: Option<String>,
     pub elapsed: Duration,
 }
 

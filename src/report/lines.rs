@@ -1,14 +1,34 @@
 //! Events as lines of text, in Ansible's form. The plain and the live output differ only in where the lines go.
 
 use super::{Event, HostResult, Stats, Status, TaskKind};
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
+/// How lines look.
+#[derive(Clone, Debug)]
+pub struct Style {
+    pub verbosity: u8,
+    pub colour: bool,
+    /// Errors with the places they came from, on standard output, as ansible-core prints them; else drawn with carets, on standard error.
+    pub origins: bool,
+    /// Tell of hosts on which nothing was to be done.
+    pub show_ok: bool,
+    /// Tell of hosts that a task passes over.
+    pub show_skipped: bool,
+    /// Lines around a change in a diff.
+    pub diff_context: usize,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3 }
+    }
+}
+
 /// Turns events into lines; remembers what a line depends on.
 pub struct Lines {
-    verbosity: u8,
-    colour: bool,
+    style: Style,
     /// Headers of tasks that no host has said anything of yet, by task number.
     headers: BTreeMap<usize, String>,
     current: Option<usize>,
@@ -21,14 +41,14 @@ pub enum Line {
 }
 
 impl Lines {
-    pub fn new(verbosity: u8, colour: bool) -> Lines {
-        Lines { verbosity, colour, headers: BTreeMap::new(), current: None }
+    pub fn new(style: Style) -> Lines {
+        Lines { style, headers: BTreeMap::new(), current: None }
     }
 
     pub fn of(&mut self, event: &Event) -> Vec<Line> {
         match event {
             Event::PlaybookStarted { .. } | Event::HostStarted { .. } => Vec::new(),
-            Event::HostOutput { host, line, .. } if self.verbosity >= 1 => {
+            Event::HostOutput { host, line, .. } if self.style.verbosity >= 1 => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
             Event::HostOutput { .. } => Vec::new(),
@@ -40,10 +60,11 @@ impl Lines {
                     TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{name}]"),
                     TaskKind::Handler => format!("RUNNING HANDLER [{name}]"),
                 };
-                let title = if *check_mode && self.verbosity > 0 { format!("{title} [CHECK MODE]") } else { title };
-                let header = if self.verbosity >= 2 { format!("{title}\u{0}task path: {place}") } else { title };
+                let title = if *check_mode && self.style.verbosity > 0 { format!("{title} [CHECK MODE]") } else { title };
+                let header = if self.style.verbosity >= 2 { format!("{title}\u{0}task path: {place}") } else { title };
                 self.headers.insert(*task, header);
-                self.header(*task)
+                // Where hosts may be passed over in silence, a task is named with the first that is not.
+                if self.style.show_ok && self.style.show_skipped { self.header(*task) } else { Vec::new() }
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
@@ -94,6 +115,14 @@ impl Lines {
 
     fn result(&mut self, task: usize, result: &HostResult) -> Vec<Line> {
         let is_item = result.item.is_some();
+        let is_hidden = match result.status {
+            Status::Ok => !self.style.show_ok,
+            Status::Skipped => !self.style.show_skipped,
+            _ => false,
+        };
+        if is_hidden {
+            return Vec::new();
+        }
         let mut lines = self.header(task);
         let host = match &result.delegated_to {
             Some(delegate) => format!("{} -> {delegate}", result.host),
@@ -120,10 +149,14 @@ impl Lines {
             Status::Failed => (Some(AnsiColor::Red), Some(format!("fatal: [{host}]: FAILED! => {}", self.dump(result)))),
             Status::Unreachable => (Some(AnsiColor::Red), Some(format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(result)))),
         };
+        if let Some(error) = result.error.as_ref().filter(|_| self.style.origins && text.is_some()) {
+            lines.extend(self.paint(AnsiColor::Red, &format!("[ERROR]: {error}")).lines().map(|line| Line::Out(line.to_owned())));
+            lines.push(Line::Out(String::new()));
+        }
         if let (Some(colour), Some(text)) = (colour, text) {
             lines.push(Line::Out(self.paint(colour, &text)));
         }
-        if let Some(diagnosis) = &result.diagnosis {
+        if let Some(diagnosis) = result.diagnosis.as_ref().filter(|_| !self.style.origins) {
             lines.extend(diagnosis.lines().map(|line| Line::Err(line.to_owned())));
         }
         if result.ignored {
@@ -138,7 +171,7 @@ impl Lines {
 
     /// ` => {...}` where a result that did not fail is to be seen.
     fn shown(&self, result: &HostResult) -> String {
-        if (result.verbose && result.status != Status::Skipped) || self.verbosity >= 1 {
+        if (result.verbose && result.status != Status::Skipped) || self.style.verbosity >= 1 {
             format!(" => {}", self.dump(result))
         } else {
             String::new()
@@ -166,7 +199,7 @@ impl Lines {
             map.remove("skipped");
         }
         let sorted = sorted(Json::Object(map.into_iter().collect()));
-        if (result.verbose && result.status != Status::Skipped) || self.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
+        if (result.verbose && result.status != Status::Skipped) || self.style.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
     }
 
     fn diffs(&self, result: &HostResult) -> Vec<Line> {
@@ -187,7 +220,7 @@ impl Lines {
             let compared = similar::TextDiff::from_lines(&before, &after);
             let mut unified = compared.unified_diff();
             let (old, new) = (header("before", text(diff, "before_header")), header("after", text(diff, "after_header")));
-            let unified = unified.context_radius(3).header(&old, &new).to_string();
+            let unified = unified.context_radius(self.style.diff_context).header(&old, &new).to_string();
             lines.extend(unified.lines().map(|line| {
                 let colour = match line.chars().next() {
                     Some('-') => Some(AnsiColor::Red),
@@ -229,10 +262,10 @@ impl Lines {
     }
 
     fn paint(&self, colour: AnsiColor, text: &str) -> String {
-        if !self.colour {
+        if !self.style.colour {
             return text.to_owned();
         }
-        let style = Style::new().fg_color(Some(colour.into()));
+        let style = anstyle::Style::new().fg_color(Some(colour.into()));
         format!("{style}{text}{style:#}")
     }
 }
@@ -295,12 +328,13 @@ mod tests {
             result,
             verbose: module == "debug",
             diagnosis: None,
+            error: None,
             elapsed: Duration::ZERO,
         }
     }
 
     fn text(events: &[Event]) -> String {
-        let mut lines = Lines::new(0, false);
+        let mut lines = Lines::new(Style::default());
         let shown = |line| match line {
             Line::Out(text) => text,
             Line::Err(text) => format!("! {text}"),

@@ -8,6 +8,7 @@ mod terminal;
 
 pub use event::{Event, HostResult, Stats, Status, TaskKind};
 pub use json::JsonLines;
+pub use lines::Style;
 pub use plain::Plain;
 pub use terminal::Terminal;
 

@@ -59,6 +59,18 @@ impl Diag {
         }
     }
 
+    /// The finding as ansible-core prints it: words, the place, the lines before it.
+    pub fn with_origin(&self) -> String {
+        let mut text = self.title.clone();
+        if let Some((span, _)) = self.places.first() {
+            text.push_str(&format!("\n{}", origin(span)));
+        }
+        for words in self.hints.iter().chain(&self.notes) {
+            text.push_str(&format!("\n{words}\n"));
+        }
+        text
+    }
+
     /// The finding as text, with terminal colours if asked for.
     pub fn render(&self, colour: bool) -> String {
         let level = match self.level {
@@ -103,6 +115,25 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (word.chars().count() / 3).max(1);
     let distance = |known: &str| strsim::damerau_levenshtein(word, known);
     known.into_iter().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
+}
+
+/// A place as ansible-core shows it: the file's whole path, and up to three lines with a mark under the last.
+pub fn origin(span: &Span) -> String {
+    let (line, column) = span.source.position(span.start);
+    let name = &span.source.name;
+    let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
+    let mut text = format!("Origin: {path}:{line}:{column}\n\n");
+    let width = line.to_string().len();
+    for (n, words) in span.source.text.lines().enumerate().take(line).skip(line.saturating_sub(3)) {
+        text.push_str(format!("{:>width$} {words}", n + 1).trim_end());
+        text.push('\n');
+    }
+    text.push_str(&format!("{:indent$}^ column {column}\n", "", indent = width + column));
+    text
+}
+
+fn absolute(name: &str) -> String {
+    std::path::absolute(name).map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {

@@ -4,7 +4,7 @@ mod diag;
 mod node;
 pub mod yaml;
 
-pub use diag::{Diag, Level, nearest};
+pub use diag::{Diag, Level, nearest, origin};
 pub use node::{Kind, Node, Str, Tag, may_be_template};
 
 use std::fmt;
