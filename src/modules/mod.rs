@@ -38,6 +38,7 @@ mod template;
 #[cfg(test)]
 mod trial;
 mod unarchive;
+mod uri;
 mod user;
 mod wait_for;
 mod write_file;
@@ -82,6 +83,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(tempfile::TempFile),
     &Host(template::Template),
     &Host(unarchive::Unarchive),
+    &Host(uri::Uri),
     &Host(user::User),
     &Host(wait_for::WaitFor),
 ];

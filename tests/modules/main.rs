@@ -5,6 +5,7 @@
 mod downloads;
 mod host;
 mod mounts;
+mod uri;
 
 use host::{Shell, Step};
 use serde_json::{Map, Value as Json, json};
