@@ -15,6 +15,7 @@ mod file;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod hostname;
 mod in_engine;
@@ -61,6 +62,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(find::Find),
     &Host(getent::Getent),
     &Host(get_url::GetUrl),
+    &Host(git::Git),
     &Host(group::Group),
     &Host(hostname::Hostname),
     &Host(lineinfile::LineInFile),

@@ -93,7 +93,8 @@ fn expected(given: &Json) -> Json {
                 Json::Array(diffs) => diffs,
                 one => vec![one],
             };
-            let diffs: Vec<Json> = diffs.iter().map(plain_diff).filter(|diff| diff["before"] != diff["after"]).collect();
+            let shows = |diff: &Json| diff.get("prepared").is_some() || diff["before"] != diff["after"];
+            let diffs: Vec<Json> = diffs.iter().map(plain_diff).filter(shows).collect();
             if !diffs.is_empty() {
                 returns.insert("diff".into(), diffs.into());
             }
@@ -115,6 +116,9 @@ fn expected(given: &Json) -> Json {
 
 /// A recorded diff as text, the way it is shown.
 fn plain_diff(diff: &Json) -> Json {
+    if let Some(prepared) = diff.get("prepared") {
+        return json!({"prepared": prepared});
+    }
     let text = |key: &str| match &diff[key] {
         Json::Object(state) => {
             let mut state = state.clone();
