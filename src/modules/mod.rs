@@ -26,6 +26,7 @@ mod mount;
 mod package;
 mod package_facts;
 mod ping;
+mod pip;
 mod put;
 mod replace;
 mod service_facts;
@@ -43,6 +44,7 @@ mod uri;
 mod user;
 mod wait_for;
 mod write_file;
+mod yum_repository;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
@@ -71,6 +73,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
+    &Host(pip::Pip),
     &Host(command::Raw),
     &Host(replace::Replace),
     &Host(command::ScriptFile),
@@ -88,4 +91,5 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(uri::Uri),
     &Host(user::User),
     &Host(wait_for::WaitFor),
+    &Host(yum_repository::YumRepository),
 ];

@@ -137,29 +137,30 @@ compare_tar() {
 $(cat "$x/out" "$x/err")
 END
 }
-item() { differs=1; differences="$differences$1 $n
-"; }
+item() { differs=1; printf '%s %s %s\n' "$number" "$1" "$n" >> "$x/items"; }
+in_order() { differences=$(sort -n "$x/items" | sed 's/^[0-9]* //'; echo .); differences=${differences%.}; }
 compare_zip() {
   mkdir "$x/new" || exit 1
   umask "$m"
   unzip_words "$x/new" || { r=$?; [ $r -eq 1 ] || no "failed to unpack $a: $(cat "$x/out" "$x/err")"; }
-  : > "$x/both"
+  : > "$x/both"; : > "$x/items"
+  number=0
   while IFS= read -r n; do
-    n=${n#/} f=f
+    n=${n#/} f=f number=$((number + 1))
     p=$d/${n%/} q=$x/new/${n%/}
     if [ -L "$q" ]; then f=L; elif [ -d "$q" ]; then f=d; elif [ ! -e "$q" ]; then continue; fi
     if [ ! -L "$p" ] && [ ! -e "$p" ]; then item ">$f++++++.??"
     elif [ $f = L ] && [ ! -L "$p" ]; then item "c$f++++++.??"
     elif [ $f = d ] && { [ -L "$p" ] || [ ! -d "$p" ]; }; then item "c$f++++++.??"
     elif [ $f = f ] && { [ -L "$p" ] || [ ! -f "$p" ]; }; then item "c$f++++++.??"
-    else printf '%s\n' "$n" >> "$x/both"; fi
+    else printf '%s\n' "$n" >> "$x/both"; echo "$number" >> "$x/numbers"; fi
   done < "$x/names"
-  [ -s "$x/both" ] || return 0
+  [ -s "$x/both" ] || { in_order; return; }
   # The names have neither line breaks nor NULs, and stat answers in their order.
   (cd "$x/new" && tr '\n' '\0' < "$x/both" | xargs -0 stat -c '%a %Y %s' --) > "$x/stat.new" || exit 1
   (cd "$d" && tr '\n' '\0' < "$x/both" | xargs -0 stat -c '%a %Y %s %u %g' --) > "$x/stat.old" || exit 1
   want_uid=${wants_uid:-$uid} want_gid=${wants_gid:-$(id -g)}
-  while IFS= read -r n <&3 && read -r new_mode new_time new_size <&4 && read -r mode time size owner group <&5; do
+  while IFS= read -r n <&3 && read -r number <&6 && read -r new_mode new_time new_size <&4 && read -r mode time size owner group <&5; do
     p=$d/${n%/} q=$x/new/${n%/} f=f c=. s=. t=. w=. o=.
     if [ -L "$q" ]; then f=L; elif [ -d "$q" ]; then f=d; fi
     if [ $f = f ]; then
@@ -172,8 +173,9 @@ compare_zip() {
     if [ $f != L ] && [ "$wants_mode" != any ] && [ "${wants_mode:-$new_mode}" != "$mode" ]; then w=p; fi
     [ "$owner" = "$want_uid" ] || o=o
     [ "$group" = "$want_gid" ] || o=g
-    [ "$c$s$t$w$o" = ..... ] || item ".$f$c$s$t$w$o.??"
-  done 3< "$x/both" 4< "$x/stat.new" 5< "$x/stat.old"
+    [ "$c$s$t$w$o" = ..... ] || item ".$f$c$s$t$w$o..??"
+  done 3< "$x/both" 4< "$x/stat.new" 5< "$x/stat.old" 6< "$x/numbers"
+  in_order
 }
 if [ "$handler" = ZipArchive ]; then compare_zip; else compare_tar; fi
 say ok; say "$handler"; say "$differs"; say "$differences"
