@@ -99,6 +99,9 @@ impl Executed {
 }
 
 fn diff_json(diff: &Diff) -> Json {
+    if !diff.prepared.is_empty() {
+        return json!({ "prepared": diff.prepared });
+    }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
 

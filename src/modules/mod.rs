@@ -20,6 +20,7 @@ mod file;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod hostname;
 mod in_engine;
@@ -33,6 +34,7 @@ mod mount;
 mod package;
 mod package_facts;
 mod ping;
+mod pip;
 mod put;
 mod replace;
 mod service_facts;
@@ -45,10 +47,13 @@ mod tempfile;
 mod template;
 #[cfg(test)]
 mod trial;
+mod unarchive;
+mod uri;
 mod user;
 mod wait_for;
 mod web;
 mod write_file;
+mod yum_repository;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
@@ -73,6 +78,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(find::Find),
     &Host(getent::Getent),
     &Host(get_url::GetUrl),
+    &Host(git::Git),
     &Host(group::Group),
     &Host(hostname::Hostname),
     &Host(ini_file::IniFile),
@@ -84,6 +90,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
+    &Host(pip::Pip),
     &Host(command::Raw),
     &Host(replace::Replace),
     &Host(command::ScriptFile),
@@ -97,6 +104,9 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(unarchive::Unarchive),
+    &Host(uri::Uri),
     &Host(user::User),
     &Host(wait_for::WaitFor),
+    &Host(yum_repository::YumRepository),
 ];

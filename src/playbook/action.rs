@@ -20,13 +20,9 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
     ("firewalld", ""),
-    ("gather_facts", "`setup` gathers facts"),
-    ("git", "`command: git clone ...` with `creates` does it"),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
     ("locale_gen", "`command: locale-gen ...` does it"),
-    ("ping", "`wait_for_connection` tells whether a host answers"),
-    ("pip", "`command: pip install ...` does it"),
     ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
@@ -34,10 +30,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("sysvinit", "`service` does it"),
     ("timezone", "`command: timedatectl set-timezone ...` does it"),
     ("ufw", "`command: ufw ...` does it"),
-    ("unarchive", "`command: tar ...` with `creates` does it"),
-    ("uri", "`get_url` fetches files; `command: curl ...` does the rest"),
     ("yum", "`package` installs on hosts that have apt"),
-    ("yum_repository", ""),
 ];
 
 /// A task's action, and where it is sent if it was written as `local_action`.
