@@ -77,7 +77,11 @@ impl Action<'_> {
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
-        self.task_run.playing.run.templar.render(node, self.view)
+        self.task_run.playing.run.templar.render(node, self.view).map_err(|diag| {
+            let task = self.task_run.task();
+            let argument = task.action.args.iter().find(|(_, given)| std::ptr::eq(given, node));
+            argument.map_or(diag.clone(), |(name, _)| super::execute::of_argument(diag, task, name))
+        })
     }
 
     fn debug(&self) -> Result<Executed, Diag> {
@@ -124,7 +128,7 @@ impl Action<'_> {
         let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
         let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
-            if self.task_run.playing.run.templar.condition(condition, self.view)? {
+            if self.task_run.playing.run.evaluate(condition, self.view)? {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
@@ -154,7 +158,7 @@ impl Action<'_> {
         let mut executed = Executed::default();
         for (name, value) in &given {
             if !is_name(name) {
-                return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
+                return Err(Diag::error(format!("Invalid variable name '{name}'.")).at(&self.task_run.task().span));
             }
             executed.set.push((name.clone(), Variable::data(value)));
         }
@@ -376,7 +380,7 @@ fn text(value: Option<&Json>) -> String {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
 }

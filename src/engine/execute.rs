@@ -10,7 +10,7 @@ use crate::playbook::Task;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
-use crate::source::{Diag, Source};
+use crate::source::{Diag, Node, Source};
 use crate::template;
 use crate::vars::{Level, VarMap, Variable, View};
 use minijinja::Value;
@@ -48,7 +48,17 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        Executed { diagnosis, ..Executed::failed(diag.title.clone()) }
+        let words = match diag.title.starts_with("Task failed") {
+            true => diag.title.clone(),
+            false => format!("Task failed: {}", diag.title),
+        };
+        Executed { diagnosis, ..Executed::failed(words) }
+    }
+
+    pub fn timed_out(limit: Duration) -> Executed {
+        let mut executed = Executed::failed(format!("Task failed: Timed out after {} second(s).", limit.as_secs()));
+        executed.data.insert("timedout".into(), json!({ "period": limit.as_secs() }));
+        executed
     }
 
     pub fn unreachable(message: impl Into<String>) -> Executed {
@@ -120,7 +130,8 @@ impl From<RunError> for Trouble {
     fn from(err: RunError) -> Trouble {
         match &err {
             RunError::Timeout { after, stdout, stderr } => Trouble::Failure(
-                Failure::new(format!("Timed out after {} second(s); its processes were killed.", after.as_secs()))
+                Failure::new(format!("Task failed: Timed out after {} second(s).", after.as_secs()))
+                    .with("timedout", json!({ "period": after.as_secs() }))
                     .with("stdout", String::from_utf8_lossy(stdout).into_owned())
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
@@ -263,7 +274,7 @@ fn prepare(
         view: view.clone(),
         place_view: place_view.clone(),
         check_mode: playing.checks(task, view)?,
-        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
+        diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
@@ -284,6 +295,20 @@ pub fn probe_of(
 fn with_environment(script: Script, environment: &[(String, String)]) -> Script {
     let Script { text, input, environment: own } = script;
     Script { text, input, environment: environment.iter().cloned().chain(own).collect() }
+}
+
+impl Run {
+    /// `timeout`; none if it is 0.
+    pub(super) fn timeout_of(&self, keywords: &crate::playbook::Keywords, view: &Arc<View>) -> Result<Option<Duration>, Diag> {
+        let seconds = self.number("timeout", &keywords.timeout, true, view)?;
+        Ok(seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}
+
+/// A mistake in the value of an argument.
+pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
+    let module = task.action.module.spec().name;
+    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
 }
 
 /// A task's arguments, rendered, under the names that the file uses.
@@ -314,7 +339,13 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         }
     }
     for (name, node) in &action.args {
-        let value = templar.render(node, view)?;
+        // The names of facts may be templates themselves.
+        let rendered_name = match crate::modules::TAKES_ANY_PARAMETER.contains(&spec.name) && name.contains("{{") {
+            true => templar.render(&Node::string(name.as_str(), node.span.clone()), view)?.to_string(),
+            false => name.clone(),
+        };
+        let name = &rendered_name;
+        let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
             continue;
@@ -339,15 +370,7 @@ impl Wire {
     pub async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
-        let timeout = match &keywords.timeout {
-            Some(node) => {
-                let value = run.templar.render(node, view)?;
-                let seconds = u64::try_from(value.clone())
-                    .map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
-                (seconds > 0).then(|| Duration::from_secs(seconds))
-            }
-            None => None,
-        };
+        let timeout = run.timeout_of(keywords, view)?;
         let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
@@ -390,7 +413,12 @@ impl Wire {
 fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
     for node in &task.keywords.environment {
-        let rendered = playing.run.templar.render(node, view)?;
+        let rendered = match playing.run.templar.render(node, view) {
+            Ok(rendered) => rendered,
+            // It may ask for what is only now to be gathered.
+            Err(_) if task.action.module.spec().name == "ansible.builtin.setup" => continue,
+            Err(diag) => return Err(super::variables::of_keyword(diag, "environment")),
+        };
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],

@@ -31,6 +31,11 @@ impl Diag {
     }
 
     /// Points at `span`, with no words under the caret.
+    /// The same, said of what it was a part of.
+    pub fn within(self, words: impl std::fmt::Display) -> Diag {
+        Diag { title: format!("{words}: {}", self.title), ..self }
+    }
+
     pub fn at(self, span: &Span) -> Diag {
         self.label(span, "")
     }
