@@ -153,13 +153,15 @@ impl Action<'_> {
             }
         };
         if given.is_empty() {
-            return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
+            let words = "No key/value pairs provided, at least one is required for this action to succeed";
+            return Err(Diag::error(words).at(&self.task_run.task().span));
         }
         let mut executed = Executed::default();
         for (name, value) in &given {
             if !is_name(name) {
                 return Err(Diag::error(format!("Invalid variable name '{name}'.")).at(&self.task_run.task().span));
             }
+            self.task_run.playing.run.warn_if_reserved(name, &self.task_run.task().span);
             executed.set.push((name.clone(), Variable::data(value)));
         }
         // A cached fact is seen among the facts as well.
@@ -382,7 +384,8 @@ fn text(value: Option<&Json>) -> String {
 
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
+    let is_word = chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
+    is_word && !crate::playbook::means_something(name)
 }
 
 #[cfg(test)]

@@ -301,6 +301,10 @@ impl Run {
     /// `timeout`; none if it is 0.
     pub(super) fn timeout_of(&self, keywords: &crate::playbook::Keywords, view: &Arc<View>) -> Result<Option<Duration>, Diag> {
         let seconds = self.number("timeout", &keywords.timeout, true, view)?;
+        if let Some(seconds) = seconds.filter(|seconds| !(0.0..=100_000_000.0).contains(seconds)) {
+            let diag = Diag::error(format!("Timeout {seconds} is invalid, it must be between 0 and 100000000."));
+            return Err(keywords.timeout.as_ref().map_or(diag.clone(), |node| diag.at(&node.span)));
+        }
         Ok(seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
     }
 }
@@ -337,6 +341,9 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         if let Json::Object(values) = plain(&rendered) {
             args.extend(values);
         }
+    }
+    if let Some((_, node)) = action.args.iter().find(|(name, _)| name == "_raw_params" && spec.param(name).is_none()) {
+        return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
     }
     for (name, node) in &action.args {
         // The names of facts may be templates themselves.
@@ -413,12 +420,18 @@ impl Wire {
 fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
     for node in &task.keywords.environment {
-        let rendered = match playing.run.templar.render(node, view) {
-            Ok(rendered) => rendered,
+        let is_setup = task.action.module.spec().name == "ansible.builtin.setup";
+        let known;
+        let node = match node.as_map() {
             // It may ask for what is only now to be gathered.
-            Err(_) if task.action.module.spec().name == "ansible.builtin.setup" => continue,
-            Err(diag) => return Err(super::variables::of_keyword(diag, "environment")),
+            Some(pairs) if is_setup => {
+                let pairs = pairs.iter().filter(|(_, value)| playing.run.templar.render(value, view).is_ok()).cloned();
+                known = Node::new(crate::source::Kind::Map(pairs.collect()), node.span.clone());
+                &known
+            }
+            _ => node,
         };
+        let rendered = playing.run.templar.render(node, view).map_err(|diag| super::variables::of_keyword(diag, "environment"))?;
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],

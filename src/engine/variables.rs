@@ -99,10 +99,10 @@ impl Playing {
         };
         let mut all = list(&own);
         put(&mut vars, "ansible_play_role_names", Value::from(all.clone()));
+        put(&mut vars, "role_names", Value::from(all.clone()));
         put(&mut vars, "ansible_dependent_role_names", Value::from(list(&dependent)));
         all.extend(list(&dependent));
-        put(&mut vars, "ansible_role_names", Value::from(all.clone()));
-        put(&mut vars, "role_names", Value::from(all));
+        put(&mut vars, "ansible_role_names", Value::from(all));
         drop(roles);
         let search = self.search_path(task);
         put(&mut vars, "ansible_search_path", search.iter().map(|dir| path(dir)).collect());
@@ -393,9 +393,15 @@ impl Run {
 
     /// A condition, wherever it stands.
     pub(super) fn evaluate(&self, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
-        self.templar.condition(node, view).map_err(|diag| match diag.title.starts_with("Conditional") {
-            true => diag,
-            false => diag.within("Error while evaluating conditional"),
+        self.templar.condition(node, view).map_err(|diag| {
+            let says = |words: &str| diag.title.contains(words);
+            if says("is undefined") || says("has no attribute") {
+                diag.within("Error while evaluating conditional")
+            } else if diag.title.starts_with("Conditional") || diag.title.starts_with("Empty conditional") {
+                diag
+            } else {
+                diag.within("Error rendering expression")
+            }
         })
     }
 

@@ -13,6 +13,7 @@ pub mod search;
 pub mod shipped;
 mod tasks;
 
+pub use keywords::{means_something, reserved};
 pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
