@@ -2,6 +2,7 @@
 //! command's arguments.
 
 mod check;
+mod explain;
 mod extra_vars;
 mod lab;
 mod listing;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Lab(lab::LabArgs),
 }
 
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
 fn own() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
+        Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),
     }

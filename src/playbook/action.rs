@@ -212,6 +212,9 @@ impl Reading<'_> {
             FreeForm::Param(param) if !rest.is_empty() => {
                 action.args.insert(0, (param.to_owned(), free_text(value, &rest, action.args.is_empty())));
             }
+            FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
+                action.args.push(("_raw_params".to_owned(), free_text(value, &rest, action.args.is_empty())));
+            }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();
                 let title = format!("`{}` takes no text after its name, only arguments", action.name);

@@ -325,7 +325,7 @@ impl<'l> Reading<'l> {
                 "gather_subset" => play.gather_subset = (!self.strings(word, value).is_empty()).then(|| value.clone()),
                 "gather_timeout" => play.gather_timeout = self.number(word, value),
                 "serial" => play.serial = self.serial(value),
-                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free"]),
+                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free", "host_pinned", "debug"]),
                 "order" => {
                     let orders = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"];
                     play.order = self.one_of(word, value, &orders);

@@ -49,7 +49,22 @@ impl Lines {
 
     pub fn of(&mut self, event: &Event) -> Vec<Line> {
         match event {
+            Event::PlaybookStarted { playbook, n_plays } if self.style.verbosity >= 2 => {
+                let mut lines = self.banner(&format!("PLAYBOOK: {}", playbook.rsplit('/').next().unwrap_or(playbook)));
+                lines.push(Line::Out(format!("{n_plays} plays in {playbook}")));
+                lines
+            }
             Event::PlaybookStarted { .. } | Event::HostStarted { .. } => Vec::new(),
+            Event::Meta { task, text } if self.style.verbosity >= 2 => {
+                let mut lines = self.header(*task);
+                lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("META: {text}"))));
+                lines
+            }
+            Event::Meta { .. } => Vec::new(),
+            Event::Broken { diagnosis, error } => {
+                let text = if self.style.origins { format!("[ERROR]: {error}") } else { diagnosis.clone() };
+                self.paint(AnsiColor::Red, &text).lines().map(|line| Line::Err(line.to_owned())).collect()
+            }
             Event::HostOutput { host, line, .. } if self.style.verbosity >= 1 => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }

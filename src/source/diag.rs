@@ -42,16 +42,15 @@ impl Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
     }
 
-    /// Says what was being done.
-    pub fn during(mut self, what: impl Into<String>) -> Diag {
-        self.during.push(what.into());
+    /// Says what was being done when this was found: a part of the message, not of what is drawn at the place.
+    pub fn within(mut self, words: impl std::fmt::Display) -> Diag {
+        self.during.push(words.to_string());
         self
     }
 
-    /// The finding as the message of a failed task: everything in one line.
+    /// The finding on one line, with what was being done before it.
     pub fn message(&self) -> String {
-        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
-        if outer.is_empty() { self.title.clone() } else { format!("Task failed: {outer}{}", self.title) }
+        self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>() + &self.title
     }
 
     /// Points at `span`, with no words under the caret.
