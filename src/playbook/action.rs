@@ -14,7 +14,7 @@ const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
-const NOT_HERE: &[(&str, &str)] = &[
+pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),

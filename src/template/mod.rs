@@ -89,6 +89,17 @@ impl Templar {
         })
     }
 
+    /// Whether a filter exists, by its name with or without a collection.
+    pub fn has_filter(&self, name: &str) -> bool {
+        filters::is_known(name)
+    }
+
+    /// Whether a test exists.
+    pub fn has_test(&self, name: &str) -> bool {
+        tests::is_known(name)
+    }
+
+    /// Whether a lookup exists.
     pub fn has_lookup(&self, name: &str) -> bool {
         lookups::is_known(name)
     }
