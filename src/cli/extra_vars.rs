@@ -1,10 +1,14 @@
 //! `-e`: `key=value ...`, YAML or JSON, or `@file`.
 
+use crate::inventory::unwrap_unsafe;
 use crate::source::{Diag, Kind, Node, Source, yaml};
 use crate::vars::{VarMap, Variable};
 use anyhow::{Context, bail};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Where they were given.
+const GIVEN: &str = "<CLI option '-e'>";
 
 /// All `-e` arguments as one map; of the same name the last counts.
 pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
@@ -15,7 +19,7 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
             let source = Source::read(Path::new(path)).context("cannot read the extra vars")?;
             vars.extend(mapping(&source)?);
         } else if argument.starts_with(['{', '[']) {
-            vars.extend(mapping(&Source::from_text("<extra vars>", argument))?);
+            vars.extend(mapping(&Source::given(GIVEN, argument))?);
         } else {
             vars.extend(pairs(argument)?);
         }
@@ -24,7 +28,8 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
 }
 
 fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
-    let (node, _) = yaml::load_one(source)?;
+    let (mut node, _) = yaml::load_one(source)?;
+    unwrap_unsafe(&mut node);
     match node.kind {
         Kind::Map(pairs) => Ok(pairs
             .into_iter()
@@ -37,14 +42,14 @@ fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
 
 /// `a=1 b="two words"`: values are strings, which may be templates.
 fn pairs(argument: &str) -> anyhow::Result<VarMap> {
-    let source = Source::from_text("<extra vars>", argument);
     let words = shell_words::split(argument).with_context(|| format!("cannot split the extra vars `{argument}`"))?;
     let mut vars = VarMap::new();
     for word in words {
         let Some((name, value)) = word.split_once('=') else {
             bail!("the extra var `{word}` has no value: write `{word}=VALUE`, or `@FILE` for a file")
         };
-        vars.insert(name.to_owned(), Node::string(value, source.span(0, source.text.len())).into());
+        let source = Source::given(GIVEN, value);
+        vars.insert(name.to_owned(), Node::string(value, source.span(0, value.len())).into());
     }
     Ok(vars)
 }

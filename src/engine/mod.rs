@@ -137,7 +137,7 @@ impl Run {
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
         'all: for (path, playbook) in playbooks {
-            self.emit(Event::PlaybookStarted { playbook: path.display().to_string() });
+            self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
                 let go_on = play::run(self, Arc::new(play), &path).await;
                 if !go_on || self.is_interrupted() {

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub enum Event {
     PlaybookStarted {
         playbook: String,
+        n_plays: usize,
     },
     /// `hosts` are all hosts of the play; empty: no host matched.
     PlayStarted {

@@ -17,6 +17,8 @@ pub struct Source {
     pub name: String,
     pub text: String,
     line_starts: Vec<usize>,
+    /// The text is shown as a whole, and its lines have no numbers: it was never a file.
+    is_whole: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,12 @@ impl Source {
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
         let text = text.into();
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Source { name: name.into(), text, line_starts })
+        Arc::new(Source { name: name.into(), text, line_starts, is_whole: false })
+    }
+
+    /// What was given on the command line, or made of that.
+    pub fn given(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
+        Arc::new(Source { name: name.into(), text: text.into(), line_starts: vec![0], is_whole: true })
     }
 
     /// Line and column, both from 1, of a byte offset. Columns count characters.

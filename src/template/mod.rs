@@ -23,6 +23,8 @@ mod version;
 use crate::module::TemplateOptions;
 use crate::source::{Diag, Node, Source};
 use crate::vars::{Level, VarMap, Variable, View};
+pub use filters::yaml::{document as yaml_document, plain_document as yaml};
+
 use fail::{Fail, Res};
 use lazy::Run;
 use minijinja::Value;
@@ -138,6 +140,11 @@ fn user_name(uid: u32) -> String {
     let named =
         users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2).is_some_and(|id| *id == uid.to_string()));
     named.map_or_else(|| uid.to_string(), |user| user[0].to_owned())
+}
+
+/// A value as Python's `str` has it.
+pub fn python_text(value: &Value) -> String {
+    value::text(value).unwrap_or_else(|_| value.to_string())
 }
 
 /// The value of `omit`.
