@@ -1,6 +1,7 @@
 //! `-e`: `key=value ...`, YAML or JSON, or `@file`.
 
 use crate::inventory::unwrap_unsafe;
+use crate::playbook::key_value::{self, Unbalanced};
 use crate::source::{Diag, Kind, Node, Source, yaml};
 use crate::vars::{VarMap, Variable};
 use anyhow::{Context, bail};
@@ -42,14 +43,18 @@ fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
 
 /// `a=1 b="two words"`: values are strings, which may be templates.
 fn pairs(argument: &str) -> anyhow::Result<VarMap> {
-    let words = shell_words::split(argument).with_context(|| format!("cannot split the extra vars `{argument}`"))?;
+    let source = Source::given(GIVEN, argument);
+    let whole = Node::string(argument, source.span(0, source.text.len()));
+    let unbalanced = |Unbalanced(at)| Diag::error("this is never closed").at(&source.span(at, at + 1));
     let mut vars = VarMap::new();
-    for word in words {
-        let Some((name, value)) = word.split_once('=') else {
-            bail!("the extra var `{word}` has no value: write `{word}=VALUE`, or `@FILE` for a file")
+    for word in key_value::words(argument).map_err(unbalanced)? {
+        let Some((name, value)) = key_value::key_value(argument, word.clone()) else {
+            bail!("the extra var `{}` has no value: write `NAME=VALUE`, or `@FILE` for a file", &argument[word])
         };
-        let source = Source::given(GIVEN, value);
-        vars.insert(name.to_owned(), Node::string(value, source.span(0, value.len())).into());
+        let value = key_value::piece(&whole, value);
+        let text = value.as_str().unwrap_or_default();
+        let alone = Source::given(GIVEN, text);
+        vars.insert(name.to_owned(), Node::string(text, alone.span(0, text.len())).into());
     }
     Ok(vars)
 }

@@ -43,6 +43,7 @@ use Kind::{Bool, Choice, Int, Inventories, List, Path, Paths, Text};
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
     setting("ANY_ERRORS_FATAL", Bool, "false", &["ANSIBLE_ANY_ERRORS_FATAL"], &[("defaults", "any_errors_fatal")]),
+    setting("ASYNC_DIR", Text, "~/.ansible_async", &["ANSIBLE_ASYNC_DIR"], &[("defaults", "async_dir")]),
     setting("BECOME_PASSWORD_FILE", Path, "", &["ANSIBLE_BECOME_PASSWORD_FILE"], &[("defaults", "become_password_file")]),
     setting("CACHE_PLUGIN", Text, "memory", &["ANSIBLE_CACHE_PLUGIN"], &[("defaults", "fact_caching")]),
     setting("CACHE_PLUGIN_CONNECTION", Text, "", &["ANSIBLE_CACHE_PLUGIN_CONNECTION"], &[("defaults", "fact_caching_connection")]),

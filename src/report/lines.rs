@@ -113,13 +113,18 @@ impl ToLines for Lines {
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
             Event::Retrying { task, host, name, left, result } => {
-                let mut lines = self.header(*task);
                 let mut text = format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).");
                 if self.style.dump.verbosity >= 3 {
                     text.push_str(&format!("Result was: {}", self.style.dump.value(result.clone(), None, true)));
                 }
-                lines.push(Line::Out(self.paint(AnsiColor::BrightBlack, &text)));
-                lines
+                self.aside(*task, &text)
+            }
+            Event::AsyncPolled { task, host, job } => {
+                self.aside(*task, &format!("ASYNC POLL on {host}: jid={job} started=True finished=False"))
+            }
+            Event::AsyncEnded { task, host, job, failed } => {
+                let how = if *failed { "FAILED" } else { "OK" };
+                self.aside(*task, &format!("ASYNC {how} on {host}: jid={job}"))
             }
             Event::Included { task, file, hosts, item } => {
                 let mut lines = self.header(*task);
@@ -188,6 +193,13 @@ impl Lines {
 
     fn path(&self, header: &Header) -> Line {
         Line::Out(self.paint(AnsiColor::BrightBlack, &format!("task path: {}", header.place)))
+    }
+
+    /// What is said of a task before its result.
+    fn aside(&mut self, task: usize, text: &str) -> Vec<Line> {
+        let mut lines = self.header(task);
+        lines.push(Line::Out(self.paint(AnsiColor::BrightBlack, text)));
+        lines
     }
 
     fn banner(&self, title: &str) -> Vec<Line> {
