@@ -115,7 +115,13 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     let playbook = loader.single(&play(&module, &args, &config, Some(&understood))?, &dir).map_err(super::Findings)?;
     let playbooks = vec![(dir.join("__adhoc_playbook__"), playbook)];
     let warnings = warnings.iter().map(|warning| run::shown(warning, manner)).collect();
-    run::carry_out(settings, inventory, loader, templar, warnings, sinks, |run| async move { run.playbooks(playbooks).await })
+    let flush_cache = args.hosts.flush_cache;
+    run::carry_out(settings, inventory, loader, templar, warnings, sinks, |run| async move {
+        if flush_cache {
+            run.flush_cache();
+        }
+        run.playbooks(playbooks).await
+    })
 }
 
 /// The hosts that the pattern and the limit leave. None at all is an error only with a limit.

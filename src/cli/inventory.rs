@@ -320,20 +320,9 @@ fn variable_json(variable: &Variable, marked: bool) -> Json {
 
 fn node_json(node: &Node, marked: bool) -> Json {
     match &node.kind {
-        Kind::Null => Json::Null,
-        Kind::Bool(truth) => (*truth).into(),
-        Kind::Int(number) => (*number).into(),
-        Kind::Float(number) => (*number).into(),
         Kind::Str(string) if marked && string.tag == Tag::Unsafe => json!({"__ansible_unsafe": &*string.text}),
-        Kind::Str(string) => Json::from(&*string.text),
         Kind::Seq(items) => items.iter().map(|item| node_json(item, marked)).collect(),
-        Kind::Map(pairs) => {
-            let name = |key: &Node| match node_json(key, false) {
-                Json::String(text) => text,
-                Json::Null => "null".to_owned(),
-                other => other.to_string(),
-            };
-            Json::Object(pairs.iter().map(|(key, value)| (name(key), node_json(value, marked))).collect())
-        }
+        Kind::Map(pairs) => Json::Object(pairs.iter().map(|(key, value)| (key.json_name(), node_json(value, marked))).collect()),
+        _ => node.json(),
     }
 }

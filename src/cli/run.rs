@@ -113,7 +113,13 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         return args.listing.tell(&run, &playbooks);
     }
     let warnings: Vec<String> = warnings.iter().map(|warning| shown(warning, manner)).collect();
-    carry_out(settings, inventory, loader, templar, warnings, sinks, |run| async move { run.playbooks(playbooks).await })
+    let flush_cache = args.hosts.flush_cache;
+    carry_out(settings, inventory, loader, templar, warnings, sinks, |run| async move {
+        if flush_cache {
+            run.flush_cache();
+        }
+        run.playbooks(playbooks).await
+    })
 }
 
 /// Runs plays, with everything around them: events to the sinks, Ctrl-C, the end of the runtime.

@@ -167,6 +167,11 @@ fn read_file(path: &Path) -> anyhow::Result<Sections> {
     }
 }
 
+/// A path of a setting that is no path for every plugin: `~` and `$VARS` are expanded.
+pub fn expanded(text: &str) -> String {
+    home(text)
+}
+
 /// `~` at the beginning, and `$VARS`, as Ansible expands them in paths.
 fn home(text: &str) -> String {
     let text = match (text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')), std::env::home_dir()) {

@@ -193,7 +193,8 @@ impl Action<'_> {
             vars.extend(read_vars(file)?);
         }
         let mut executed = Executed::default();
-        executed.data.insert("ansible_included_var_files".into(), files.iter().map(|file| file.display().to_string()).collect());
+        let shown = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone()).display().to_string();
+        executed.data.insert("ansible_included_var_files".into(), files.iter().map(shown).collect());
         executed.include_vars = match args.str("name") {
             None => vars,
             Some(name) => {
@@ -205,6 +206,11 @@ impl Action<'_> {
                 VarMap::from([(name.to_owned(), node.into())])
             }
         };
+        let included = executed.include_vars.iter().filter_map(|(name, value)| match value {
+            Variable::Node(node) => Some((name.clone(), node.json())),
+            Variable::Data(_) => None,
+        });
+        executed.data.insert("ansible_facts".into(), Json::Object(included.collect()));
         self.keep(&executed);
         Ok(executed)
     }
@@ -306,7 +312,8 @@ impl Action<'_> {
         }
         given.extend(provided);
         // What is no mapping says nothing of its argument.
-        let spec: Map<String, Json> = spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
+        let spec: Map<String, Json> =
+            spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
         let mistakes = super::argument_spec::mistakes(&spec, &given);
         let mut executed = match mistakes.is_empty() {
             true => Executed::default(),

@@ -13,6 +13,7 @@ mod batches;
 mod connect;
 mod cursor;
 mod execute;
+mod fact_cache;
 mod handlers;
 mod in_flight;
 mod include;
@@ -119,13 +120,17 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
+        let cache = fact_cache::FactCache::configured(&settings.config).unwrap_or_else(|words| {
+            events(Event::Warning { text: words });
+            None
+        });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         Arc::new(Run {
             settings,
             templar,
             loader,
             inventory: RwLock::new(inventory),
-            memory: Memory::default(),
+            memory: Memory::new(cache),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
             background: asynchronous::Background::default(),
@@ -158,6 +163,12 @@ impl Run {
         let ending = self.ending();
         self.emit(Event::Recap { hosts, elapsed: started.elapsed() });
         ending
+    }
+
+    /// Forgets the facts that earlier runs kept: `--flush-cache`.
+    pub fn flush_cache(&self) {
+        let hosts = self.inventory().hosts();
+        hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
     }
 
     /// Asks the run to stop after the tasks that are running.

@@ -84,6 +84,28 @@ impl Node {
         self.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value)
     }
 
+    /// The value as JSON, templates as they stand.
+    pub fn json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.kind {
+            Kind::Null => Json::Null,
+            Kind::Bool(truth) => (*truth).into(),
+            Kind::Int(number) => (*number).into(),
+            Kind::Float(number) => (*number).into(),
+            Kind::Str(string) => Json::from(&*string.text),
+            Kind::Seq(items) => items.iter().map(Node::json).collect(),
+            Kind::Map(pairs) => Json::Object(pairs.iter().map(|(key, value)| (key.json_name(), value.json())).collect()),
+        }
+    }
+
+    /// This as the name of a member.
+    pub fn json_name(&self) -> String {
+        match self.json() {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        }
+    }
+
     /// What this is, for messages: `a string`, `a list`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
