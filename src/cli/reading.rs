@@ -87,6 +87,7 @@ fn rules(
         ignored_ends: config.list("INVENTORY_IGNORE_EXTS").to_vec(),
         ignored_patterns: config.list("INVENTORY_IGNORE_PATTERNS").to_vec(),
         yaml_extensions: config.list("INVENTORY_PLUGIN_EXTS").to_vec(),
+        show_script_errors: config.flag("INVENTORY_SCRIPT_STDERR"),
         extra_vars: extra_vars.clone(),
         render: Box::new(move |node, view| rendering.render(node, view)),
         holds: Box::new(move |node, view| holding.condition(node, view)),

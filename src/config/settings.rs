@@ -92,6 +92,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("INVENTORY_IGNORE_EXTS", List, ".pyc, .pyo, .swp, .bak, ~, .rpm, .md, .txt, .rst, .orig, .cfg, .retry", &["ANSIBLE_INVENTORY_IGNORE"], &[("inventory", "ignore_extensions")]),
     setting("INVENTORY_IGNORE_PATTERNS", List, "", &["ANSIBLE_INVENTORY_IGNORE_REGEX"], &[("inventory", "ignore_patterns")]),
     setting("INVENTORY_PLUGIN_EXTS", List, ".yaml, .yml, .json", &["ANSIBLE_INVENTORY_PLUGIN_EXTS"], &[("inventory_plugin_yaml", "yaml_valid_extensions")]),
+    setting("INVENTORY_SCRIPT_STDERR", Bool, "true", &["ANSIBLE_INVENTORY_PLUGIN_SCRIPT_STDERR"], &[("inventory_plugin_script", "always_show_stderr")]),
     setting("INVENTORY_UNPARSED_IS_FAILED", Bool, "false", &["ANSIBLE_INVENTORY_UNPARSED_FAILED"], &[("inventory", "unparsed_is_failed")]),
     setting("INVENTORY_UNPARSED_WARNING", Bool, "true", &["ANSIBLE_INVENTORY_UNPARSED_WARNING"], &[("inventory", "inventory_unparsed_warning")]),
     setting("LOCALHOST_WARNING", Bool, "true", &["ANSIBLE_LOCALHOST_WARNING"], &[("defaults", "localhost_warning")]),

@@ -21,6 +21,8 @@ pub struct Rules {
     pub ignored_patterns: Vec<String>,
     /// Extensions of YAML inventories, with their dot.
     pub yaml_extensions: Vec<String>,
+    /// What scripts say on standard error is shown, also of those that succeed.
+    pub show_script_errors: bool,
     pub extra_vars: Arc<VarMap>,
     /// Renders a template with a host's variables.
     pub render: Box<dyn Fn(&Node, &Arc<View>) -> Result<Value, Diag> + Send + Sync>,
@@ -89,6 +91,7 @@ impl Default for Rules {
             ignored_ends: words(&[".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry"]),
             ignored_patterns: Vec::new(),
             yaml_extensions: words(&[".yaml", ".yml", ".json"]),
+            show_script_errors: true,
             extra_vars: Arc::default(),
             render: Box::new(move |node, _| Err(refuse(node))),
             holds: Box::new(move |node, _| Err(refuse(node))),

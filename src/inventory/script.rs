@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut Vec<Diag>) -> Result<(), anyhow::Error> {
-    let root = run(path, file, &["--list"])?;
+    let root = run(path, file, &["--list"], inventory.rules.show_script_errors)?;
     let Kind::Map(groups) = &root.kind else {
         let words = format!("Unable to get JSON decoder for inventory script result: Value is '{}' instead of 'dict'.", python_name(&root));
         return Err(Diag::error(words).at(&root.span).into());
@@ -81,7 +81,7 @@ pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut V
         let vars = match meta {
             Some(hostvars) => hostvars.get(host),
             None => {
-                asked = run(path, file, &["--host", host])?;
+                asked = run(path, file, &["--host", host], inventory.rules.show_script_errors)?;
                 Some(&asked)
             }
         };
@@ -94,7 +94,7 @@ pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut V
 }
 
 /// What the script printed. Nothing at all is null.
-fn run(path: &Path, absolute: &Path, args: &[&str]) -> Result<Node, anyhow::Error> {
+fn run(path: &Path, absolute: &Path, args: &[&str], show_errors: bool) -> Result<Node, anyhow::Error> {
     let call = format!("{} {}", path.display(), args.join(" "));
     let output = Command::new(absolute).args(args).output().with_context(|| format!("cannot run the inventory script `{call}`"))?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -121,6 +121,9 @@ fn run(path: &Path, absolute: &Path, args: &[&str]) -> Result<Node, anyhow::Erro
     }
     let (mut node, _) = yaml::load_one(&whole)?;
     unwrap_unsafe(&mut node);
+    if show_errors && !said.trim().is_empty() {
+        anstream::eprintln!("[ERROR]: {}", said.trim_end());
+    }
     Ok(node)
 }
 
