@@ -1,7 +1,7 @@
 //! The drop-in `ansible`: one task on the hosts of a pattern. It is made into a play of one task and run like any other.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, Misuse, extra_vars, greet, reading, run};
+use super::{Manner, OptionError, extra_vars, greet, reading, run};
 use crate::config::Config;
 use crate::engine::{Settings, TagSelection};
 use crate::inventory::Inventory;
@@ -67,6 +67,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
     let verbosity = args.running.verbosity(&config);
     greet("ansible", &config, verbosity);
+    args.hosts.provide(&config)?;
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let templar = Arc::new(Templar::new());
     let sources = args.hosts.sources(&config);
@@ -88,7 +89,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     let module = rendered(args.module_name.as_deref().or_else(|| config.text("DEFAULT_MODULE_NAME")), &templar, &extra_vars)?;
     if let Some(words) = misuse(&module, &args, &config) {
         run::tell_warnings(&warnings, manner);
-        return Err(Misuse(words).into());
+        return Err(OptionError(words).into());
     }
 
     let dir = args.playbook_dir.clone().or_else(|| config.path("PLAYBOOK_DIR")).unwrap_or_else(|| PathBuf::from("."));

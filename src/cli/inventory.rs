@@ -1,7 +1,7 @@
 //! The drop-in `ansible-inventory`: what the inventory holds, as JSON, YAML, TOML or a tree.
 
 use super::options::Hosts;
-use super::{Manner, Misuse, extra_vars, greet, reading, run};
+use super::{Manner, OptionError, extra_vars, greet, reading, run};
 use crate::config::Config;
 use crate::inventory::{Inventory, ShownGroup};
 use crate::source::{Diag, Kind, Node, Tag};
@@ -74,6 +74,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     let verbosity = args.verbose.max(config.number("DEFAULT_VERBOSITY").unwrap_or(0).clamp(0, 6) as u8);
     greet("ansible-inventory", &config, verbosity);
+    args.hosts.provide(&config)?;
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let templar = Arc::new(Templar::new());
     let sources = args.hosts.sources(&config);
@@ -96,7 +97,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
 }
 
 fn misuse(words: &str) -> anyhow::Error {
-    Misuse(words.to_owned()).into()
+    OptionError(words.to_owned()).into()
 }
 
 struct Shown {
@@ -320,9 +321,20 @@ fn variable_json(variable: &Variable, marked: bool) -> Json {
 
 fn node_json(node: &Node, marked: bool) -> Json {
     match &node.kind {
+        Kind::Null => Json::Null,
+        Kind::Bool(truth) => (*truth).into(),
+        Kind::Int(number) => (*number).into(),
+        Kind::Float(number) => (*number).into(),
         Kind::Str(string) if marked && string.tag == Tag::Unsafe => json!({"__ansible_unsafe": &*string.text}),
+        Kind::Str(string) => Json::from(&*string.text),
+        Kind::Vault(vaulted) => json!({"__ansible_vault": &**vaulted}),
         Kind::Seq(items) => items.iter().map(|item| node_json(item, marked)).collect(),
-        Kind::Map(pairs) => Json::Object(pairs.iter().map(|(key, value)| (key.json_name(), node_json(value, marked))).collect()),
-        _ => node.json(),
+        Kind::Map(pairs) => {
+            let name = |key: &Node| match node_json(key, false) {
+                Json::String(text) => text,
+                other => other.to_string(),
+            };
+            Json::Object(pairs.iter().map(|(key, value)| (name(key), node_json(value, marked))).collect())
+        }
     }
 }

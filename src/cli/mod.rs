@@ -3,6 +3,7 @@
 
 mod adhoc;
 mod check;
+mod explain;
 mod extra_vars;
 mod inventory;
 mod lab;
@@ -10,6 +11,7 @@ mod listing;
 mod options;
 mod reading;
 mod run;
+mod vault;
 
 use crate::source::Diag;
 use anstream::eprintln;
@@ -32,6 +34,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Lab(lab::LabArgs),
 }
 
@@ -50,8 +53,8 @@ mod exit {
     pub const ERROR: u8 = 1;
     /// The user's files or arguments could not be read.
     pub const PARSE: u8 = 4;
-    /// Options that make no sense together, or with what they name.
-    pub const MISUSE: u8 = 5;
+    /// Options that do not go together.
+    pub const OPTIONS: u8 = 5;
 }
 
 /// The whole program.
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Some("ansible") => drop_in::<adhoc::Args>("ansible", adhoc::run),
         Some("ansible-inventory") => drop_in::<inventory::Args>("ansible-inventory", inventory::run),
         Some("ansible-playbook") => drop_in::<run::Args>("ansible-playbook", run::run),
+        Some("ansible-vault") => drop_in::<vault::Args>("ansible-vault", vault::main),
         _ => own(),
     }
 }
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
 fn own() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
+        Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),
     }
@@ -121,7 +126,15 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
         Ok(code) => return ExitCode::from(code),
         Err(err) => err,
     };
-    let is_about_files = err.is::<Findings>() || err.is::<Diag>();
+    // That a file cannot be decrypted is no mistake in it.
+    let is_locked = |diag: &Diag| diag.is_locked;
+    let exit = match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>()) {
+        (Some(findings), _) if findings.0.iter().any(is_locked) => exit::ERROR,
+        (_, Some(diag)) if is_locked(diag) => exit::ERROR,
+        (None, None) if err.is::<OptionError>() => exit::OPTIONS,
+        (None, None) => exit::ERROR,
+        _ => exit::PARSE,
+    };
     match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>(), manner) {
         (Some(findings), _, Manner::Own) => findings.print(),
         (Some(findings), _, Manner::Ansible) => findings.0.iter().for_each(|diag| eprintln!("[ERROR]: {}", diag.with_origin())),
@@ -130,17 +143,8 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
         (_, _, Manner::Own) => eprintln!("error: {err:#}"),
         (_, _, Manner::Ansible) => eprintln!("[ERROR]: {err:#}"),
     }
-    ExitCode::from(match () {
-        () if is_about_files => exit::PARSE,
-        () if err.is::<Misuse>() => exit::MISUSE,
-        () => exit::ERROR,
-    })
+    ExitCode::from(exit)
 }
-
-/// Options that make no sense together, or with what they name.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Misuse(String);
 
 /// What a command that was asked to say more begins with.
 fn greet(name: &str, config: &crate::config::Config, verbosity: u8) {
@@ -154,6 +158,11 @@ fn greet(name: &str, config: &crate::config::Config, verbosity: u8) {
         }
     }
 }
+
+/// Options that are each right, and wrong together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OptionError(String);
 
 /// What is wrong with the user's files, all of it.
 #[derive(Debug, thiserror::Error)]

@@ -19,12 +19,26 @@ pub struct Hosts {
     /// Variables that beat all others: `key=value`, YAML, JSON or `@FILE`
     #[arg(short, long)]
     pub extra_vars: Vec<String>,
+    #[command(flatten)]
+    pub vault: super::vault::Options,
     /// Forget the facts that were kept of earlier runs
     #[arg(long)]
     pub flush_cache: bool,
 }
 
 impl Hosts {
+    /// What reading variables depends on: passwords of the vault, and whether mappings are merged.
+    ///
+    /// # Errors
+    /// No password can be had.
+    pub fn provide(&self, config: &Config) -> anyhow::Result<()> {
+        self.vault.provide(config)?;
+        if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
+            crate::vars::merge_mappings();
+        }
+        Ok(())
+    }
+
     /// What was given, or what the settings say.
     pub fn sources(&self, config: &Config) -> Vec<String> {
         if self.inventory.is_empty() { config.list("DEFAULT_HOST_LIST").to_vec() } else { self.inventory.clone() }
@@ -185,7 +199,7 @@ impl Running {
 }
 
 fn ask(question: &str) -> anyhow::Result<Secret> {
-    rpassword::prompt_password(question).map(Secret::from).with_context(|| format!("cannot ask: {question}"))
+    crate::ask::hidden(question).map(|answer| Secret::from(answer.as_str())).with_context(|| format!("cannot ask: {question}"))
 }
 
 /// A password out of a file, `-` for standard input, or what an executable file prints.

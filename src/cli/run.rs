@@ -65,6 +65,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     for path in &args.playbooks {
         crate::playbook::shipped::locate(path)?;
     }
+    args.hosts.provide(&config)?;
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let sources = args.hosts.sources(&config);
     let templar = Arc::new(Templar::new());
@@ -214,6 +215,7 @@ pub fn style(settings: &Settings, manner: Manner) -> Style {
         is_check: settings.check,
         show_path_on_failure: config.flag("SHOW_TASK_PATH_ON_FAILURE"),
         show_starts: config.flag("SHOW_PER_HOST_START"),
+        show_custom_stats: config.flag("SHOW_CUSTOM_STATS"),
         diff_context: number("DIFF_CONTEXT").unwrap_or(3),
     }
 }

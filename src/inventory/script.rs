@@ -1,6 +1,6 @@
 //! Executable inventories: `--list` says all, in JSON; `--host NAME` is asked where `_meta` is missing.
 
-use super::{Inventory, unwrap_unsafe};
+use super::Inventory;
 use crate::source::{Diag, Kind, Node, Source, yaml};
 use anyhow::Context;
 use std::path::Path;
@@ -119,8 +119,7 @@ fn run(path: &Path, absolute: &Path, args: &[&str], show_errors: bool) -> Result
         let words = "Unable to get JSON decoder for inventory script result: Value could not be parsed as JSON.";
         return Err(with_said(Diag::error(words).at(&whole.span(0, 0)).note(err.to_string())).into());
     }
-    let (mut node, _) = yaml::load_one(&whole)?;
-    unwrap_unsafe(&mut node);
+    let (node, _) = yaml::load_one(&whole)?;
     if show_errors && !said.trim().is_empty() {
         anstream::eprintln!("[ERROR]: {}", said.trim_end());
     }
@@ -143,7 +142,7 @@ fn python_name(node: &Node) -> &'static str {
         Kind::Bool(_) => "bool",
         Kind::Int(_) => "int",
         Kind::Float(_) => "float",
-        Kind::Str(_) => "str",
+        Kind::Str(_) | Kind::Vault(_) => "str",
         Kind::Seq(_) => "list",
         Kind::Map(_) => "dict",
     }

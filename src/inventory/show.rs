@@ -1,7 +1,6 @@
 //! What an inventory holds, for those who show it.
 
 use super::Inventory;
-use crate::source::{Kind, Node};
 use crate::vars::{VarMap, Variable};
 use indexmap::IndexMap;
 use std::sync::Arc;
@@ -34,22 +33,4 @@ impl Inventory {
 
 fn merged<'a>(maps: impl IntoIterator<Item = &'a Arc<VarMap>>) -> VarMap {
     maps.into_iter().flat_map(|map| map.iter()).map(|(name, value)| (name.clone(), value.clone())).collect::<IndexMap<_, _>>()
-}
-
-/// Turns `{"__ansible_unsafe": "text"}`, as JSON says of a string that is no template, into that string.
-pub fn unwrap_unsafe(node: &mut Node) {
-    let text = match &mut node.kind {
-        Kind::Seq(items) => return items.iter_mut().for_each(unwrap_unsafe),
-        Kind::Map(pairs) => match pairs.as_slice() {
-            [(key, value)] if key.as_str() == Some("__ansible_unsafe") => value.as_str().map(str::to_owned),
-            _ => {
-                pairs.iter_mut().for_each(|(_, value)| unwrap_unsafe(value));
-                None
-            }
-        },
-        _ => None,
-    };
-    if let Some(text) = text {
-        node.kind = Kind::Str(crate::source::Str { text: text.into(), tag: crate::source::Tag::Unsafe });
-    }
 }

@@ -12,6 +12,11 @@ pub fn lines(result: &HostResult, context: usize, colour: bool) -> Vec<Line> {
     let mut lines = Vec::new();
     for diff in diffs {
         let (before, after) = (text(diff, "before"), text(diff, "after"));
+        let prepared = text(diff, "prepared");
+        if !prepared.is_empty() {
+            lines.extend(prepared.lines().map(|line| Line::Out(line.to_owned())));
+            lines.push(Line::Out(String::new()));
+        }
         if before == after {
             continue;
         }

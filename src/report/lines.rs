@@ -1,6 +1,6 @@
 //! Events as lines of text, in Ansible's form. The plain and the live output differ only in where the lines go.
 
-use super::dump::{Dump, cleaned};
+use super::dump::{Dump, cleaned, indented, sorted};
 use super::{Event, HostResult, Stats, Status, TaskKind, diff};
 use anstyle::AnsiColor;
 use serde_json::Value as Json;
@@ -32,6 +32,8 @@ pub struct Style {
     pub show_starts: bool,
     /// Lines around a change in a diff.
     pub diff_context: usize,
+    /// Tell what `set_stats` gathered.
+    pub show_custom_stats: bool,
 }
 
 impl Default for Style {
@@ -49,6 +51,7 @@ impl Default for Style {
             show_path_on_failure: false,
             show_starts: false,
             diff_context: 3,
+            show_custom_stats: false,
         }
     }
 }
@@ -90,6 +93,16 @@ impl ToLines for Lines {
                 vec![Line::Out(self.paint(AnsiColor::Green, &text))]
             }
             Event::HostStarted { .. } => Vec::new(),
+            Event::Meta { task, text } if self.style.dump.verbosity >= 2 => {
+                let mut lines = self.header(*task);
+                lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("META: {text}"))));
+                lines
+            }
+            Event::Meta { .. } => Vec::new(),
+            Event::Broken { diagnosis, error } => {
+                let text = if self.style.origins { format!("[ERROR]: {error}") } else { diagnosis.clone() };
+                self.paint(AnsiColor::Red, &text).lines().map(|line| Line::Err(line.to_owned())).collect()
+            }
             Event::HostOutput { host, line, .. } if self.style.dump.verbosity >= 1 && !self.style.origins => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
@@ -136,10 +149,13 @@ impl ToLines for Lines {
             }
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => self.warning(text).into_iter().collect(),
-            Event::Recap { hosts, .. } => {
+            Event::Recap { hosts, custom, .. } => {
                 let mut lines = self.banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
                 lines.push(Line::Out(String::new()));
+                if self.style.show_custom_stats && !custom.is_empty() {
+                    lines.extend(self.custom_stats(custom));
+                }
                 lines.extend(self.dry_run());
                 lines
             }
@@ -175,6 +191,19 @@ impl Lines {
 
     fn warning(&mut self, text: &str) -> Option<Line> {
         self.told.insert(text.to_owned()).then(|| Line::Err(self.paint(AnsiColor::BrightMagenta, &warning(text))))
+    }
+
+    fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
+        let mut lines = self.banner("CUSTOM STATS:");
+        for (host, stats) in custom {
+            let stats = indented(&sorted(stats.clone()), 1).replace('\n', "");
+            match host {
+                Some(host) => lines.push(Line::Out(format!("\t{host}: {stats}"))),
+                None => lines.extend([Line::Out(String::new()), Line::Out(format!("\tRUN: {stats}"))]),
+            }
+        }
+        lines.push(Line::Out(String::new()));
+        lines
     }
 
     /// A task's header, if the last lines were another's.
@@ -399,6 +428,7 @@ mod tests {
             Event::ItemFinished { task: 3, result: item },
             Event::Recap {
                 hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(),
+                custom: Vec::new(),
                 elapsed: Duration::ZERO,
             },
         ];

@@ -5,6 +5,7 @@ mod dump;
 mod event;
 mod json;
 mod lines;
+mod mask;
 mod minimal;
 mod plain;
 mod terminal;
@@ -19,6 +20,7 @@ pub use plain::Plain;
 pub use terminal::Terminal;
 pub use tree::Tree;
 
+use crate::secrets;
 use std::sync::mpsc;
 
 /// JSON over several lines, keys sorted.
@@ -51,8 +53,13 @@ impl Reporter {
     /// A function that tells an event. It holds the reporter open until it is dropped.
     pub fn teller(&self) -> impl Fn(Event) + Send + Sync + 'static + use<> {
         let sender = self.sender.clone().expect("the reporter is open until it is dropped");
-        // Only a sink's panic closes the channel, and then there is nobody left to tell.
-        move |event| drop(sender.send(event))
+        move |mut event| {
+            if secrets::any() {
+                mask::mask(&mut event);
+            }
+            // Only a sink's panic closes the channel, and then there is nobody left to tell.
+            drop(sender.send(event));
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Kind {
     Int(i64),
     Float(f64),
     Str(Str),
+    /// `!vault`: a string that is encrypted, and decrypted where it is used.
+    Vault(Arc<str>),
     Seq(Vec<Node>),
     /// In the order of the file. Keys are unique: of two that are the same the last one stays, as in Ansible.
     Map(Vec<(Node, Node)>),
@@ -84,28 +86,6 @@ impl Node {
         self.as_map()?.iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value)
     }
 
-    /// The value as JSON, templates as they stand.
-    pub fn json(&self) -> serde_json::Value {
-        use serde_json::Value as Json;
-        match &self.kind {
-            Kind::Null => Json::Null,
-            Kind::Bool(truth) => (*truth).into(),
-            Kind::Int(number) => (*number).into(),
-            Kind::Float(number) => (*number).into(),
-            Kind::Str(string) => Json::from(&*string.text),
-            Kind::Seq(items) => items.iter().map(Node::json).collect(),
-            Kind::Map(pairs) => Json::Object(pairs.iter().map(|(key, value)| (key.json_name(), value.json())).collect()),
-        }
-    }
-
-    /// This as the name of a member.
-    pub fn json_name(&self) -> String {
-        match self.json() {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
-        }
-    }
-
     /// What this is, for messages: `a string`, `a list`.
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
@@ -113,14 +93,16 @@ impl Node {
             Kind::Bool(_) => "a boolean",
             Kind::Int(_) | Kind::Float(_) => "a number",
             Kind::Str(_) => "a string",
+            Kind::Vault(_) => "an encrypted value",
             Kind::Seq(_) => "a list",
             Kind::Map(_) => "a mapping",
         }
     }
 
-    /// Whether this string may hold a template: it has `{{`, `{%` or `{#` and is not `!unsafe`.
+    /// Whether this string has to be rendered before it is known: it has `{{`, `{%` or `{#` and is not `!unsafe`, or it is encrypted.
     pub fn is_template(&self) -> bool {
         match &self.kind {
+            Kind::Vault(_) => true,
             Kind::Str(string) => string.tag == Tag::Plain && may_be_template(&string.text),
             _ => false,
         }
