@@ -2,6 +2,7 @@
 
 use super::connect::Place;
 use super::include::Include;
+use super::memory::named;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
@@ -101,10 +102,11 @@ impl Executed {
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        if !outcome.facts.is_empty() {
-            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        let facts = named(outcome.facts);
+        if !facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, ..Executed::default() }
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, ..Executed::default() }
     }
 }
 

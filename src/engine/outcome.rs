@@ -46,6 +46,9 @@ impl TaskRun {
             if !executed.facts.is_empty() {
                 run.memory.add_facts(host, &executed.facts);
             }
+            if Arc::ptr_eq(&self.step.task, &self.playing.gathering) {
+                run.memory.gathered(host);
+            }
             if !executed.set.is_empty() {
                 run.memory.set(host, executed.set.iter().map(|(name, value)| (name.clone(), value.clone())));
             }
