@@ -27,6 +27,7 @@ mod ini_file;
 mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod look;
 mod modprobe;
 mod mount;
@@ -43,8 +44,10 @@ mod sysctl;
 mod systemd;
 mod tempfile;
 mod template;
+mod timezone;
 #[cfg(test)]
 mod trial;
+mod ufw;
 mod user;
 mod wait_for;
 mod web;
@@ -79,6 +82,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(iptables::Iptables),
     &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
+    &Host(locale_gen::LocaleGen),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
     &Host(package::Package),
@@ -97,6 +101,8 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(timezone::Timezone),
+    &Host(ufw::Ufw),
     &Host(user::User),
     &Host(wait_for::WaitFor),
 ];
