@@ -47,6 +47,7 @@ fn rendered(findings: &[Diag]) -> String {
 fn loader() -> Loader {
     Loader {
         roles_path: Vec::new(),
+        is_lenient: false,
         render: Box::new(|node, vars| {
             let mut text = node.as_str().unwrap_or("").to_owned();
             for (name, value) in vars {

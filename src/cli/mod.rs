@@ -1,19 +1,25 @@
-//! What was typed: one file per command, arguments in, one call, an exit code out.
+//! What was typed: one file per command, arguments in, one call, an exit code out. Called by one of Ansible's names, the program takes that
+//! command's arguments.
 
 mod check;
 mod extra_vars;
 mod lab;
+mod listing;
+mod options;
 mod reading;
 mod run;
+mod vault;
 
 use crate::source::Diag;
 use anstream::eprintln;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Turns a list of SSH hosts into a working Kubernetes cluster, and any other set of hosts into what a playbook says.
 ///
-/// Reads Ansible's playbook language; needs nothing on the hosts but sshd and a POSIX sh.
+/// Reads Ansible's playbook language; needs nothing on the hosts but sshd and a POSIX sh. Called as `ansible-playbook` (through a link), it takes
+/// that command's arguments and behaves as it does.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
@@ -28,40 +34,111 @@ enum Command {
     Lab(lab::LabArgs),
 }
 
+/// How the program behaves where its own way and Ansible's differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// Findings before the run, drawn with carets.
+    Own,
+    /// As the program whose name was used: what Ansible finds only when it gets there is found there, errors look as Ansible prints them.
+    Ansible,
+}
+
 /// Exit codes, as ansible-playbook has them; `2` and `4` also say how the run went (see [`crate::engine::Ending`]).
 mod exit {
     /// Something was wrong that is not the hosts' fault: a missing playbook, a limit that matches nothing.
     pub const ERROR: u8 = 1;
     /// The user's files or arguments could not be read.
     pub const PARSE: u8 = 4;
+    /// Options that do not go together.
+    pub const OPTIONS: u8 = 5;
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Run(args) => done(run::run(args)),
-        Command::Check(args) => done(check::run(&args)),
-        Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err))),
+    let called = std::env::args_os().next().unwrap_or_default();
+    match Path::new(&called).file_name().and_then(|name| name.to_str()) {
+        Some("ansible-playbook") => drop_in::<run::Args>("ansible-playbook", run::run),
+        Some("ansible-vault") => drop_in::<vault::Args>("ansible-vault", vault::main),
+        _ => own(),
     }
 }
 
+fn own() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
+        Command::Check(args) => done(check::run(&args), Manner::Own),
+        Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),
+    }
+}
+
+/// Runs as one of Ansible's commands.
+fn drop_in<A: clap::Args + FromArgMatches>(name: &'static str, run: impl FnOnce(A, Manner) -> anyhow::Result<u8>) -> ExitCode {
+    #[derive(Parser)]
+    #[command(disable_version_flag = true)]
+    struct Called<A: clap::Args> {
+        #[command(flatten)]
+        args: A,
+        /// Show the version of the language, the configuration file and the program, and exit
+        #[arg(long)]
+        version: bool,
+    }
+    if std::env::args_os().skip(1).any(|arg| arg == "--version") {
+        return version(name);
+    }
+    let matches = Called::<A>::command().name(name).bin_name(name).get_matches();
+    match Called::<A>::from_arg_matches(&matches) {
+        Ok(called) => {
+            debug_assert!(!called.version, "it was looked for before");
+            done(run(called.args, Manner::Ansible), Manner::Ansible)
+        }
+        Err(err) => err.exit(),
+    }
+}
+
+/// The first line names the version of ansible-core whose language is spoken: scripts read it.
+fn version(name: &str) -> ExitCode {
+    let config = match crate::config::Config::load() {
+        Ok(config) => config,
+        Err(err) => return done(Err(err), Manner::Ansible),
+    };
+    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
+    println!("{name} [core {}]", crate::ANSIBLE_VERSION);
+    println!("  config file = {}", config.file().map_or_else(|| "None".to_owned(), |path| path.display().to_string()));
+    println!("  executable location = {program}");
+    println!("  nodewright version = {}", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
+}
+
 /// A command's end: its exit code, or the error with all its causes.
-fn done(result: anyhow::Result<u8>) -> ExitCode {
+fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
     let err = match result {
         Ok(code) => return ExitCode::from(code),
         Err(err) => err,
     };
-    if let Some(findings) = err.downcast_ref::<Findings>() {
-        findings.print();
-        return ExitCode::from(exit::PARSE);
+    // That a file cannot be decrypted is no mistake in it.
+    let is_locked = |diag: &Diag| diag.is_locked;
+    let exit = match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>()) {
+        (Some(findings), _) if findings.0.iter().any(is_locked) => exit::ERROR,
+        (_, Some(diag)) if is_locked(diag) => exit::ERROR,
+        (None, None) if err.is::<OptionError>() => exit::OPTIONS,
+        (None, None) => exit::ERROR,
+        _ => exit::PARSE,
+    };
+    match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>(), manner) {
+        (Some(findings), _, Manner::Own) => findings.print(),
+        (Some(findings), _, Manner::Ansible) => findings.0.iter().for_each(|diag| eprintln!("[ERROR]: {}", diag.with_origin())),
+        (_, Some(diag), Manner::Own) => eprintln!("{}", diag.render(true)),
+        (_, Some(diag), Manner::Ansible) => eprintln!("[ERROR]: {}", diag.with_origin()),
+        (_, _, Manner::Own) => eprintln!("error: {err:#}"),
+        (_, _, Manner::Ansible) => eprintln!("[ERROR]: {err:#}"),
     }
-    if let Some(diag) = err.downcast_ref::<Diag>() {
-        eprintln!("{}", diag.render(true));
-        return ExitCode::from(exit::PARSE);
-    }
-    eprintln!("error: {err:#}");
-    ExitCode::from(exit::ERROR)
+    ExitCode::from(exit)
 }
+
+/// Options that are each right, and wrong together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OptionError(String);
 
 /// What is wrong with the user's files, all of it.
 #[derive(Debug, thiserror::Error)]

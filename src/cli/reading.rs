@@ -1,11 +1,13 @@
 //! Reading playbooks, for the commands that do: what loading needs, and all findings at once.
 
-use super::Findings;
+use super::{Findings, Manner};
+use crate::config::Config;
+use crate::inventory::Inventory;
 use crate::playbook::{Loader, Playbook, shipped};
 use crate::source::{Diag, Level, Node};
 use crate::template::Templar;
 use crate::vars::{Level as Precedence, VarMap, View};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Reads playbooks; a path that is no file may name a shipped one. Warnings are added to `warnings`.
@@ -32,11 +34,13 @@ pub fn playbooks(loader: &Loader, paths: &[PathBuf], warnings: &mut Vec<Diag>) -
 }
 
 /// A loader that checks templates with `templar` and sees `extra_vars` where something must be known before the run.
-pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>) -> Loader {
+pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>, config: &Config, manner: Manner) -> Loader {
     let (rendering, checking, conditions, lookups) = (templar.clone(), templar.clone(), templar.clone(), templar.clone());
     let extra_vars = extra_vars.clone();
     Loader {
-        roles_path: std::env::var_os("ANSIBLE_ROLES_PATH").map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default(),
+        roles_path: config.paths("DEFAULT_ROLES_PATH"),
+        collections_path: config.paths("COLLECTIONS_PATHS"),
+        is_lenient: manner == Manner::Ansible,
         render: Box::new(move |node, vars| {
             let mut view = View::default();
             view.add(Precedence::Play, Arc::new(vars.clone()));
@@ -48,4 +52,25 @@ pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>) -> Loader {
         check_condition: Box::new(move |node| conditions.check_condition(node)),
         has_lookup: Box::new(move |name| lookups.has_lookup(name)),
     }
+}
+
+/// Reads the inventory..
+///
+/// # Errors
+/// A source that cannot be read.
+pub fn inventory(sources: &[String], config: &Config, warnings: &mut Vec<Diag>) -> anyhow::Result<Inventory> {
+    // The default place need not exist.
+    let is_default = sources == Config::default().list("DEFAULT_HOST_LIST");
+    let sources = if is_default && !Path::new(&sources[0]).exists() { &[] } else { sources };
+    let inventory = Inventory::load(sources, warnings)?;
+    if inventory.hosts().is_empty() {
+        if config.flag("INVENTORY_UNPARSED_WARNING") && sources.is_empty() {
+            warnings.push(Diag::warning("No inventory was parsed, only implicit localhost is available"));
+        }
+        if config.flag("LOCALHOST_WARNING") {
+            let words = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
+            warnings.push(Diag::warning(words));
+        }
+    }
+    Ok(inventory)
 }

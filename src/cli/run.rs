@@ -1,12 +1,13 @@
-//! `nodewright run`: playbooks over an inventory.
+//! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
-use super::{extra_vars, reading};
-use crate::engine::{ConnectionSettings, Run, Settings, TagSelection};
+use super::options::{Connecting, Hosts, Running};
+use super::{Manner, extra_vars, listing, reading};
+use crate::config::Config;
+use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::remote::{BecomeMethod, Secret};
-use crate::report::{Event, JsonLines, Plain, Reporter, Sink, Terminal};
+use crate::report::{Event, JsonLines, Plain, Reporter, Sink, Style, Terminal};
+use crate::source::Diag;
 use crate::template::Templar;
-use crate::vars::VarMap;
 use anyhow::{Context, bail};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -19,93 +20,109 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct Args {
     /// Playbooks, run in order
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "PLAYBOOK")]
     playbooks: Vec<PathBuf>,
-    /// An inventory: a YAML or INI file, a folder, or `host,host,`; may be given several times
-    #[arg(short, long, env = "ANSIBLE_INVENTORY", value_delimiter = None)]
-    inventory: Vec<String>,
-    /// Narrow the hosts to a pattern
-    #[arg(short, long)]
-    limit: Option<String>,
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    connecting: Connecting,
+    #[command(flatten)]
+    running: Running,
     /// Only tasks with one of these tags (comma separated)
     #[arg(short, long, value_delimiter = ',')]
     tags: Vec<String>,
     /// No tasks with one of these tags (comma separated)
     #[arg(long, value_delimiter = ',')]
     skip_tags: Vec<String>,
-    /// Variables that beat all others: `key=value`, YAML, JSON or `@FILE`
-    #[arg(short, long)]
-    extra_vars: Vec<String>,
-    /// Change nothing: say what would be changed
-    #[arg(short = 'C', long)]
-    check: bool,
-    /// Show what changes in files
-    #[arg(short = 'D', long)]
-    diff: bool,
-    /// How many hosts work at once
-    #[arg(short, long, default_value_t = 50)]
-    forks: usize,
     /// Run handlers of hosts that failed, too
     #[arg(long)]
     force_handlers: bool,
-    /// Ask a host about a task only when its turn has come
+    /// Begin with the first task of this name (a pattern)
+    #[arg(long, value_name = "NAME")]
+    start_at_task: Option<String>,
+    /// Ask before each task
     #[arg(long)]
-    no_read_ahead: bool,
-    /// Log in as this user
-    #[arg(short, long)]
-    user: Option<String>,
-    /// Log in with this key
-    #[arg(long, alias = "key-file")]
-    private_key: Vec<PathBuf>,
-    /// Ask for the login password
-    #[arg(short = 'k', long)]
-    ask_pass: bool,
-    /// Become another user on the hosts
-    #[arg(short, long)]
-    r#become: bool,
-    /// Whom to become [default: root]
-    #[arg(long)]
-    become_user: Option<String>,
-    /// How to become [default: sudo]
-    #[arg(long, value_parser = ["sudo", "su"])]
-    become_method: Option<String>,
-    /// Ask for the become password
-    #[arg(short = 'K', long)]
-    ask_become_pass: bool,
-    /// `ssh` or `local`
-    #[arg(short, long, value_parser = ["ssh", "local"])]
-    connection: Option<String>,
-    /// Give up connecting after so many seconds [default: 10]
-    #[arg(short = 'T', long)]
-    timeout: Option<u64>,
-    /// Accept and remember the keys of hosts that known_hosts does not know; a changed key is refused all the same
-    #[arg(long)]
-    accept_new_host_keys: bool,
+    step: bool,
+    #[command(flatten)]
+    listing: listing::Wanted,
     /// How to tell of the run: live on a terminal, plain lines elsewhere, one event per line as JSON
     #[arg(long, default_value = "auto", value_parser = ["auto", "plain", "json"])]
     output: String,
-    /// Say more; may be repeated
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
 }
 
-pub fn run(args: Args) -> anyhow::Result<u8> {
-    let mut warnings = Vec::new();
-    let extra_vars = Arc::new(extra_vars::read(&args.extra_vars)?);
-    let templar = Arc::new(Templar::new());
-    let loader = reading::loader(&templar, &extra_vars);
-    let playbooks = reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
-    let inventory = Inventory::load(&args.inventory, &mut warnings)?;
-    if let Some(limit) = &args.limit
+/// Runs the playbooks, or lists what is in them.
+///
+/// # Errors
+/// What is wrong with arguments, settings, inventory or playbooks. What goes wrong on hosts is in the exit code.
+pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
+    let config = Arc::new(Config::load()?);
+    let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
+    warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
+    for path in &args.playbooks {
+        crate::playbook::shipped::locate(path)?;
+    }
+    args.hosts.vault.provide(&config)?;
+    if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
+        crate::vars::merge_mappings();
+    }
+    let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
+    let sources = args.hosts.sources(&config);
+    let inventory = reading::inventory(&sources, &config, &mut warnings)?;
+    if let Some(limit) = args.hosts.limit()
         && inventory.hosts_matching(limit, &mut Vec::new())?.is_empty()
     {
-        bail!("the limit `{limit}` matches no host of the inventory");
+        tell_warnings(&warnings, manner);
+        bail!("Specified inventory, host pattern and/or --limit leaves us with no hosts to target.");
     }
+    let templar = Arc::new(Templar::new());
+    let loader = reading::loader(&templar, &extra_vars, &config, manner);
+    let playbooks = match reading::playbooks(&loader, &args.playbooks, &mut warnings) {
+        Ok(playbooks) => playbooks,
+        Err(err) => {
+            tell_warnings(&warnings, manner);
+            return Err(err);
+        }
+    };
 
-    let settings = settings(&args, extra_vars)?;
-    let reporter = Reporter::start(vec![sink(&args)]);
+    let tags = |given: &[String], setting: &str| if given.is_empty() { config.list(setting).to_vec() } else { given.to_vec() };
+    let settings = Settings {
+        forks: args.running.forks(&config),
+        limit: args.hosts.limit().map(str::to_owned),
+        tags: TagSelection::new(tags(&args.tags, "TAGS_RUN"), tags(&args.skip_tags, "TAGS_SKIP")),
+        check: args.running.check,
+        diff: args.running.diff(&config),
+        extra_vars,
+        force_handlers: args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
+        read_ahead: !args.running.no_read_ahead,
+        verbosity: args.running.verbosity(&config),
+        connection: args.connecting.settings(&config)?,
+        inventory_sources: sources,
+        start_at_task: args.start_at_task,
+        step: args.step,
+        config,
+    };
+    let sinks = vec![sink(&args.output, &settings, manner)];
+    if args.listing.anything() {
+        tell_warnings(&warnings, manner);
+        let run = Run::new(settings, inventory, loader, templar, |_| {});
+        return args.listing.tell(&run, &playbooks);
+    }
+    carry_out(settings, inventory, loader, templar, &warnings, sinks, |run| async move { run.playbooks(playbooks).await })
+}
+
+/// Runs plays, with everything around them: events to the sinks, Ctrl-C, the end of the runtime.
+pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
+    settings: Settings,
+    inventory: Inventory,
+    loader: crate::playbook::Loader,
+    templar: Arc<Templar>,
+    warnings: &[Diag],
+    sinks: Vec<Box<dyn Sink>>,
+    plays: impl FnOnce(Arc<Run>) -> F,
+) -> anyhow::Result<u8> {
+    let reporter = Reporter::start(sinks);
     let tell = reporter.teller();
-    for warning in &warnings {
+    for warning in warnings {
         tell(Event::Warning { text: warning.to_string() });
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
@@ -121,56 +138,47 @@ pub fn run(args: Args) -> anyhow::Result<u8> {
                 std::process::exit(130);
             }
         });
-        run.playbooks(playbooks).await
+        plays(run).await
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
     drop(reporter);
     Ok(ending as u8)
 }
 
-fn settings(args: &Args, extra_vars: Arc<VarMap>) -> anyhow::Result<Settings> {
-    let ask = |question: &str| rpassword::prompt_password(question).map(Secret::from).with_context(|| format!("cannot ask: {question}"));
-    let password = if args.ask_pass { Some(ask("SSH password: ")?) } else { None };
-    let become_password = match args.ask_become_pass {
-        true => Some(ask("BECOME password: ")?),
-        false => None,
-    };
-    Ok(Settings {
-        forks: args.forks,
-        limit: args.limit.clone(),
-        tags: TagSelection::new(args.tags.clone(), args.skip_tags.clone()),
-        check: args.check,
-        diff: args.diff,
-        extra_vars,
-        force_handlers: args.force_handlers,
-        read_ahead: !args.no_read_ahead,
-        verbosity: args.verbose,
-        connection: ConnectionSettings {
-            user: args.user.clone(),
-            private_keys: args.private_key.clone(),
-            password,
-            connection: args.connection.clone(),
-            accept_new_host_keys: args.accept_new_host_keys,
-            connect_timeout: args.timeout.map(Duration::from_secs),
-            r#become: args.r#become,
-            become_user: args.become_user.clone(),
-            become_method: args.become_method.as_deref().map(|method| if method == "su" { BecomeMethod::Su } else { BecomeMethod::Sudo }),
-            become_password,
-        },
-        inventory_sources: args.inventory.clone(),
-    })
+fn tell_warnings(warnings: &[Diag], manner: Manner) {
+    for warning in warnings {
+        match manner {
+            Manner::Own => anstream::eprintln!("{}\n", warning.render(true)),
+            Manner::Ansible => eprintln!("[WARNING]: {}", warning.with_origin()),
+        }
+    }
 }
 
-fn sink(args: &Args) -> Box<dyn Sink> {
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+fn sink(output: &str, settings: &Settings, manner: Manner) -> Box<dyn Sink> {
+    let style = style(settings, manner);
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let live = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && !no_colour && !dumb;
-    match args.output.as_str() {
-        "json" => Box::new(JsonLines::new(std::io::stdout())),
-        "auto" if live => {
+    let live = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && style.colour && !dumb;
+    match (output, manner) {
+        ("json", _) => Box::new(JsonLines::new(std::io::stdout())),
+        ("auto", Manner::Own) if live => {
             console::set_colors_enabled(true);
-            Box::new(Terminal::new(args.verbose))
+            Box::new(Terminal::new(style))
         }
-        _ => Box::new(Plain::new(std::io::stdout(), std::io::stderr(), args.verbose, false)),
+        _ => Box::new(Plain::new(std::io::stdout(), std::io::stderr(), style)),
+    }
+}
+
+/// How lines look, by the settings.
+pub fn style(settings: &Settings, manner: Manner) -> Style {
+    let config = &settings.config;
+    let no_colour = config.flag("NOCOLOR") || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Style {
+        verbosity: settings.verbosity,
+        colour: config.flag("FORCE_COLOR") || (std::io::stdout().is_terminal() && !no_colour),
+        origins: manner == Manner::Ansible,
+        show_ok: config.flag("DISPLAY_OK_HOSTS"),
+        show_skipped: config.flag("DISPLAY_SKIPPED_HOSTS"),
+        show_custom_stats: config.flag("SHOW_CUSTOM_STATS"),
+        diff_context: config.number("DIFF_CONTEXT").and_then(|lines| lines.try_into().ok()).unwrap_or(3),
     }
 }

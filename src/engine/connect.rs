@@ -23,6 +23,8 @@ pub struct ConnectionSettings {
     pub connection: Option<String>,
     pub accept_new_host_keys: bool,
     pub connect_timeout: Option<Duration>,
+    /// Arguments of ssh with the option that brought them.
+    pub ssh_args: Vec<(&'static str, String)>,
     pub r#become: bool,
     pub become_user: Option<String>,
     pub become_method: Option<BecomeMethod>,
@@ -173,6 +175,9 @@ impl Playing {
             connect_timeout: settings.connect_timeout,
             ..Ssh::default()
         };
+        for (option, args) in &settings.ssh_args {
+            ssh_args(args, &mut ssh).map_err(|words| Diag::error(format!("{option}: {words}")))?;
+        }
         for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args"] {
             if let Some(args) = read.text(&[name])? {
                 ssh_args(&args, &mut ssh).map_err(|words| {

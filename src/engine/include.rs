@@ -126,6 +126,7 @@ fn tell_failure(playing: &Playing, walker: &Walker, number: usize, task: &Task, 
         result: json!({ "changed": false, "failed": true, "msg": words }),
         verbose: false,
         diagnosis: Some(findings.iter().map(Diag::to_string).collect::<Vec<_>>().join("\n")),
+        error: Some(findings.iter().map(Diag::with_origin).collect::<Vec<_>>().join("\n")),
         elapsed: Duration::ZERO,
     };
     let end = TaskEnd {

@@ -109,6 +109,7 @@ impl Playing {
             result: json!({ "skip_reason": "Conditional result was False", "false_condition": condition }),
             verbose: false,
             diagnosis: None,
+            error: None,
             elapsed: Duration::ZERO,
         };
         self.run.emit(Event::HostFinished { task: number, result });

@@ -6,27 +6,38 @@
 
 mod actions;
 mod ahead;
+mod argument_spec;
+mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
 mod cursor;
+mod custom_stats;
 mod execute;
 mod handlers;
+mod in_flight;
 mod include;
+mod include_vars;
+mod listing;
 mod looping;
 mod memory;
 mod meta;
 mod outcome;
 mod play;
+mod prompt;
 mod strategy;
 mod tags;
 mod task;
+mod validating;
 mod variables;
+mod vars_files;
 mod waiting;
 
 pub use connect::ConnectionSettings;
+pub use listing::Listed;
 pub use tags::TagSelection;
 
+use crate::config::Config;
 use crate::inventory::Inventory;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
@@ -59,6 +70,11 @@ pub struct Settings {
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
+    /// A pattern: the tasks before the first of such a name are passed over.
+    pub start_at_task: Option<String>,
+    /// Ask before each task.
+    pub step: bool,
+    pub config: Arc<Config>,
 }
 
 /// How a run ended. The numbers are Ansible's exit codes.
@@ -86,8 +102,11 @@ pub struct Run {
     loader: Loader,
     inventory: RwLock<Inventory>,
     memory: Memory,
+    decrypted: vars_files::Decrypted,
+    custom_stats: custom_stats::CustomStats,
     connections: Connections,
     ahead: ahead::Ahead,
+    background: asynchronous::Background,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Failed or unreachable: they take no part in later plays.
     out: Mutex<HashMap<Arc<str>, Loss>>,
@@ -113,8 +132,11 @@ impl Run {
             loader,
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
+            decrypted: vars_files::Decrypted::default(),
+            custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
+            background: asynchronous::Background::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),
@@ -137,11 +159,12 @@ impl Run {
                 }
             }
         }
+        self.background.leave();
         self.connections.close().await;
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
-        self.emit(Event::Recap { hosts, elapsed: started.elapsed() });
+        self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
     }
 

@@ -3,9 +3,8 @@
 use super::cursor::{Choose, Cursor, Included};
 use super::strategy::{self, Strategy};
 use super::{Loss, Run};
-use super::{batches, variables};
-use crate::module::Registered;
-use crate::playbook::{Action, Block, Entry, Keywords, Play, Role, Task};
+use super::{batches, prompt, variables};
+use crate::playbook::{Block, Entry, Keywords, Play, Role, Task};
 use crate::report::Event;
 use crate::source::{Diag, Kind, Node, Source};
 use crate::vars::{VarMap, View};
@@ -134,6 +133,7 @@ pub async fn run(run: &Arc<Run>, play: Arc<Play>, playbook: &Path) -> bool {
 }
 
 struct Prepared {
+    validating: Option<Task>,
     name: String,
     hosts: Vec<Arc<str>>,
     prompted: Arc<VarMap>,
@@ -151,36 +151,22 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
             run.warn(warning.to_string());
         }
     }
-    let mut view = View::default();
-    view.add(crate::vars::Level::Play, play.vars.clone());
-    view.add(crate::vars::Level::Extra, run.settings.extra_vars.clone());
-    view.add(crate::vars::Level::Magic, Arc::new(variables::magic(run, &play.dir, &[], &[], "")));
-    let view = Arc::new(view);
+    let view = early_view(run, play);
     let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, &view)).transpose();
 
-    let pattern = pattern_of(run, &play.hosts, &view)?;
+    let pattern = patterns_of(run, &play.hosts, &view)?.join(",");
     let name = match &play.name {
         Some(name) => run.templar.render_name(name, &view),
         None => pattern.clone(),
     };
-    let mut unmatched = Vec::new();
-    let hosts =
-        run.inventory().hosts_matching(&pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
-    for pattern in unmatched {
-        run.warn(format!("Could not match supplied host pattern, ignoring: {pattern}"));
-    }
-    let hosts = match &run.settings.limit {
-        Some(limit) => {
-            let allowed: HashSet<_> =
-                run.inventory().hosts_matching(limit, &mut Vec::new()).map_err(|err| Diag::error(err.to_string()))?.into_iter().collect();
-            hosts.into_iter().filter(|host| allowed.contains(host)).collect()
-        }
-        None => hosts,
-    };
+    let hosts = hosts_of(run, play, &pattern)?;
     if hosts.is_empty() {
         run.emit(Event::PlayStarted { name, hosts: Vec::new() });
         run.emit(Event::NoHostsMatched);
         return Ok(None);
+    }
+    if let Some(locked) = hosts.iter().find_map(|host| run.inventory().locked(host)) {
+        return Err(Diag::clone(&locked));
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
     let batches = batches::split(
@@ -188,7 +174,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         serial.as_ref(),
         play.serial.as_ref().map(|node| &node.span),
     )?;
-    let prompted = Arc::new(variables::prompt(run, play, &view)?);
+    let prompted = Arc::new(prompt::answers(run, play, &view)?);
     let force_handlers = match &play.force_handlers {
         Some(node) => run.bool_of(node, &view)?,
         None => run.settings.force_handlers,
@@ -199,14 +185,43 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         }
         None => None,
     };
-    let strategy = Strategy::named(text(&play.strategy)?.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
-    Ok(Some(Prepared { name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
+    let strategy = text(&play.strategy)?.or_else(|| run.settings.config.text("DEFAULT_STRATEGY").map(str::to_owned));
+    let strategy = Strategy::named(strategy.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
+    let validating = super::validating::task(run, play, &name, &view)?;
+    Ok(Some(Prepared { validating, name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
+}
+
+/// The variables by which a play's own keywords are rendered.
+pub fn early_view(run: &Arc<Run>, play: &Play) -> Arc<View> {
+    let mut view = View::default();
+    view.add(crate::vars::Level::Play, play.vars.clone());
+    view.add(crate::vars::Level::Extra, run.settings.extra_vars.clone());
+    view.add(crate::vars::Level::Magic, Arc::new(variables::magic(run, &play.dir, &[], &[], "")));
+    Arc::new(view)
+}
+
+/// The hosts of a play's pattern within the limit, in the inventory's order.
+pub fn hosts_of(run: &Run, play: &Play, pattern: &str) -> Result<Vec<Arc<str>>, Diag> {
+    let mut unmatched = Vec::new();
+    let hosts = run.inventory().hosts_matching(pattern, &mut unmatched).map_err(|err| Diag::error(err.to_string()).at(&play.hosts.span))?;
+    for pattern in unmatched {
+        let words = format!("Could not match supplied host pattern, ignoring: {pattern}");
+        match run.settings.config.text("HOST_PATTERN_MISMATCH") {
+            Some("error") => return Err(Diag::error(words).at(&play.hosts.span)),
+            Some("ignore") => {}
+            _ => run.warn(words),
+        }
+    }
+    let Some(limit) = &run.settings.limit else { return Ok(hosts) };
+    let allowed = run.inventory().hosts_matching(limit, &mut Vec::new()).map_err(|err| Diag::error(err.to_string()))?;
+    let allowed: HashSet<_> = allowed.into_iter().collect();
+    Ok(hosts.into_iter().filter(|host| allowed.contains(host)).collect())
 }
 
 /// Runs the batches one after another. False: no later play is to be run.
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
     let (gathering, flushing) = (Arc::new(gathering(&play)), Arc::new(flush_handlers(&play)));
-    let sections = Arc::new(sections(&play, &gathering, &flushing, prepared.force_handlers));
+    let sections = Arc::new(sections(&play, &gathering, prepared.validating, &flushing, prepared.force_handlers));
     for batch in prepared.batches {
         run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
         // Who failed in an earlier play still counts as a member of the batch, but takes no part.
@@ -244,22 +259,25 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
 }
 
 /// `hosts:` as one pattern.
-fn pattern_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<String, Diag> {
+/// What `hosts` asks for: a pattern, or several.
+pub fn patterns_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<Vec<String>, Diag> {
     let value = run.templar.render(hosts, view)?;
-    let text = match value.kind() {
-        minijinja::value::ValueKind::Seq => {
-            value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect::<Vec<_>>().join(",")
-        }
-        _ => value.to_string(),
+    let patterns: Vec<String> = match value.kind() {
+        minijinja::value::ValueKind::Seq => value.try_iter().into_iter().flatten().map(|part| part.to_string()).collect(),
+        _ => vec![value.to_string()],
     };
-    if text.trim().is_empty() { Err(Diag::error("`hosts` is empty").at(&hosts.span)) } else { Ok(text) }
+    if patterns.iter().all(|pattern| pattern.trim().is_empty()) {
+        return Err(Diag::error("Hosts list cannot be empty. Please check your playbook").at(&hosts.span));
+    }
+    Ok(patterns)
 }
 
 /// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers. Forced handlers run after a
 /// failure, too: they are the section's `always`.
-fn sections(play: &Play, gathering: &Arc<Task>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
+fn sections(play: &Play, gathering: &Arc<Task>, validating: Option<Task>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
     let flush = || Entry::Task(flushing.clone());
     let mut all = vec![Entry::Task(gathering.clone())];
+    all.extend(validating.map(|task| Entry::Task(Arc::new(task))));
     let roles_and_tasks: Vec<Entry> = play.roles.iter().chain(&play.tasks).cloned().collect();
     for section in [play.pre_tasks.clone(), roles_and_tasks, play.post_tasks.clone()] {
         if force_handlers {
@@ -291,42 +309,14 @@ fn gathering(play: &Play) -> Task {
     if keywords.tags.is_empty() {
         keywords.tags.push(Node::string("always", span));
     }
-    synthetic(play, "setup", "Gathering Facts", args, keywords)
+    Task::unwritten("Gathering Facts", "setup", args, keywords, None, &play.span)
 }
 
 fn flush_handlers(play: &Play) -> Task {
     let written = Source::from_text(UNWRITTEN, "flush_handlers");
     let span = written.span(0, written.text.len());
     let always = Keywords { tags: vec![Node::string("always", span.clone())], ..Keywords::default() };
-    synthetic(play, "meta", "flush_handlers", vec![("action".to_owned(), Node::string("flush_handlers", span))], always)
-}
-
-/// A task that nobody wrote but every play has.
-fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, keywords: Keywords) -> Task {
-    let found: Option<Registered> = crate::module::find(module);
-    Task {
-        name: Some(Node::new(Kind::Str(crate::source::Str { text: name.into(), tag: crate::source::Tag::Unsafe }), play.span.clone())),
-        action: Action {
-            name: module.to_owned(),
-            name_span: play.span.clone(),
-            module: found.expect("the registry holds the modules that the engine itself uses"),
-            args,
-            args_from: None,
-        },
-        keywords,
-        looped: None,
-        register: None,
-        until: None,
-        retries: None,
-        delay: None,
-        changed_when: None,
-        failed_when: None,
-        notify: Vec::new(),
-        listen: Vec::new(),
-        include: None,
-        role: None,
-        span: play.span.clone(),
-    }
+    Task::unwritten("flush_handlers", "meta", vec![("action".to_owned(), Node::string("flush_handlers", span))], always, None, &play.span)
 }
 
 impl Playing {
@@ -341,9 +331,20 @@ impl Playing {
 
     /// Whether `--tags` and `--skip-tags` choose a task.
     pub fn chooses(&self, task: &Task) -> bool {
+        self.run.settings.tags.chooses(&self.run.tags_of(&task.keywords, || self.play_view()))
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.play.dir.clone()
+    }
+}
+
+impl Run {
+    /// The tags among a task's keywords, rendered if need be.
+    pub fn tags_of(&self, keywords: &Keywords, view: impl Fn() -> Arc<View>) -> Vec<String> {
         let mut tags = Vec::new();
-        for node in &task.keywords.tags {
-            match node.is_template().then(|| self.run.templar.render(node, &self.play_view())) {
+        for node in &keywords.tags {
+            match node.is_template().then(|| self.templar.render(node, &view())) {
                 Some(Ok(value)) if value.kind() == minijinja::value::ValueKind::Seq => {
                     tags.extend(value.try_iter().into_iter().flatten().map(|tag| tag.to_string()));
                 }
@@ -356,11 +357,7 @@ impl Playing {
                 },
             }
         }
-        self.run.settings.tags.chooses(&tags)
-    }
-
-    pub fn dir(&self) -> PathBuf {
-        self.play.dir.clone()
+        tags
     }
 }
 

@@ -154,6 +154,8 @@ pub struct Diff {
     pub after_header: String,
     pub before: String,
     pub after: String,
+    /// A diff that the host's own tool made (`git diff`); before and after are then empty.
+    pub prepared: String,
 }
 
 /// Why a task failed. `data` carries return values as on success (`rc`, `stdout`).
@@ -162,12 +164,14 @@ pub struct Failure {
     pub message: String,
     /// The argument that is at fault: the engine points at it.
     pub argument: Option<String>,
+    /// What is wrong in a file of the controller, with its place there.
+    pub diag: Option<Box<crate::source::Diag>>,
     pub data: Map<String, Json>,
 }
 
 impl Failure {
     pub fn new(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), argument: None, data: Map::new() }
+        Failure { message: message.into(), argument: None, diag: None, data: Map::new() }
     }
 
     /// A failure because of one argument's value.

@@ -20,6 +20,7 @@ mod file;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod hostname;
 mod in_engine;
@@ -34,6 +35,7 @@ mod mount;
 mod package;
 mod package_facts;
 mod ping;
+mod pip;
 mod put;
 mod replace;
 mod service_facts;
@@ -48,10 +50,13 @@ mod timezone;
 #[cfg(test)]
 mod trial;
 mod ufw;
+mod unarchive;
+mod uri;
 mod user;
 mod wait_for;
 mod web;
 mod write_file;
+mod yum_repository;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
@@ -76,6 +81,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(find::Find),
     &Host(getent::Getent),
     &Host(get_url::GetUrl),
+    &Host(git::Git),
     &Host(group::Group),
     &Host(hostname::Hostname),
     &Host(ini_file::IniFile),
@@ -88,6 +94,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
+    &Host(pip::Pip),
     &Host(command::Raw),
     &Host(replace::Replace),
     &Host(command::ScriptFile),
@@ -103,6 +110,9 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(template::Template),
     &Host(timezone::Timezone),
     &Host(ufw::Ufw),
+    &Host(unarchive::Unarchive),
+    &Host(uri::Uri),
     &Host(user::User),
     &Host(wait_for::WaitFor),
+    &Host(yum_repository::YumRepository),
 ];

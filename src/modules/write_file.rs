@@ -184,12 +184,13 @@ pub fn diff_of_contents(headers: (&str, &str), before: Option<&[u8]>, after: &[u
         after_header: headers.1.to_owned(),
         before: String::from_utf8_lossy(before.unwrap_or_default()).into_owned(),
         after: String::from_utf8_lossy(after).into_owned(),
+        ..Diff::default()
     }
 }
 
 /// A diff that cannot be shown, and why.
 pub fn diff_of_words(headers: (&str, &str), words: String) -> Diff {
-    Diff { before_header: headers.0.to_owned(), after_header: headers.1.to_owned(), before: String::new(), after: words }
+    Diff { before_header: headers.0.to_owned(), after_header: headers.1.to_owned(), before: String::new(), after: words, ..Diff::default() }
 }
 
 #[cfg(test)]

@@ -16,27 +16,18 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
 const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
-    ("async_status", ""),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
     ("firewalld", ""),
-    ("gather_facts", "`setup` gathers facts"),
-    ("git", "`command: git clone ...` with `creates` does it"),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("ping", "`wait_for_connection` tells whether a host answers"),
-    ("pip", "`command: pip install ...` does it"),
     ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
     ("sysvinit", "`service` does it"),
-    ("unarchive", "`command: tar ...` with `creates` does it"),
-    ("uri", "`get_url` fetches files; `command: curl ...` does the rest"),
-    ("validate_argument_spec", "`assert` checks variables"),
     ("yum", "`package` installs on hosts that have apt"),
-    ("yum_repository", ""),
 ];
 
 /// A task's action, and where it is sent if it was written as `local_action`.

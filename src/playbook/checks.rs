@@ -36,7 +36,7 @@ impl Reading<'_> {
             let near = action.args.iter().find(|(word, _)| spec.param(word).is_none());
             // A misspelt name is told already, with its hint.
             if near.is_none_or(|(word, _)| crate::source::nearest(word, [param.name]).is_none()) {
-                self.say(diag);
+                self.foresee(diag);
             }
         }
     }
@@ -55,12 +55,12 @@ impl Reading<'_> {
             if !TAKES_ANY_PARAMETER.contains(&spec.name) {
                 let known = spec.params.iter().flat_map(|param| std::iter::once(param.name).chain(param.aliases.iter().copied()));
                 let diag = Diag::error(format!("`{module}` has no argument `{word}`")).at(&self.key_span(value, word));
-                self.say(match crate::source::nearest(word, known) {
+                self.foresee(match crate::source::nearest(word, known) {
                     Some(near) => diag.hint(format!("did you mean `{near}`?")),
                     None => diag.note(format!("its arguments are {}", names_of(spec))),
                 });
             } else if spec.name == "ansible.builtin.set_fact" && !word.contains("{{") && !is_identifier(word) {
-                self.say(
+                self.foresee(
                     Diag::error(format!("`{word}` cannot be the name of a variable"))
                         .at(&self.key_span(value, word))
                         .hint("a name has letters, digits and `_`, and does not begin with a digit"),
@@ -74,7 +74,7 @@ impl Reading<'_> {
             let written = value.span.text();
             if !written.starts_with('0') && mode > 7 {
                 let title = format!("`{word}: {written}` is the number {mode}, that is mode {mode:04o}");
-                self.say(Diag::error(title).at(&value.span).hint(format!("write \"0{written}\", in quotes")));
+                self.foresee(Diag::error(title).at(&value.span).hint(format!("write \"0{written}\", in quotes")));
                 return;
             }
         }
@@ -82,7 +82,7 @@ impl Reading<'_> {
         if let Err(message) = param.check(&literal) {
             let diag = Diag::error(format!("`{module}`: {message}")).at(&value.span);
             let choice = value.as_str().unwrap_or("");
-            self.say(diag.did_you_mean(choice, param.choices.iter().copied()));
+            self.foresee(diag.did_you_mean(choice, param.choices.iter().copied()));
         }
     }
 
@@ -104,12 +104,12 @@ impl Reading<'_> {
             let word = key.as_str().unwrap_or("");
             if word.starts_with("group/") {
                 let diag = Diag::error("`module_defaults` of groups of modules are not supported").at(&key.span);
-                self.say(diag.hint("name each module"));
+                self.foresee(diag.hint("name each module"));
                 continue;
             }
             let Some(module) = module::find(word) else {
                 let diag = Diag::error(format!("`module_defaults` names no module that there is: `{word}`")).at(&key.span);
-                self.say(diag.did_you_mean(word, module::known_names()));
+                self.foresee(diag.did_you_mean(word, module::known_names()));
                 continue;
             };
             match &value.kind {
@@ -142,7 +142,7 @@ impl Reading<'_> {
         if let Err(looked_in) = search::find_file(kind, name, scope.role.as_ref(), &scope.play_dir, &scope.file_dir) {
             let diag = missing_file(&format!("`{}` names a file that is not there: `{name}`", action.name), &looked_in, &node.span);
             // So may, of a copy, a relative one: `fetch` writes them.
-            self.say(if kind == "files" { Diag { level: crate::source::Level::Warning, ..diag } } else { diag });
+            self.foresee(if kind == "files" { Diag { level: crate::source::Level::Warning, ..diag } } else { diag });
         }
     }
 
@@ -162,7 +162,7 @@ impl Reading<'_> {
             let mut names: Vec<&str> = gathered.handler_names.iter().map(String::as_str).collect();
             names.sort_unstable();
             let same = names.iter().find(|known| known.eq_ignore_ascii_case(name));
-            self.say(match same {
+            self.foresee(match same {
                 Some(same) => diag.hint(format!("did you mean `{same}`?")),
                 None if names.is_empty() => diag.hint("the play has no handlers"),
                 None => diag.did_you_mean(name, names),
@@ -187,7 +187,7 @@ pub(super) fn holds_template(node: &Node) -> bool {
     }
 }
 
-/// A value as it would be without templates. `None`: a number that JSON cannot hold.
+/// A value as it would be without templates. `None`: a number that JSON cannot hold, or something encrypted.
 pub(super) fn plain(node: &Node) -> Option<Json> {
     Some(match &node.kind {
         Kind::Null => Json::Null,
@@ -195,6 +195,7 @@ pub(super) fn plain(node: &Node) -> Option<Json> {
         Kind::Int(value) => (*value).into(),
         Kind::Float(value) => serde_json::Number::from_f64(*value)?.into(),
         Kind::Str(string) => Json::from(string.text.as_ref()),
+        Kind::Vault(_) => return None,
         Kind::Seq(items) => Json::Array(items.iter().map(plain).collect::<Option<_>>()?),
         Kind::Map(pairs) => {
             let mut map = Map::new();

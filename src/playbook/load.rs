@@ -2,7 +2,7 @@
 
 use super::keywords::Place;
 use super::search::{self, folder_of};
-use super::{Entry, Findings, Keywords, Loader, Play, Playbook, Role};
+use super::{Entry, Findings, Keywords, Loader, Metadata, Play, Playbook, Role};
 use crate::source::{Diag, Kind, Level, Node, Source, yaml};
 use crate::vars::{VarMap, Variable};
 use std::collections::HashSet;
@@ -121,8 +121,18 @@ impl<'l> Reading<'l> {
         self.findings.push(diag);
     }
 
+    /// What only this program finds before the run.
+    pub(super) fn foresee(&mut self, diag: Diag) {
+        if !self.loader.is_lenient {
+            self.say(diag);
+        }
+    }
+
+    /// What a check foresees.
     pub(super) fn findings_of(&mut self, check: impl FnOnce(&Loader) -> Vec<Diag>) {
-        self.findings.extend(check(self.loader));
+        if !self.loader.is_lenient {
+            self.findings.extend(check(self.loader));
+        }
     }
 
     /// What the value's templates get wrong.
@@ -157,15 +167,10 @@ impl<'l> Reading<'l> {
         let source = match Source::read(path) {
             Ok(source) => source,
             Err(err) => {
-                let why = std::error::Error::source(&err).map(|why| format!(": {why}")).unwrap_or_default();
-                self.say(at(Diag::error(format!("{err}{why}"))));
+                self.say(at(err.into_diag()));
                 return None;
             }
         };
-        if source.text.starts_with("$ANSIBLE_VAULT;") {
-            self.say(at(Diag::error(format!("`{}` is encrypted with ansible-vault, which is not supported here", path.display()))));
-            return None;
-        }
         match yaml::load_one(&source) {
             Ok((node, warnings)) => {
                 self.findings.extend(warnings);
@@ -258,7 +263,8 @@ impl<'l> Reading<'l> {
         let file = file.unwrap_or(entry);
         let mut inner = scope.inside(keywords);
         let Some(name) = self.rendered_name(file, &inner) else { return Vec::new() };
-        let path = search::tidy(&inner.play_dir.join(&name));
+        let path = self.loader.collection_playbook(&name, &inner.play_dir);
+        let path = path.unwrap_or_else(|| search::tidy(&inner.play_dir.join(&name)));
         if !path.is_file() {
             self.say(Diag::error(format!("there is no playbook `{}`", path.display())).at(&file.span));
             return Vec::new();
@@ -289,6 +295,8 @@ impl<'l> Reading<'l> {
             order: None,
             max_fail_percentage: None,
             force_handlers: None,
+            validate_argspec: None,
+            metadata: Metadata::default(),
             keywords: Keywords::default(),
             pre_tasks: Vec::new(),
             roles: Vec::new(),
@@ -324,6 +332,11 @@ impl<'l> Reading<'l> {
                 }
                 "max_fail_percentage" => play.max_fail_percentage = self.number(word, value),
                 "force_handlers" => play.force_handlers = self.boolean(word, value),
+                "validate_argspec" => {
+                    self.templates(value);
+                    play.validate_argspec = (!value.is_null()).then(|| value.clone());
+                    play.metadata = self.metadata(&entry.span.source.name);
+                }
                 // After the play's variables and keywords are known.
                 "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {}
                 _ if Place::Play.takes(word) && self.inherited(&mut own, word, value) => {}
@@ -361,6 +374,17 @@ impl<'l> Reading<'l> {
         Some(play)
     }
 
+    /// What stands beside a playbook in a file of its own.
+    fn metadata(&mut self, playbook: &str) -> Metadata {
+        let extensions = [".yml", ".yaml", ".json"];
+        let stem = extensions.iter().find_map(|extension| playbook.strip_suffix(extension)).unwrap_or(playbook);
+        let candidates = extensions.iter().chain(&[""]).map(|extension| PathBuf::from(format!("{stem}.meta{extension}")));
+        let looked_in: Vec<PathBuf> = candidates.map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
+        let path = looked_in.iter().find(|path| path.is_file()).cloned();
+        let argument_specs = path.as_ref().and_then(|path| self.file(path, None)).and_then(|node| node.get("argument_specs").cloned());
+        Metadata { path, looked_in, argument_specs }
+    }
+
     fn hosts(&mut self, key: &Node, value: &Node) {
         let patterns = self.strings("hosts", value);
         let is_empty = |pattern: &Node| pattern.as_str().is_some_and(|text| text.trim().is_empty());
@@ -394,7 +418,7 @@ impl<'l> Reading<'l> {
     }
 
     fn vars_prompt(&mut self, value: &Node) -> Vec<Node> {
-        const WORDS: [&str; 6] = ["name", "prompt", "default", "private", "confirm", "unsafe"];
+        const WORDS: [&str; 9] = ["name", "prompt", "default", "private", "confirm", "encrypt", "salt", "salt_size", "unsafe"];
         let prompts = match &value.kind {
             Kind::Null => return Vec::new(),
             Kind::Seq(prompts) => prompts,
@@ -410,9 +434,7 @@ impl<'l> Reading<'l> {
             };
             for (key, value) in pairs {
                 let word = key.as_str().unwrap_or("");
-                if ["encrypt", "salt", "salt_size"].contains(&word) {
-                    self.not_supported_yet(word, &key.span);
-                } else if !WORDS.contains(&word) {
+                if !WORDS.contains(&word) {
                     self.say(Diag::error(format!("a prompt has no keyword `{word}`")).at(&key.span).did_you_mean(word, WORDS));
                 } else if word == "name" {
                     self.variable_name(value);

@@ -57,6 +57,19 @@ pub enum Event {
         left: u32,
         result: Json,
     },
+    /// A task with `async` was looked after, and goes on.
+    AsyncPolled {
+        task: usize,
+        host: String,
+        job: String,
+    },
+    /// A task with `async` that was waited for has ended.
+    AsyncEnded {
+        task: usize,
+        host: String,
+        job: String,
+        failed: bool,
+    },
     HostFinished {
         task: usize,
         result: HostResult,
@@ -75,6 +88,9 @@ pub enum Event {
     /// The last event. Hosts in the order of their names.
     Recap {
         hosts: IndexMap<String, Stats>,
+        /// What `set_stats` gathered, of hosts and (without a name) of the whole run.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        custom: Vec<(Option<String>, Json)>,
         elapsed: Duration,
     },
 }
@@ -120,6 +136,8 @@ pub struct HostResult {
     pub verbose: bool,
     /// What was wrong in the user's own file, drawn with its caret, without colour.
     pub diagnosis: Option<String>,
+    /// Why it failed and where that stands, as ansible-core prints it.
+    pub error: Option<String>,
     pub elapsed: Duration,
 }
 

@@ -1,14 +1,36 @@
 //! Events as lines of text, in Ansible's form. The plain and the live output differ only in where the lines go.
 
 use super::{Event, HostResult, Stats, Status, TaskKind};
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
+/// How lines look.
+#[derive(Clone, Debug)]
+pub struct Style {
+    pub verbosity: u8,
+    pub colour: bool,
+    /// Errors with the places they came from, on standard output, as ansible-core prints them; else drawn with carets, on standard error.
+    pub origins: bool,
+    /// Tell of hosts on which nothing was to be done.
+    pub show_ok: bool,
+    /// Tell of hosts that a task passes over.
+    pub show_skipped: bool,
+    /// Lines around a change in a diff.
+    pub diff_context: usize,
+    /// Tell what `set_stats` gathered.
+    pub show_custom_stats: bool,
+}
+
+impl Default for Style {
+    fn default() -> Style {
+        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3, show_custom_stats: false }
+    }
+}
+
 /// Turns events into lines; remembers what a line depends on.
 pub struct Lines {
-    verbosity: u8,
-    colour: bool,
+    style: Style,
     /// Headers of tasks that no host has said anything of yet, by task number.
     headers: BTreeMap<usize, String>,
     current: Option<usize>,
@@ -21,14 +43,14 @@ pub enum Line {
 }
 
 impl Lines {
-    pub fn new(verbosity: u8, colour: bool) -> Lines {
-        Lines { verbosity, colour, headers: BTreeMap::new(), current: None }
+    pub fn new(style: Style) -> Lines {
+        Lines { style, headers: BTreeMap::new(), current: None }
     }
 
     pub fn of(&mut self, event: &Event) -> Vec<Line> {
         match event {
             Event::PlaybookStarted { .. } | Event::HostStarted { .. } => Vec::new(),
-            Event::HostOutput { host, line, .. } if self.verbosity >= 1 => {
+            Event::HostOutput { host, line, .. } if self.style.verbosity >= 1 => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
             Event::HostOutput { .. } => Vec::new(),
@@ -40,19 +62,23 @@ impl Lines {
                     TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{name}]"),
                     TaskKind::Handler => format!("RUNNING HANDLER [{name}]"),
                 };
-                let title = if *check_mode && self.verbosity > 0 { format!("{title} [CHECK MODE]") } else { title };
-                let header = if self.verbosity >= 2 { format!("{title}\u{0}task path: {place}") } else { title };
+                let title = if *check_mode && self.style.verbosity > 0 { format!("{title} [CHECK MODE]") } else { title };
+                let header = if self.style.verbosity >= 2 { format!("{title}\u{0}task path: {place}") } else { title };
                 self.headers.insert(*task, header);
-                self.header(*task)
+                // Where hosts may be passed over in silence, a task is named with the first that is not.
+                if self.style.show_ok && self.style.show_skipped { self.header(*task) } else { Vec::new() }
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
             Event::Retrying { task, host, name, left, .. } => {
-                let mut lines = self.header(*task);
-                lines.push(Line::Out(
-                    self.paint(AnsiColor::BrightBlack, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).")),
-                ));
-                lines
+                self.aside(*task, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left)."))
+            }
+            Event::AsyncPolled { task, host, job } => {
+                self.aside(*task, &format!("ASYNC POLL on {host}: jid={job} started=True finished=False"))
+            }
+            Event::AsyncEnded { task, host, job, failed } => {
+                let how = if *failed { "FAILED" } else { "OK" };
+                self.aside(*task, &format!("ASYNC {how} on {host}: jid={job}"))
             }
             Event::Included { task, file, hosts, item } => {
                 let mut lines = self.header(*task);
@@ -62,13 +88,29 @@ impl Lines {
             }
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => vec![Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))],
-            Event::Recap { hosts, .. } => {
+            Event::Recap { hosts, custom, .. } => {
                 let mut lines = self.banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
                 lines.push(Line::Out(String::new()));
+                if self.style.show_custom_stats && !custom.is_empty() {
+                    lines.extend(self.custom_stats(custom));
+                }
                 lines
             }
         }
+    }
+
+    fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
+        let mut lines = self.banner("CUSTOM STATS:");
+        for (host, stats) in custom {
+            let stats = pretty(&sorted(stats.clone()), b" ").replace('\n', "");
+            match host {
+                Some(host) => lines.push(Line::Out(format!("\t{host}: {stats}"))),
+                None => lines.extend([Line::Out(String::new()), Line::Out(format!("\tRUN: {stats}"))]),
+            }
+        }
+        lines.push(Line::Out(String::new()));
+        lines
     }
 
     /// A task's header, if the last lines were another's.
@@ -87,6 +129,13 @@ impl Lines {
         lines
     }
 
+    /// What is said of a task before its result.
+    fn aside(&mut self, task: usize, text: &str) -> Vec<Line> {
+        let mut lines = self.header(task);
+        lines.push(Line::Out(self.paint(AnsiColor::BrightBlack, text)));
+        lines
+    }
+
     fn banner(&self, title: &str) -> Vec<Line> {
         let stars = 79_usize.saturating_sub(console::measure_text_width(title)).max(3);
         vec![Line::Out(String::new()), Line::Out(format!("{title} {}", "*".repeat(stars)))]
@@ -94,6 +143,14 @@ impl Lines {
 
     fn result(&mut self, task: usize, result: &HostResult) -> Vec<Line> {
         let is_item = result.item.is_some();
+        let is_hidden = match result.status {
+            Status::Ok => !self.style.show_ok,
+            Status::Skipped => !self.style.show_skipped,
+            _ => false,
+        };
+        if is_hidden {
+            return Vec::new();
+        }
         let mut lines = self.header(task);
         let host = match &result.delegated_to {
             Some(delegate) => format!("{} -> {delegate}", result.host),
@@ -120,10 +177,14 @@ impl Lines {
             Status::Failed => (Some(AnsiColor::Red), Some(format!("fatal: [{host}]: FAILED! => {}", self.dump(result)))),
             Status::Unreachable => (Some(AnsiColor::Red), Some(format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(result)))),
         };
+        if let Some(error) = result.error.as_ref().filter(|_| self.style.origins && text.is_some()) {
+            lines.extend(self.paint(AnsiColor::Red, &format!("[ERROR]: {error}")).lines().map(|line| Line::Out(line.to_owned())));
+            lines.push(Line::Out(String::new()));
+        }
         if let (Some(colour), Some(text)) = (colour, text) {
             lines.push(Line::Out(self.paint(colour, &text)));
         }
-        if let Some(diagnosis) = &result.diagnosis {
+        if let Some(diagnosis) = result.diagnosis.as_ref().filter(|_| !self.style.origins) {
             lines.extend(diagnosis.lines().map(|line| Line::Err(line.to_owned())));
         }
         if result.ignored {
@@ -138,7 +199,7 @@ impl Lines {
 
     /// ` => {...}` where a result that did not fail is to be seen.
     fn shown(&self, result: &HostResult) -> String {
-        if (result.verbose && result.status != Status::Skipped) || self.verbosity >= 1 {
+        if (result.verbose && result.status != Status::Skipped) || self.style.verbosity >= 1 {
             format!(" => {}", self.dump(result))
         } else {
             String::new()
@@ -157,8 +218,7 @@ impl Lines {
         if result.module == "debug" {
             // Only what was asked for, not what the engine adds to a result.
             match map.remove("msg") {
-                Some(msg) if result.status != Status::Failed => map = BTreeMap::from([("msg".to_owned(), msg)]),
-                Some(msg) => drop(map.insert("msg".to_owned(), msg)),
+                Some(msg) => map = BTreeMap::from([("msg".to_owned(), msg)]),
                 None => ["changed", "ansible_loop_var", "ansible_index_var"].into_iter().for_each(|key| drop(map.remove(key))),
             }
         }
@@ -166,7 +226,7 @@ impl Lines {
             map.remove("skipped");
         }
         let sorted = sorted(Json::Object(map.into_iter().collect()));
-        if (result.verbose && result.status != Status::Skipped) || self.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
+        if (result.verbose && result.status != Status::Skipped) || self.style.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
     }
 
     fn diffs(&self, result: &HostResult) -> Vec<Line> {
@@ -175,6 +235,11 @@ impl Lines {
         let mut lines = Vec::new();
         for diff in diffs {
             let (before, after) = (text(diff, "before"), text(diff, "after"));
+            let prepared = text(diff, "prepared");
+            if !prepared.is_empty() {
+                lines.extend(prepared.lines().map(|line| Line::Out(line.to_owned())));
+                lines.push(Line::Out(String::new()));
+            }
             if before == after {
                 continue;
             }
@@ -182,7 +247,7 @@ impl Lines {
             let compared = similar::TextDiff::from_lines(&before, &after);
             let mut unified = compared.unified_diff();
             let (old, new) = (header("before", text(diff, "before_header")), header("after", text(diff, "after_header")));
-            let unified = unified.context_radius(3).header(&old, &new).to_string();
+            let unified = unified.context_radius(self.style.diff_context).header(&old, &new).to_string();
             lines.extend(unified.lines().map(|line| {
                 let colour = match line.chars().next() {
                     Some('-') => Some(AnsiColor::Red),
@@ -224,10 +289,10 @@ impl Lines {
     }
 
     fn paint(&self, colour: AnsiColor, text: &str) -> String {
-        if !self.colour {
+        if !self.style.colour {
             return text.to_owned();
         }
-        let style = Style::new().fg_color(Some(colour.into()));
+        let style = anstyle::Style::new().fg_color(Some(colour.into()));
         format!("{style}{text}{style:#}")
     }
 }
@@ -250,8 +315,12 @@ fn sorted(value: Json) -> Json {
 }
 
 fn indented(value: &Json) -> String {
+    pretty(value, b"    ")
+}
+
+fn pretty(value: &Json, indent: &[u8]) -> String {
     let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     match serde::Serialize::serialize(value, &mut serializer) {
         Ok(()) => String::from_utf8_lossy(&out).into_owned(),
@@ -290,12 +359,13 @@ mod tests {
             result,
             verbose: module == "debug",
             diagnosis: None,
+            error: None,
             elapsed: Duration::ZERO,
         }
     }
 
     fn text(events: &[Event]) -> String {
-        let mut lines = Lines::new(0, false);
+        let mut lines = Lines::new(Style::default());
         let shown = |line| match line {
             Line::Out(text) => text,
             Line::Err(text) => format!("! {text}"),
@@ -321,6 +391,7 @@ mod tests {
             Event::ItemFinished { task: 3, result: item },
             Event::Recap {
                 hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(),
+                custom: Vec::new(),
                 elapsed: Duration::ZERO,
             },
         ];

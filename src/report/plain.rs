@@ -1,6 +1,6 @@
 //! Lines in Ansible's form, results on standard output and the rest on standard error: for pipes, files and `NO_COLOR`.
 
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, Style};
 use super::{Event, Sink};
 use std::io::Write;
 
@@ -11,8 +11,8 @@ pub struct Plain<O, E> {
 }
 
 impl<O: Write, E: Write> Plain<O, E> {
-    pub fn new(out: O, err: E, verbosity: u8, colour: bool) -> Plain<O, E> {
-        Plain { lines: Lines::new(verbosity, colour), out, err }
+    pub fn new(out: O, err: E, style: Style) -> Plain<O, E> {
+        Plain { lines: Lines::new(style), out, err }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The live output: what is finished scrolls, below it a line per busy host and a bar for the play.
 
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, Style};
 use super::{Event, Sink};
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -33,14 +33,8 @@ struct Busy {
 }
 
 impl Terminal {
-    pub fn new(verbosity: u8) -> Terminal {
-        Terminal {
-            lines: Lines::new(verbosity, true),
-            bars: MultiProgress::new(),
-            play: None,
-            busy: IndexMap::new(),
-            task_names: HashMap::new(),
-        }
+    pub fn new(style: Style) -> Terminal {
+        Terminal { lines: Lines::new(style), bars: MultiProgress::new(), play: None, busy: IndexMap::new(), task_names: HashMap::new() }
     }
 
     fn begin(&mut self, task: usize, host: &str) {

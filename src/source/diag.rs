@@ -19,15 +19,39 @@ pub struct Diag {
     pub places: Vec<(Span, String)>,
     pub notes: Vec<String>,
     pub hints: Vec<String>,
+    /// What was being done, innermost first: a task's message says it, the place makes it needless elsewhere.
+    pub during: Vec<String>,
+    /// Nothing is wrong but that a file could not be decrypted: as in Ansible, that ends a run in another way than a mistake in it.
+    pub is_locked: bool,
 }
 
 impl Diag {
     pub fn error(title: impl Into<String>) -> Diag {
-        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new() }
+        Diag {
+            level: Level::Error,
+            title: title.into(),
+            places: Vec::new(),
+            notes: Vec::new(),
+            hints: Vec::new(),
+            during: Vec::new(),
+            is_locked: false,
+        }
     }
 
     pub fn warning(title: impl Into<String>) -> Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
+    }
+
+    /// Says what was being done.
+    pub fn during(mut self, what: impl Into<String>) -> Diag {
+        self.during.push(what.into());
+        self
+    }
+
+    /// The finding as the message of a failed task: everything in one line.
+    pub fn message(&self) -> String {
+        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
+        if outer.is_empty() { self.title.clone() } else { format!("Task failed: {outer}{}", self.title) }
     }
 
     /// Points at `span`, with no words under the caret.
@@ -59,6 +83,18 @@ impl Diag {
         }
     }
 
+    /// The finding as ansible-core prints it: words, the place, the lines before it.
+    pub fn with_origin(&self) -> String {
+        let mut text = self.title.clone();
+        if let Some((span, _)) = self.places.first() {
+            text.push_str(&format!("\n{}", origin(span)));
+        }
+        for words in self.hints.iter().chain(&self.notes) {
+            text.push_str(&format!("\n{words}\n"));
+        }
+        text
+    }
+
     /// The finding as text, with terminal colours if asked for.
     pub fn render(&self, colour: bool) -> String {
         let level = match self.level {
@@ -67,6 +103,12 @@ impl Diag {
         };
         let mut group = Group::with_title(level.primary_title(self.title.as_str()));
         for (n, (span, words)) in self.places.iter().enumerate() {
+            if span.source.is_secret {
+                let words = if words.is_empty() { "here" } else { words };
+                group =
+                    group.element(SnippetLevel::NOTE.message(format!("{span}: {words} (the file is encrypted: its text is not shown)")));
+                continue;
+            }
             let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let text = &span.source.text;
             let start = floor_char(text, span.start.min(text.len()));
@@ -103,6 +145,29 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (word.chars().count() / 3).max(1);
     let distance = |known: &str| strsim::damerau_levenshtein(word, known);
     known.into_iter().map(|known| (distance(known), known)).filter(|(distance, _)| *distance <= limit).min().map(|(_, known)| known)
+}
+
+/// A place as ansible-core shows it: the file's whole path, and up to three lines with a mark under the last.
+pub fn origin(span: &Span) -> String {
+    let (line, column) = span.source.position(span.start);
+    let name = &span.source.name;
+    let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
+    let mut text = format!("Origin: {path}:{line}:{column}\n\n");
+    if span.source.is_secret {
+        text.push_str("(the file is encrypted: its text is not shown)\n");
+        return text;
+    }
+    let width = line.to_string().len();
+    for (n, words) in span.source.text.lines().enumerate().take(line).skip(line.saturating_sub(3)) {
+        text.push_str(format!("{:>width$} {words}", n + 1).trim_end());
+        text.push('\n');
+    }
+    text.push_str(&format!("{:indent$}^ column {column}\n", "", indent = width + column));
+    text
+}
+
+fn absolute(name: &str) -> String {
+    std::path::absolute(name).map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 fn floor_char(text: &str, mut at: usize) -> usize {

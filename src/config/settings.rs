@@ -1,0 +1,98 @@
+//! The table of settings that are read: Ansible's names, variables and places in the file (`ansible-config list` has the same ones).
+
+/// What a setting's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Bool,
+    Int,
+    Text,
+    Choice(&'static [&'static str]),
+    /// Words with commas.
+    List,
+    Path,
+    /// Paths with colons.
+    Paths,
+    /// Inventories with commas, or one list of hosts.
+    Inventories,
+}
+
+#[derive(Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As it would be written. Empty: not set.
+    pub default: &'static str,
+    pub env: &'static [&'static str],
+    /// Sections and keys of the file.
+    pub ini: &'static [(&'static str, &'static str)],
+}
+
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    env: &'static [&'static str],
+    ini: &'static [(&'static str, &'static str)],
+) -> Setting {
+    Setting { name, kind, default, env, ini }
+}
+
+use Kind::{Bool, Choice, Int, Inventories, List, Path, Paths, Text};
+
+/// In alphabetical order.
+#[rustfmt::skip]
+pub static SETTINGS: &[Setting] = &[
+    setting("ANY_ERRORS_FATAL", Bool, "false", &["ANSIBLE_ANY_ERRORS_FATAL"], &[("defaults", "any_errors_fatal")]),
+    setting("ASYNC_DIR", Text, "~/.ansible_async", &["ANSIBLE_ASYNC_DIR"], &[("defaults", "async_dir")]),
+    setting("BECOME_PASSWORD_FILE", Path, "", &["ANSIBLE_BECOME_PASSWORD_FILE"], &[("defaults", "become_password_file")]),
+    setting("CALLBACK_RESULT_FORMAT", Choice(&["json", "yaml"]), "json", &["ANSIBLE_CALLBACK_RESULT_FORMAT"], &[("defaults", "callback_result_format")]),
+    setting("COLLECTIONS_PATHS", Paths, "~/.ansible/collections:/usr/share/ansible/collections", &["ANSIBLE_COLLECTIONS_PATH"], &[("defaults", "collections_path")]),
+    setting("CONNECTION_PASSWORD_FILE", Path, "", &["ANSIBLE_CONNECTION_PASSWORD_FILE"], &[("defaults", "connection_password_file")]),
+    setting("DEFAULT_ASK_PASS", Bool, "false", &["ANSIBLE_ASK_PASS"], &[("defaults", "ask_pass")]),
+    setting("DEFAULT_ASK_VAULT_PASS", Bool, "false", &["ANSIBLE_ASK_VAULT_PASS"], &[("defaults", "ask_vault_pass")]),
+    setting("DEFAULT_BECOME", Bool, "false", &["ANSIBLE_BECOME"], &[("privilege_escalation", "become")]),
+    setting("DEFAULT_BECOME_ASK_PASS", Bool, "false", &["ANSIBLE_BECOME_ASK_PASS"], &[("privilege_escalation", "become_ask_pass")]),
+    setting("DEFAULT_BECOME_METHOD", Choice(&["sudo", "su"]), "sudo", &["ANSIBLE_BECOME_METHOD"], &[("privilege_escalation", "become_method")]),
+    setting("DEFAULT_BECOME_USER", Text, "", &["ANSIBLE_BECOME_USER"], &[("privilege_escalation", "become_user")]),
+    setting("DEFAULT_FORCE_HANDLERS", Bool, "false", &["ANSIBLE_FORCE_HANDLERS"], &[("defaults", "force_handlers")]),
+    setting("DEFAULT_FORKS", Int, "50", &["ANSIBLE_FORKS"], &[("defaults", "forks")]),
+    setting("DEFAULT_GATHERING", Choice(&["implicit", "explicit", "smart"]), "implicit", &["ANSIBLE_GATHERING"], &[("defaults", "gathering")]),
+    setting("DEFAULT_HASH_BEHAVIOUR", Choice(&["replace", "merge"]), "replace", &["ANSIBLE_HASH_BEHAVIOUR"], &[("defaults", "hash_behaviour")]),
+    setting("DEFAULT_HOST_LIST", Inventories, "/etc/ansible/hosts", &["ANSIBLE_INVENTORY"], &[("defaults", "inventory")]),
+    setting("DEFAULT_POLL_INTERVAL", Int, "15", &["ANSIBLE_POLL_INTERVAL"], &[("defaults", "poll_interval")]),
+    setting("DEFAULT_PRIVATE_KEY_FILE", Path, "", &["ANSIBLE_PRIVATE_KEY_FILE"], &[("defaults", "private_key_file")]),
+    setting("DEFAULT_REMOTE_USER", Text, "", &["ANSIBLE_REMOTE_USER"], &[("defaults", "remote_user")]),
+    setting("DEFAULT_ROLES_PATH", Paths, "~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles", &["ANSIBLE_ROLES_PATH"], &[("defaults", "roles_path")]),
+    setting("DEFAULT_STDOUT_CALLBACK", Text, "default", &["ANSIBLE_STDOUT_CALLBACK"], &[("defaults", "stdout_callback")]),
+    setting("DEFAULT_STRATEGY", Text, "linear", &["ANSIBLE_STRATEGY"], &[("defaults", "strategy")]),
+    setting("DEFAULT_TIMEOUT", Int, "10", &["ANSIBLE_TIMEOUT"], &[("defaults", "timeout")]),
+    setting("DEFAULT_TRANSPORT", Text, "ssh", &["ANSIBLE_TRANSPORT"], &[("defaults", "transport")]),
+    setting("DEFAULT_VAULT_ENCRYPT_IDENTITY", Text, "", &["ANSIBLE_VAULT_ENCRYPT_IDENTITY"], &[("defaults", "vault_encrypt_identity")]),
+    setting("DEFAULT_VAULT_IDENTITY", Text, "default", &["ANSIBLE_VAULT_IDENTITY"], &[("defaults", "vault_identity")]),
+    setting("DEFAULT_VAULT_IDENTITY_LIST", List, "", &["ANSIBLE_VAULT_IDENTITY_LIST"], &[("defaults", "vault_identity_list")]),
+    setting("DEFAULT_VAULT_ID_MATCH", Bool, "false", &["ANSIBLE_VAULT_ID_MATCH"], &[("defaults", "vault_id_match")]),
+    setting("DEFAULT_VAULT_PASSWORD_FILE", Path, "", &["ANSIBLE_VAULT_PASSWORD_FILE"], &[("defaults", "vault_password_file")]),
+    setting("DEFAULT_VERBOSITY", Int, "0", &["ANSIBLE_VERBOSITY"], &[("defaults", "verbosity")]),
+    setting("DIFF_ALWAYS", Bool, "false", &["ANSIBLE_DIFF_ALWAYS"], &[("diff", "always")]),
+    setting("DIFF_CONTEXT", Int, "3", &["ANSIBLE_DIFF_CONTEXT"], &[("diff", "context")]),
+    setting("DISPLAY_OK_HOSTS", Bool, "true", &["ANSIBLE_DISPLAY_OK_HOSTS"], &[("defaults", "display_ok_hosts")]),
+    setting("DISPLAY_SKIPPED_HOSTS", Bool, "true", &["ANSIBLE_DISPLAY_SKIPPED_HOSTS"], &[("defaults", "display_skipped_hosts")]),
+    setting("EDITOR", Text, "", &["ANSIBLE_EDITOR", "EDITOR"], &[("defaults", "editor")]),
+    setting("FORCE_COLOR", Bool, "false", &["ANSIBLE_FORCE_COLOR"], &[("defaults", "force_color")]),
+    setting("HOST_KEY_CHECKING", Bool, "true", &["ANSIBLE_HOST_KEY_CHECKING"], &[("defaults", "host_key_checking")]),
+    setting("HOST_PATTERN_MISMATCH", Choice(&["warning", "error", "ignore"]), "warning", &["ANSIBLE_HOST_PATTERN_MISMATCH"], &[("inventory", "host_pattern_mismatch")]),
+    setting("INVENTORY_ANY_UNPARSED_IS_FAILED", Bool, "false", &["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"], &[("inventory", "any_unparsed_is_failed")]),
+    setting("INVENTORY_ENABLED", List, "host_list, script, auto, yaml, ini, toml", &["ANSIBLE_INVENTORY_ENABLED"], &[("inventory", "enable_plugins")]),
+    setting("INVENTORY_UNPARSED_IS_FAILED", Bool, "false", &["ANSIBLE_INVENTORY_UNPARSED_FAILED"], &[("inventory", "unparsed_is_failed")]),
+    setting("INVENTORY_UNPARSED_WARNING", Bool, "true", &["ANSIBLE_INVENTORY_UNPARSED_WARNING"], &[("inventory", "inventory_unparsed_warning")]),
+    setting("LOCALHOST_WARNING", Bool, "true", &["ANSIBLE_LOCALHOST_WARNING"], &[("defaults", "localhost_warning")]),
+    setting("NOCOLOR", Bool, "false", &["ANSIBLE_NOCOLOR"], &[("defaults", "nocolor")]),
+    setting("PAGER", Text, "", &["ANSIBLE_PAGER", "PAGER"], &[("defaults", "pager")]),
+    setting("PLAYBOOK_DIR", Path, "", &["ANSIBLE_PLAYBOOK_DIR"], &[("defaults", "playbook_dir")]),
+    setting("SHOW_CUSTOM_STATS", Bool, "false", &["ANSIBLE_SHOW_CUSTOM_STATS"], &[("defaults", "show_custom_stats")]),
+    setting("TAGS_RUN", List, "", &["ANSIBLE_RUN_TAGS"], &[("tags", "run")]),
+    setting("TAGS_SKIP", List, "", &["ANSIBLE_SKIP_TAGS"], &[("tags", "skip")]),
+    setting("TASK_TIMEOUT", Int, "0", &["ANSIBLE_TASK_TIMEOUT"], &[("defaults", "task_timeout")]),
+    setting("TRANSFORM_INVALID_GROUP_CHARS", Choice(&["always", "never", "ignore", "silently"]), "never", &["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"], &[("defaults", "force_valid_group_names")]),
+    setting("VAULT_ENCRYPT_SALT", Text, "", &["ANSIBLE_VAULT_ENCRYPT_SALT"], &[("defaults", "vault_encrypt_salt")]),
+];
