@@ -157,7 +157,7 @@ impl Text {
             if before != after {
                 let header = format!("{} (file attributes)", self.path);
                 let mut diff = diff_of_states(before, after);
-                (diff.before_header, diff.after_header) = (header.clone(), header);
+                (diff.before_header, diff.after_header, diff.states) = (header.clone(), header, None);
                 outcome = outcome.diff(diff);
             }
         }

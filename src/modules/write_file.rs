@@ -150,7 +150,8 @@ pub fn validate_words(command: &str, file: &str) -> Result<String, Failure> {
 
 /// Two states as Ansible's diff shows them: indented JSON.
 pub fn diff_of_states(before: Map<String, Json>, after: Map<String, Json>) -> Diff {
-    Diff { before: show_state(before), after: show_state(after), ..Diff::default() }
+    let (shown_before, shown_after) = (show_state(before.clone()), show_state(after.clone()));
+    Diff { before: shown_before, after: shown_after, states: Some(Box::new((before, after))), ..Diff::default() }
 }
 
 fn show_state(mut state: Map<String, Json>) -> String {

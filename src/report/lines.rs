@@ -230,8 +230,16 @@ impl Lines {
     }
 
     fn diffs(&self, result: &HostResult) -> Vec<Line> {
-        let Some(diffs) = result.result.get("diff").and_then(Json::as_array) else { return Vec::new() };
-        let text = |diff: &Json, key: &str| diff.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let diffs = match result.result.get("diff") {
+            Some(Json::Array(diffs)) => diffs.as_slice(),
+            Some(diff @ Json::Object(_)) => std::slice::from_ref(diff),
+            _ => return Vec::new(),
+        };
+        let text = |diff: &Json, key: &str| match diff.get(key) {
+            Some(Json::String(text)) => text.clone(),
+            Some(state @ Json::Object(_)) => format!("{}\n", indented(&sorted(state.clone()))),
+            _ => String::new(),
+        };
         let mut lines = Vec::new();
         for diff in diffs {
             let (before, after) = (text(diff, "before"), text(diff, "after"));
