@@ -33,7 +33,7 @@ static SPEC: Spec = Spec {
         Param::bool("create").default("false"),
         Param::bool("backup").default("false"),
         Param::str("validate"),
-        Param::str("encoding").default("utf-8").choices(&["utf-8", "utf8"]),
+        Param::str("encoding").default("utf-8"),
         Param::mode("mode"),
         Param::str("owner"),
         Param::str("group"),

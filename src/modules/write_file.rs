@@ -133,7 +133,7 @@ pub fn validate_words(command: &str, file: &str) -> Result<String, Failure> {
         return Err(Failure::argument("validate", format!("validate must contain %s: {command}")));
     }
     let words =
-        words::split(command).map_err(|why| Failure::argument("validate", format!("cannot split `{command}` into words: {why}")))?;
+        words::split(command).map_err(|why| Failure::argument("validate", format!("Invalid command syntax: {why} in `{command}`")))?;
     let quoted: Vec<String> = words
         .iter()
         .map(|word| match word.split_once("%s") {
