@@ -22,14 +22,11 @@ pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("locale_gen", "`command: locale-gen ...` does it"),
     ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
     ("sysvinit", "`service` does it"),
-    ("timezone", "`command: timedatectl set-timezone ...` does it"),
-    ("ufw", "`command: ufw ...` does it"),
     ("yum", "`package` installs on hosts that have apt"),
 ];
 
