@@ -306,7 +306,8 @@ impl Action<'_> {
         }
         given.extend(provided);
         // What is no mapping says nothing of its argument.
-        let spec: Map<String, Json> = spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
+        let spec: Map<String, Json> =
+            spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
         let mistakes = super::argument_spec::mistakes(&spec, &given);
         let mut executed = match mistakes.is_empty() {
             true => Executed::default(),

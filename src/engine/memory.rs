@@ -33,7 +33,8 @@ impl Memory {
         self.update(host, |known| Arc::make_mut(&mut known.include_vars).extend(vars));
     }
 
-    /// Adds facts (without the `ansible_` prefix) to those that are known; members of `ansible_local` and the like are replaced whole.
+    /// Adds facts to those that are known: among the variables they have the names under which a module returned them, and in `ansible_facts` these without
+    /// `ansible_`, but for `ansible_local`. What a fact has in itself is replaced whole.
     pub fn add_facts(&self, host: &Arc<str>, new: &Map<String, Json>) {
         self.update(host, |known| {
             let facts = Arc::make_mut(&mut known.facts);
@@ -45,9 +46,9 @@ impl Memory {
                 _ => Map::new(),
             };
             for (name, value) in new {
-                let injected = if has_own_name(name) { name.clone() } else { format!("ansible_{name}") };
-                facts.insert(injected, Variable::data(value));
-                all.insert(name.clone(), value.clone());
+                facts.insert(name.clone(), Variable::data(value));
+                let short = if name == "ansible_local" { name } else { name.strip_prefix("ansible_").unwrap_or(name) };
+                all.insert(short.to_owned(), value.clone());
             }
             facts.insert("ansible_facts".to_owned(), Variable::data(&Json::Object(all)));
         });
@@ -61,9 +62,4 @@ impl Memory {
     fn update(&self, host: &Arc<str>, change: impl FnOnce(&mut Known)) {
         change(self.hosts.lock().expect("no panic holds the lock").entry(host.clone()).or_default());
     }
-}
-
-/// Facts of modules other than `setup`: among the variables they have no prefix.
-fn has_own_name(fact: &str) -> bool {
-    matches!(fact, "services" | "packages" | "gather_subset" | "module_setup") || fact.starts_with("getent_")
 }

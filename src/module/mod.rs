@@ -114,7 +114,7 @@ pub struct Outcome {
     /// Return values beside `changed`, by Ansible's names (`stdout`, `rc`, `dest`, `stat`).
     pub data: Map<String, Json>,
     pub diff: Vec<Diff>,
-    /// Facts to keep for the host, without the `ansible_` prefix.
+    /// Facts to keep for the host, by the names under which Ansible's module returns them (`ansible_os_family`, `packages`).
     pub facts: Map<String, Json>,
     pub warnings: Vec<String>,
     /// The task did nothing because of this (`creates` exists; check mode on a command).

@@ -29,6 +29,7 @@ mod ping;
 mod pip;
 mod put;
 mod replace;
+mod sections;
 mod service_facts;
 mod setup;
 mod slurp;
