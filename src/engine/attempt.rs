@@ -193,7 +193,7 @@ impl TaskRun {
                 attempt.set_failed(true);
                 return attempt;
             }
-            let result = self.shown(&attempt.result, view);
+            let result = super::outcome::shown(&attempt.result, attempt.executed.hidden || self.is_no_log(view));
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),

@@ -10,7 +10,7 @@ use crate::playbook::Task;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
-use crate::source::{Diag, Source};
+use crate::source::{Diag, Node, Source};
 use crate::template;
 use crate::vars::{Level, VarMap, Variable, View};
 use minijinja::Value;
@@ -31,6 +31,10 @@ pub struct Executed {
     pub facts: Map<String, Json>,
     pub set: Vec<(String, Variable)>,
     pub include_vars: VarMap,
+    /// `ansible_facts` of the result as they stand in their files: where they are registered, their templates stay templates.
+    pub facts_as_written: Option<Node>,
+    /// The result is not to be shown: what it holds comes from an encrypted file.
+    pub hidden: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).

@@ -176,6 +176,7 @@ impl All {
         self.n_skipped += usize::from(attempt.status == Status::Skipped);
         self.ignored &= attempt.ignored || !matches!(attempt.status, Status::Failed | Status::Unreachable);
         self.executed.changed |= attempt.executed.changed;
+        self.executed.hidden |= attempt.executed.hidden;
         self.executed.unreachable |= attempt.status == Status::Unreachable;
         self.executed.includes.append(&mut attempt.executed.includes);
         self.results.push(Json::Object(attempt.result));

@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
         Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
     }
 
-    /// The next `length` bytes, which may be any.
+    /// So many bytes, whatever they are.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Failure> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
         self.rest = rest;

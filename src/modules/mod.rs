@@ -1,13 +1,18 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod alternatives;
 mod apt;
 mod apt_repository;
+mod assemble;
 mod attributes;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod copy;
 mod copy_tree;
+mod cron;
 mod deb822_repository;
+mod debconf;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -19,6 +24,9 @@ mod git;
 mod group;
 mod hostname;
 mod in_engine;
+mod ini_file;
+mod iptables;
+mod known_hosts;
 mod lineinfile;
 mod look;
 mod modprobe;
@@ -44,6 +52,7 @@ mod unarchive;
 mod uri;
 mod user;
 mod wait_for;
+mod web;
 mod write_file;
 mod yum_repository;
 
@@ -53,11 +62,16 @@ use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(alternatives::Alternatives),
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
+    &Host(assemble::Assemble),
+    &Host(authorized_key::AuthorizedKey),
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
+    &Host(cron::Cron),
+    &Host(debconf::Debconf),
     &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
@@ -68,6 +82,9 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(git::Git),
     &Host(group::Group),
     &Host(hostname::Hostname),
+    &Host(ini_file::IniFile),
+    &Host(iptables::Iptables),
+    &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),

@@ -155,6 +155,7 @@ pub fn diff_of_states(before: Map<String, Json>, after: Map<String, Json>) -> Di
 
 fn show_state(mut state: Map<String, Json>) -> String {
     state.sort_keys();
+    state.values_mut().for_each(Json::sort_all_objects);
     let mut shown = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut shown, serde_json::ser::PrettyFormatter::with_indent(b"    "));
     // Writing JSON to memory has no way to fail.

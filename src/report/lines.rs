@@ -18,11 +18,13 @@ pub struct Style {
     pub show_skipped: bool,
     /// Lines around a change in a diff.
     pub diff_context: usize,
+    /// Tell what `set_stats` gathered.
+    pub show_custom_stats: bool,
 }
 
 impl Default for Style {
     fn default() -> Style {
-        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3 }
+        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3, show_custom_stats: false }
     }
 }
 
@@ -86,13 +88,29 @@ impl Lines {
             }
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => vec![Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))],
-            Event::Recap { hosts, .. } => {
+            Event::Recap { hosts, custom, .. } => {
                 let mut lines = self.banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
                 lines.push(Line::Out(String::new()));
+                if self.style.show_custom_stats && !custom.is_empty() {
+                    lines.extend(self.custom_stats(custom));
+                }
                 lines
             }
         }
+    }
+
+    fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
+        let mut lines = self.banner("CUSTOM STATS:");
+        for (host, stats) in custom {
+            let stats = pretty(&sorted(stats.clone()), b" ").replace('\n', "");
+            match host {
+                Some(host) => lines.push(Line::Out(format!("\t{host}: {stats}"))),
+                None => lines.extend([Line::Out(String::new()), Line::Out(format!("\tRUN: {stats}"))]),
+            }
+        }
+        lines.push(Line::Out(String::new()));
+        lines
     }
 
     /// A task's header, if the last lines were another's.
@@ -297,8 +315,12 @@ fn sorted(value: Json) -> Json {
 }
 
 fn indented(value: &Json) -> String {
+    pretty(value, b"    ")
+}
+
+fn pretty(value: &Json, indent: &[u8]) -> String {
     let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     match serde::Serialize::serialize(value, &mut serializer) {
         Ok(()) => String::from_utf8_lossy(&out).into_owned(),
@@ -369,6 +391,7 @@ mod tests {
             Event::ItemFinished { task: 3, result: item },
             Event::Recap {
                 hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(),
+                custom: Vec::new(),
                 elapsed: Duration::ZERO,
             },
         ];
