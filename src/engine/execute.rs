@@ -2,7 +2,6 @@
 
 use super::connect::Place;
 use super::include::Include;
-use super::memory::named;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
@@ -109,7 +108,7 @@ impl Executed {
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        let facts = named(outcome.facts);
+        let facts = outcome.facts;
         if !facts.is_empty() {
             data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
