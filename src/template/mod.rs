@@ -56,8 +56,7 @@ impl Templar {
     /// A template file with the task's variables.
     pub fn render_file(&self, source: &Arc<Source>, options: &TemplateOptions, view: &Arc<View>) -> Result<String, Diag> {
         let view = view.with(Level::Magic, Arc::new(file_vars(source, options)));
-        let managed = VarMap::from([("ansible_managed".to_owned(), Variable::Data(Value::from("Ansible managed")))]);
-        let run = Run::new(Arc::new(view.with(Level::RoleDefaults, Arc::new(managed))));
+        let run = Run::new(Arc::new(view.with(Level::RoleDefaults, Arc::new(managed()))));
         let rendered = parse::file_dialect(&source.text, options)
             .and_then(|(body, from, dialect)| eval::file(&run, body, Origin::File(source.clone(), from), &dialect));
         run.close();
@@ -109,6 +108,11 @@ impl Templar {
         run.close();
         result.map_err(|fail: Box<Fail>| fail.at(Some(node.span.clone())).into_diag())
     }
+}
+
+/// What stands for itself in files that say that they are managed, unless the variable is set.
+fn managed() -> VarMap {
+    VarMap::from([("ansible_managed".to_owned(), Variable::Data(Value::from("Ansible managed")))])
 }
 
 /// What Ansible tells a template of itself.

@@ -4,7 +4,7 @@ use super::fail::{Fail, Res, check};
 use super::objects::{Delta, Group, MutMap, MutSeq, Stamp};
 use super::{is_omit, omit};
 use minijinja::Value;
-use minijinja::value::{ObjectRepr, ValueKind};
+use minijinja::value::{ObjectRepr, Tuple, ValueKind};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
@@ -135,6 +135,11 @@ pub(super) fn get(map: &Value, key: &str) -> Option<Value> {
 
 pub(super) fn list(items: impl IntoIterator<Item = Value>) -> Value {
     Value::from_object(items.into_iter().collect::<Vec<Value>>())
+}
+
+/// A list that cannot be changed and that Python writes with round brackets.
+pub(super) fn tuple(items: impl IntoIterator<Item = Value>) -> Value {
+    Value::from_object(Tuple::from(items.into_iter().collect::<Vec<Value>>()))
 }
 
 pub(super) fn map(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {

@@ -6,7 +6,7 @@ use crate::template::args::Args;
 use crate::template::fail::{Fail, Res, check};
 use crate::template::lazy::Run;
 use crate::template::value::ValueMap;
-use crate::template::value::{self, as_int, contains, dict, is_list, is_map, items, list, map, pairs, repr, text, truth, type_name};
+use crate::template::value::{self, as_int, contains, dict, is_list, is_map, items, list, map, pairs, repr, text, truth, tuple, type_name};
 use minijinja::Value;
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ fn dictsort(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
             Some(text) if !case_sensitive => Value::from(text.to_lowercase()),
             _ => sort_by.clone(),
         };
-        keyed.push((vec![sort_by], list([key, value])));
+        keyed.push((vec![sort_by], tuple([key, value])));
     }
     Ok(list(sort_by_keys(keyed, reverse)?.into_iter().map(|(_, pair)| pair)))
 }

@@ -25,7 +25,6 @@ pub(super) use data::bool_of;
 #[cfg(test)]
 pub(super) use data::yaml_value;
 pub(super) use hashes::PythonRandom;
-pub(super) use lists::subelements_of;
 pub(super) use net_more::{get_path, index_of, to_paths};
 pub(super) use passwords::Scheme;
 pub(super) use urls::Url;
