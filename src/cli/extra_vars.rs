@@ -1,5 +1,6 @@
 //! `-e`: `key=value ...`, YAML or JSON, or `@file`.
 
+use crate::playbook::key_value::{self, Unbalanced};
 use crate::source::{Diag, Kind, Node, Source, yaml};
 use crate::vars::{VarMap, Variable};
 use anyhow::{Context, bail};
@@ -38,13 +39,14 @@ fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
 /// `a=1 b="two words"`: values are strings, which may be templates.
 fn pairs(argument: &str) -> anyhow::Result<VarMap> {
     let source = Source::from_text("<extra vars>", argument);
-    let words = shell_words::split(argument).with_context(|| format!("cannot split the extra vars `{argument}`"))?;
+    let whole = Node::string(argument, source.span(0, source.text.len()));
+    let unbalanced = |Unbalanced(at)| Diag::error("this is never closed").at(&source.span(at, at + 1));
     let mut vars = VarMap::new();
-    for word in words {
-        let Some((name, value)) = word.split_once('=') else {
-            bail!("the extra var `{word}` has no value: write `{word}=VALUE`, or `@FILE` for a file")
+    for word in key_value::words(argument).map_err(unbalanced)? {
+        let Some((name, value)) = key_value::key_value(argument, word.clone()) else {
+            bail!("the extra var `{}` has no value: write `NAME=VALUE`, or `@FILE` for a file", &argument[word])
         };
-        vars.insert(name.to_owned(), Node::string(value, source.span(0, source.text.len())).into());
+        vars.insert(name.to_owned(), key_value::piece(&whole, value).into());
     }
     Ok(vars)
 }

@@ -39,6 +39,7 @@ pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>, config: &Config,
     let extra_vars = extra_vars.clone();
     Loader {
         roles_path: config.paths("DEFAULT_ROLES_PATH"),
+        collections_path: config.paths("COLLECTIONS_PATHS"),
         is_lenient: manner == Manner::Ansible,
         render: Box::new(move |node, vars| {
             let mut view = View::default();

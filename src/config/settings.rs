@@ -43,6 +43,7 @@ use Kind::{Bool, Choice, Int, Inventories, List, Path, Paths, Text};
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
     setting("ANY_ERRORS_FATAL", Bool, "false", &["ANSIBLE_ANY_ERRORS_FATAL"], &[("defaults", "any_errors_fatal")]),
+    setting("ASYNC_DIR", Text, "~/.ansible_async", &["ANSIBLE_ASYNC_DIR"], &[("defaults", "async_dir")]),
     setting("BECOME_PASSWORD_FILE", Path, "", &["ANSIBLE_BECOME_PASSWORD_FILE"], &[("defaults", "become_password_file")]),
     setting("CALLBACK_RESULT_FORMAT", Choice(&["json", "yaml"]), "json", &["ANSIBLE_CALLBACK_RESULT_FORMAT"], &[("defaults", "callback_result_format")]),
     setting("COLLECTIONS_PATHS", Paths, "~/.ansible/collections:/usr/share/ansible/collections", &["ANSIBLE_COLLECTIONS_PATH"], &[("defaults", "collections_path")]),
@@ -57,6 +58,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("DEFAULT_GATHERING", Choice(&["implicit", "explicit", "smart"]), "implicit", &["ANSIBLE_GATHERING"], &[("defaults", "gathering")]),
     setting("DEFAULT_HASH_BEHAVIOUR", Choice(&["replace", "merge"]), "replace", &["ANSIBLE_HASH_BEHAVIOUR"], &[("defaults", "hash_behaviour")]),
     setting("DEFAULT_HOST_LIST", Inventories, "/etc/ansible/hosts", &["ANSIBLE_INVENTORY"], &[("defaults", "inventory")]),
+    setting("DEFAULT_POLL_INTERVAL", Int, "15", &["ANSIBLE_POLL_INTERVAL"], &[("defaults", "poll_interval")]),
     setting("DEFAULT_PRIVATE_KEY_FILE", Path, "", &["ANSIBLE_PRIVATE_KEY_FILE"], &[("defaults", "private_key_file")]),
     setting("DEFAULT_REMOTE_USER", Text, "", &["ANSIBLE_REMOTE_USER"], &[("defaults", "remote_user")]),
     setting("DEFAULT_ROLES_PATH", Paths, "~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles", &["ANSIBLE_ROLES_PATH"], &[("defaults", "roles_path")]),

@@ -23,6 +23,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
     let done = match spec.short_name() {
         "add_host" => action.add_host(),
         "assert" => action.assert(),
+        "async_status" => action.async_status().await,
         "debug" => action.debug(),
         "fail" => action.args().map(|args| Executed::failed(text(args.get("msg")))),
         "group_by" => action.group_by(),
@@ -32,6 +33,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
         "pause" => action.pause().await,
         "reboot" => action.reboot().await,
         "set_fact" => action.set_fact(),
+        "validate_argument_spec" => action.validate_argument_spec(),
         "wait_for_connection" => action.wait_for_connection().await,
         // Imports are resolved when the playbook is loaded; `meta` is the strategy's.
         other => Err(Diag::error(format!("BUG: `{other}` came to be run as a task")).at(&task_run.task().span)),
@@ -43,7 +45,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
 pub struct Action<'a> {
     pub task_run: &'a TaskRun,
     pub place: &'a Place,
-    view: &'a Arc<View>,
+    pub view: &'a Arc<View>,
 }
 
 impl Action<'_> {
@@ -273,6 +275,7 @@ impl Action<'_> {
             handlers_from: part("handlers_from"),
             params: Arc::default(),
             allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
+            validates: args.bool("rolespec_validate").unwrap_or(true),
         };
         Ok(self.including(What::Role { request, public: args.is("public") }))
     }
@@ -281,6 +284,42 @@ impl Action<'_> {
         let vars = self.task_run.task().include.as_ref().map(|include| include.vars.clone()).unwrap_or_default();
         let include = Include { what, vars, item: None };
         Executed { includes: vec![include], ..Executed::default() }
+    }
+
+    /// The host's variables, and what is given over them, against a specification of arguments.
+    fn validate_argument_spec(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let mapping = |name: &str| match args.get(name) {
+            None => Ok(Map::new()),
+            Some(Json::Object(map)) => Ok(map.clone()),
+            Some(_) => Err(self.at_argument(Failure::argument(name, format!("Incorrect type for {name}, expected dict")))),
+        };
+        let (spec, provided) = (mapping("argument_spec")?, mapping("provided_arguments")?);
+        let mut given = Map::new();
+        for name in spec.keys() {
+            let value = match self.view.get(name) {
+                None => continue,
+                Some(Variable::Node(node)) => self.render(node)?,
+                Some(Variable::Data(value)) => value.clone(),
+            };
+            given.insert(name.clone(), plain(&value));
+        }
+        given.extend(provided);
+        // What is no mapping says nothing of its argument.
+        let spec: Map<String, Json> = spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
+        let mistakes = super::argument_spec::mistakes(&spec, &given);
+        let mut executed = match mistakes.is_empty() {
+            true => Executed::default(),
+            false => Executed::failed(format!("Validation of arguments failed:\n{}", mistakes.join("\n"))),
+        };
+        if mistakes.is_empty() {
+            executed.data.insert("msg".into(), "The arg spec validation passed".into());
+        } else {
+            executed.data.insert("argument_spec_data".into(), Json::Object(spec));
+            executed.data.insert("argument_errors".into(), mistakes.into());
+        }
+        executed.data.insert("validate_args_context".into(), mapping("validate_args_context")?.into());
+        Ok(executed)
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
@@ -325,7 +364,7 @@ impl Action<'_> {
         })
     }
 
-    fn keep(&self, executed: &Executed) {
+    pub fn keep(&self, executed: &Executed) {
         let delegate = (self.place.target.name != *self.task_run.host).then_some(self.place.target.name.as_str());
         self.task_run.keep(executed, delegate, self.view);
     }

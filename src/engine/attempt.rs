@@ -3,7 +3,7 @@
 use super::connect::Place;
 use super::execute::Executed;
 use super::task::TaskRun;
-use super::{actions, execute};
+use super::{actions, asynchronous, execute};
 use crate::report::{Event, Status};
 use crate::source::{Diag, Node};
 use crate::template;
@@ -75,6 +75,18 @@ impl Attempt {
         self.set_failed(true);
     }
 
+    /// Makes a failure of it: so many of the expressions of `register` cannot be evaluated.
+    pub fn fail_registering(&mut self, n_parts: usize, failed: &[Diag]) {
+        let n_failed = failed.len();
+        let title = format!("Task failed due to errors in {n_failed} out of {n_parts} register projections.");
+        let diag = failed.iter().fold(Diag::error(title), |diag, part| {
+            let diag = part.places.iter().fold(diag, |diag, (span, _)| diag.at(span));
+            diag.note(part.title.clone())
+        });
+        self.diagnosis = Some(Arc::new(diag));
+        self.set_failed(true);
+    }
+
     fn set_changed(&mut self, changed: bool) {
         self.executed.changed = changed;
         self.result.insert("changed".into(), changed.into());
@@ -117,11 +129,13 @@ struct Retrying {
 impl TaskRun {
     /// One item: its condition first, then as many attempts as it takes.
     pub async fn item(&self, view: &Arc<View>) -> Attempt {
-        match self.playing.first_false(self.task(), view) {
+        let attempt = match self.playing.first_false(self.task(), view) {
             Ok(None) => self.forgive(self.unforgiven(view).await, view),
             Ok(Some(condition)) => Attempt::skipped(condition),
             Err(diag) => self.forgive(Attempt::failed(&diag), view),
-        }
+        };
+        self.in_flight.record(&attempt.result);
+        attempt
     }
 
     /// Ignores what the task says is to be ignored.
@@ -193,9 +207,13 @@ impl TaskRun {
 
     /// One attempt, judged. `number`: which it is, where there may be several.
     async fn attempt(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>, number: Option<u32>) -> Attempt {
-        let executed = match actions::run(self, place, view).await {
-            Some(done) => done,
-            None => execute::on_host(self, place, place_view, view).await,
+        let executed = match self.background(view) {
+            Err(diag) => Executed::diagnosed(&diag),
+            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
+            Ok(None) => match actions::run(self, place, view).await {
+                Some(done) => done,
+                None => execute::on_host(self, place, place_view, view).await,
+            },
         };
         let mut attempt = Attempt::of(executed);
         if matches!(attempt.status, Status::Skipped | Status::Unreachable) {
@@ -204,6 +222,7 @@ impl TaskRun {
         if let Some(number) = number {
             attempt.result.insert("attempts".into(), number.into());
         }
+        self.in_flight.record(&attempt.result);
         if let Err(diag) = self.judge(&mut attempt, view) {
             attempt.fail(&diag);
         }
@@ -235,7 +254,7 @@ impl TaskRun {
     fn is_met(&self, attempt: &Attempt, view: &Arc<View>) -> Result<bool, Diag> {
         match &self.task().until {
             Some(until) => {
-                let met = self.playing.run.templar.condition(until, &self.with_result(view, &attempt.result));
+                let met = self.playing.run.templar.condition(until, &self.with_registered(view));
                 met.map_err(|diag| diag.during("An 'until' expression failed").during("Action failed"))
             }
             None => Ok(!attempt.has_failed()),
@@ -265,16 +284,18 @@ impl TaskRun {
     fn judge(&self, attempt: &mut Attempt, view: &Arc<View>) -> Result<(), Diag> {
         let templar = &self.playing.run.templar;
         if let Some(condition) = &self.task().changed_when {
-            let changed = templar.condition(condition, &self.with_result(view, &attempt.result));
+            let changed = templar.condition(condition, &self.with_registered(view));
             let changed = changed.map_err(|diag| diag.during("A 'changed_when' expression failed").during("Action failed"))?;
             attempt.set_changed(changed);
             attempt.result.insert("changed_when_result".into(), changed.into());
+            self.in_flight.record(&attempt.result);
         }
         if let Some(condition) = &self.task().failed_when {
-            let failed = templar.condition(condition, &self.with_result(view, &attempt.result));
+            let failed = templar.condition(condition, &self.with_registered(view));
             let failed = failed.map_err(|diag| diag.during("A 'failed_when' expression failed").during("Action failed"))?;
             attempt.set_failed(failed);
             attempt.result.insert("failed_when_result".into(), failed.into());
+            self.in_flight.record(&attempt.result);
         }
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use super::connect::Place;
 use super::include::Include;
-use super::plain;
 use super::play::Playing;
 use super::task::TaskRun;
-use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Outcome, Registered, TemplateOptions};
+use super::{Run, plain};
+use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::Task;
-use crate::remote::{Connection, Run as Running, RunError};
+use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Source};
@@ -62,7 +62,24 @@ impl Executed {
         !self.facts.is_empty() || !self.set.is_empty() || !self.include_vars.is_empty()
     }
 
-    fn of(outcome: Outcome, diff_mode: bool) -> Executed {
+    pub fn of_trouble(task: &Task, trouble: Trouble) -> Executed {
+        let mut failure = match trouble {
+            Trouble::Unreachable(message) => return Executed::unreachable(message),
+            Trouble::Diag(diag) => return Executed::diagnosed(&diag),
+            Trouble::Failure(failure) => failure,
+        };
+        let mut executed = Executed::failed(failure.message.clone());
+        // A template file's own place is nearer to the mistake than the argument that names the file.
+        executed.diagnosis = failure.diag.take().map(|diag| Arc::new(*diag)).or_else(|| {
+            let span = argument_span(task, failure.argument.as_ref()?)?;
+            Some(Arc::new(Diag::error(failure.message.clone()).at(&span)))
+        });
+        executed.changed = failure.data.get("changed").and_then(Json::as_bool).unwrap_or(false);
+        executed.data.extend(failure.data);
+        executed
+    }
+
+    pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
         if diff_mode && !outcome.diff.is_empty() {
             data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
@@ -125,27 +142,14 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
     let Registered::OnHost(module) = task_run.task().action.module else {
         return Executed::failed(format!("BUG: `{}` is the engine's own and has no action", task_run.task().action.name));
     };
-    match try_on_host(task_run, module, place, place_view, view).await {
-        Ok((outcome, diff_mode)) => {
-            let executed = Executed::of(outcome, diff_mode);
-            let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
-            task_run.keep(&executed, delegate, view);
-            executed
-        }
-        Err(Trouble::Unreachable(message)) => Executed::unreachable(message),
-        Err(Trouble::Diag(diag)) => Executed::diagnosed(&diag),
-        Err(Trouble::Failure(mut failure)) => {
-            let mut executed = Executed::failed(failure.message.clone());
-            // A template file's own place is nearer to the mistake than the argument that names the file.
-            executed.diagnosis = failure.diag.take().map(|diag| Arc::new(*diag)).or_else(|| {
-                let span = argument_span(task_run.task(), failure.argument.as_ref()?)?;
-                Some(Arc::new(Diag::error(failure.message.clone()).at(&span)))
-            });
-            executed.changed = failure.data.get("changed").and_then(Json::as_bool).unwrap_or(false);
-            executed.data.extend(failure.data);
-            executed
-        }
-    }
+    let done = match decide(task_run, module, place, place_view, view).await {
+        Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
+        Err(trouble) => Err(trouble),
+    };
+    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
+    task_run.keep(&executed, delegate, view);
+    executed
 }
 
 fn argument_span(task: &Task, argument: &str) -> Option<crate::source::Span> {
@@ -153,46 +157,87 @@ fn argument_span(task: &Task, argument: &str) -> Option<crate::source::Span> {
     task.action.args.iter().find(|(name, _)| param.answers_to(name)).map(|(_, node)| node.span.clone())
 }
 
-async fn try_on_host(
+/// What a module has decided, and whether a diff is to be shown.
+pub struct Decided {
+    pub step: Step,
+    pub diff_mode: bool,
+}
+
+/// What is left to do of a task.
+pub enum Step {
+    Done(Outcome),
+    Act(Box<Act>),
+}
+
+/// A script for the host, and how its answer is understood.
+pub struct Act {
+    pub wire: Wire,
+    pub script: Script,
+    pub outcome: Outcome,
+    finish: Option<Finish>,
+    module: &'static str,
+}
+
+impl Step {
+    async fn finish(self, run: &Run) -> Result<Outcome, Trouble> {
+        let act = match self {
+            Step::Done(outcome) => return Ok(outcome),
+            Step::Act(act) => act,
+        };
+        run.ahead.something_changes();
+        let output = act.wire.apply(act.script.clone()).await;
+        run.ahead.something_changes();
+        Ok(act.understand(&output?)?)
+    }
+}
+
+impl Act {
+    /// What came of it, from what the script said.
+    pub fn understand(self, output: &Output) -> Result<Outcome, Failure> {
+        match self.finish {
+            Some(finish) => finish(output, self.outcome),
+            None if output.success() => Ok(self.outcome),
+            None => Err(Failure::script(self.module, output)),
+        }
+    }
+}
+
+/// Asks the host and lets the module decide.
+pub async fn decide(
     task_run: &TaskRun,
     module: &'static dyn AnyModule,
     place: &Place,
     place_view: &Arc<View>,
     view: &Arc<View>,
-) -> Result<(Outcome, bool), Trouble> {
+) -> Result<Decided, Trouble> {
     let Prepared { args, context, environment } = prepare(&task_run.playing, &task_run.host, task_run.task(), view, place_view)?;
     let run = &task_run.playing.run;
+    let diff_mode = context.diff_mode;
+    let done = |outcome| Ok(Decided { step: Step::Done(outcome), diff_mode });
     let wire = Wire::open(task_run, place, view).await?;
     let output = match module.probe(&args, &context)? {
         Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
         None => nothing_said(),
     };
     let change = match module.decide(&args, &output, &context)? {
-        Decision::Unchanged(outcome) => return Ok((outcome, context.diff_mode)),
+        Decision::Unchanged(outcome) => return done(outcome),
         Decision::Change(change) => change,
     };
     let Change { outcome, apply, finish, in_check_mode } = change;
     if context.check_mode {
-        return Ok((in_check_mode.unwrap_or(outcome), context.diff_mode));
+        return done(in_check_mode.unwrap_or(outcome));
     }
-    let outcome = match apply {
+    match apply {
         Apply::OnController { path, content } => {
             write_here(&path, &content)?;
-            outcome
+            done(outcome)
         }
         Apply::OnHost(script) => {
-            run.ahead.something_changes();
-            let output = wire.apply(with_environment(script, &environment)).await;
-            run.ahead.something_changes();
-            let output = output?;
-            match finish {
-                Some(finish) => finish(&output, outcome)?,
-                None if output.success() => outcome,
-                None => return Err(Failure::script(module.spec().short_name(), &output).into()),
-            }
+            let script = with_environment(script, &environment);
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name() };
+            Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
-    };
-    Ok((outcome, context.diff_mode))
+    }
 }
 
 /// What a module needs to be asked and to decide.
@@ -295,7 +340,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
+    pub async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
         let timeout = match &keywords.timeout {
@@ -324,6 +369,20 @@ impl Wire {
     pub async fn ask(&self, script: Script) -> Result<Output, RunError> {
         let quiet = Running { on_line: None, ..self.running.clone() };
         self.connection.probe(script, quiet).await
+    }
+
+    /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
+    pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
+        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
+        self.connection.start(script, alone).await
+    }
+
+    pub async fn look(&self, job: &str) -> Result<JobState, RunError> {
+        self.connection.look(job, Running { on_line: None, ..self.running.clone() }).await
+    }
+
+    pub async fn forget(&self, job: &str) -> Result<(), RunError> {
+        self.connection.forget(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
     async fn apply(&self, script: Script) -> Result<Output, RunError> {

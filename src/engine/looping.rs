@@ -9,7 +9,7 @@ use crate::source::{Diag, Node};
 use crate::vars::{Level, VarMap, Variable, View};
 use minijinja::Value;
 use minijinja::value::ValueKind;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,25 +58,29 @@ impl TaskRun {
     }
 
     /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.
-    pub async fn each(&self, looped: &Loop, items: Vec<Value>, view: &Arc<View>) -> Attempt {
+    /// With them comes what the last item saw.
+    pub async fn each(&self, looped: &Loop, items: Vec<Value>, mut view: Arc<View>) -> (Attempt, Arc<View>) {
         if items.is_empty() {
-            return nothing_to_do();
+            return (nothing_to_do(), view);
         }
-        let control = match self.control(&looped.control, view) {
+        let control = match self.control(&looped.control, &view) {
             Ok(control) => control,
-            Err(diag) => return Attempt::failed(&diag),
+            Err(diag) => return (Attempt::failed(&diag), view),
         };
         let mut all = All { ignored: true, ..All::default() };
-        let mut view = view.clone();
+        let mut last_view = view.clone();
         for (index, item) in items.iter().enumerate() {
             if let (Some(pause), 1..) = (control.pause, index) {
                 tokio::time::sleep(pause).await;
             }
             let started = Instant::now();
             let vars = Arc::new(control.variables(&items, index));
-            let item_view = Arc::new(view.with(Level::Loop, vars.clone()));
+            let item_view = self.with_registered(&Arc::new(view.with(Level::Loop, vars.clone())));
+            last_view = item_view.clone();
+            let of_item = control.of_item(&vars, item, index);
+            self.in_flight.begin_item(of_item.clone());
             let mut attempt = self.item(&item_view).await;
-            control.add_to(&mut attempt, item, index);
+            attempt.result.extend(of_item);
             let label = match &looped.control.label {
                 Some(label) => self.playing.run.text_of(label, &item_view).unwrap_or_else(|diag| diag.title),
                 None => item.to_string(),
@@ -90,11 +94,11 @@ impl TaskRun {
             }
             // When any item changes something, all items' names are notified.
             all.executed.notify.extend(self.notified_names(&attempt, &item_view));
-            let stops = self.stops(&looped.control, &attempt, &item_view);
+            let stops = self.stops(&looped.control, &item_view);
             if attempt.executed.is_kept() {
                 match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
-                    Ok(renewed) => view = Arc::new(renewed),
-                    Err(diag) => return Attempt::failed(&diag),
+                    Ok(renewed) => view = self.with_task(renewed),
+                    Err(diag) => return (Attempt::failed(&diag), view),
                 }
             }
             all.add(attempt);
@@ -109,7 +113,7 @@ impl TaskRun {
                 }
             }
         }
-        all.attempt()
+        (all.attempt(), last_view)
     }
 
     fn control(&self, control: &LoopControl, view: &Arc<View>) -> Result<Control, Diag> {
@@ -126,9 +130,9 @@ impl TaskRun {
         })
     }
 
-    fn stops(&self, control: &LoopControl, attempt: &Attempt, item_view: &Arc<View>) -> Result<bool, Diag> {
+    fn stops(&self, control: &LoopControl, item_view: &Arc<View>) -> Result<bool, Diag> {
         let Some(condition) = &control.break_when else { return Ok(false) };
-        let stops = self.playing.run.templar.condition(condition, &self.with_result(item_view, &attempt.result));
+        let stops = self.playing.run.templar.condition(condition, &self.with_registered(item_view));
         stops.map_err(|diag| diag.during("A 'break_when' expression failed"))
     }
 }
@@ -151,15 +155,18 @@ impl Control {
         vars
     }
 
-    /// Says in an item's result which item it is of.
-    fn add_to(&self, attempt: &mut Attempt, item: &Value, index: usize) {
-        let result = &mut attempt.result;
-        result.insert("ansible_loop_var".into(), self.loop_var.clone().into());
-        result.insert(self.loop_var.clone(), super::plain(item));
+    /// What an item's result says of the item.
+    fn of_item(&self, vars: &VarMap, item: &Value, index: usize) -> Map<String, Json> {
+        let mut of_item =
+            Map::from_iter([("ansible_loop_var".to_owned(), self.loop_var.clone().into()), (self.loop_var.clone(), super::plain(item))]);
         if let Some(index_var) = &self.index_var {
-            result.insert("ansible_index_var".into(), index_var.clone().into());
-            result.insert(index_var.clone(), index.into());
+            of_item.insert("ansible_index_var".into(), index_var.clone().into());
+            of_item.insert(index_var.clone(), index.into());
         }
+        if let Some(Variable::Data(extended)) = vars.get("ansible_loop") {
+            of_item.insert("ansible_loop".into(), super::plain(extended));
+        }
+        of_item
     }
 }
 

@@ -6,12 +6,15 @@
 
 mod actions;
 mod ahead;
+mod argument_spec;
+mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
 mod cursor;
 mod execute;
 mod handlers;
+mod in_flight;
 mod include;
 mod listing;
 mod looping;
@@ -22,6 +25,7 @@ mod play;
 mod strategy;
 mod tags;
 mod task;
+mod validating;
 mod variables;
 mod waiting;
 
@@ -96,6 +100,7 @@ pub struct Run {
     memory: Memory,
     connections: Connections,
     ahead: ahead::Ahead,
+    background: asynchronous::Background,
     stats: Mutex<IndexMap<String, Stats>>,
     /// Failed or unreachable: they take no part in later plays.
     out: Mutex<HashMap<Arc<str>, Loss>>,
@@ -123,6 +128,7 @@ impl Run {
             memory: Memory::default(),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
+            background: asynchronous::Background::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),
@@ -145,6 +151,7 @@ impl Run {
                 }
             }
         }
+        self.background.leave();
         self.connections.close().await;
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();

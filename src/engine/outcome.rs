@@ -14,13 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl TaskRun {
-    /// Keeps the result for the host, and for those for whom it was done too.
-    pub fn register(&self, attempt: &Attempt) {
-        let Some(name) = self.register_name() else { return };
-        let value = registered(&attempt.result);
+    /// Keeps the result for the host, and for those for whom it was done too. Makes a failure of it if an expression of `register` fails.
+    pub fn register(&self, mut attempt: Attempt, view: &Arc<View>) -> Attempt {
+        let (keep, failed) = self.to_keep(&attempt.result, view);
         for host in self.hosts() {
-            self.playing.run.memory.set(host, [(name.to_owned(), value.clone())]);
+            self.playing.run.memory.set(host, keep.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
+        if failed.is_empty() {
+            return attempt;
+        }
+        attempt.fail_registering(keep.len(), &failed);
+        self.forgive(attempt, view)
     }
 
     /// Keeps facts, `set_fact` and `include_vars` for the host, those of `run_once`, or the delegate.
@@ -155,9 +159,13 @@ impl Run {
     }
 }
 
-/// A result as `register` keeps it: with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.
+/// A result as `register` keeps it.
 pub fn registered(result: &Map<String, Json>) -> Variable {
-    let mut result = result.clone();
+    Variable::data(&Json::Object(with_lines(result.clone())))
+}
+
+/// A result with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.
+pub fn with_lines(mut result: Map<String, Json>) -> Map<String, Json> {
     for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
         if let Some(words) = result.get(text).and_then(Json::as_str)
             && !result.contains_key(lines)
@@ -166,5 +174,5 @@ pub fn registered(result: &Map<String, Json>) -> Variable {
             result.insert(lines.into(), split.into());
         }
     }
-    Variable::data(&Json::Object(result))
+    result
 }

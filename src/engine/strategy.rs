@@ -146,6 +146,7 @@ async fn perform(
             rescues: walkers[*at].cursor.would_rescue(),
             also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
+            in_flight: Arc::default(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);

@@ -82,10 +82,13 @@ impl Playing {
         let mut vars = VarMap::new();
         if let Some(role) = &task.role {
             put(&mut vars, "role_name", Value::from(role.name.clone()));
-            put(&mut vars, "ansible_role_name", Value::from(role.name.clone()));
+            put(&mut vars, "ansible_role_name", Value::from(role.full_name()));
+            if let Some(collection) = &role.collection {
+                put(&mut vars, "ansible_collection_name", Value::from(collection.clone()));
+            }
             put(&mut vars, "role_path", path(&role.path));
             let parents: Vec<_> =
-                std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.name.clone()).collect();
+                std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.full_name()).collect();
             put(&mut vars, "ansible_parent_role_names", Value::from(parents));
         }
         let search = self.search_path(task);
@@ -217,7 +220,7 @@ pub fn name_of(run: &Run, task: &Task, view: &Arc<View>) -> String {
         },
     };
     match &task.role {
-        Some(role) => format!("{} : {name}", role.name),
+        Some(role) => format!("{} : {name}", role.full_name()),
         None => name,
     }
 }

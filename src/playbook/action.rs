@@ -17,7 +17,6 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("assemble", ""),
-    ("async_status", ""),
     ("authorized_key", "`lineinfile` can add a line to `authorized_keys`"),
     ("cron", "`copy` can write a file into `/etc/cron.d`"),
     ("debconf", "`command: debconf-set-selections` with `stdin` does it"),
@@ -49,7 +48,6 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("ufw", "`command: ufw ...` does it"),
     ("unarchive", "`command: tar ...` with `creates` does it"),
     ("uri", "`get_url` fetches files; `command: curl ...` does the rest"),
-    ("validate_argument_spec", "`assert` checks variables"),
     ("yum", "`package` installs on hosts that have apt"),
     ("yum_repository", ""),
 ];

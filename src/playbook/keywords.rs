@@ -50,6 +50,7 @@ const PLAY: &[&str] = &[
     "serial",
     "strategy",
     "tasks",
+    "validate_argspec",
     "vars_files",
     "vars_prompt",
 ];
@@ -185,6 +186,7 @@ impl Keywords {
             vars: self.vars.iter().cloned().chain(inner.vars).collect(),
             environment: joined(&self.environment, inner.environment),
             module_defaults: joined(&self.module_defaults, inner.module_defaults),
+            collections: if inner.collections.is_empty() { self.collections.clone() } else { inner.collections },
             notify: if inner.notify.is_empty() { self.notify.clone() } else { inner.notify },
             r#become: nearest(&self.r#become, inner.r#become),
             become_user: nearest(&self.become_user, inner.become_user),
@@ -238,13 +240,8 @@ impl Reading<'_> {
             "diff" => into.diff = self.boolean(word, value),
             "throttle" => into.throttle = self.number(word, value),
             "timeout" => into.timeout = self.number(word, value),
-            "collections" => {
-                // Unqualified names are resolved by the registry, which knows each name once.
-                let names = value.as_seq().is_some_and(|names| names.iter().all(|name| name.as_str().is_some()));
-                if !names && value.as_str().is_none() && !value.is_null() {
-                    self.wrong_shape(word, "a list of names", value);
-                }
-            }
+            // Unqualified names of modules are resolved by the registry, which knows each name once.
+            "collections" => into.collections = self.strings(word, value),
             "debugger" => {
                 if value.as_str() != Some("never") && !value.is_null() {
                     self.say(Diag::error("`debugger` is not supported").at(&value.span).hint("`-v` shows what each task returned"));

@@ -3,7 +3,8 @@
 
 mod action;
 mod checks;
-mod key_value;
+mod collections;
+pub mod key_value;
 mod keywords;
 mod load;
 mod model;
@@ -12,7 +13,7 @@ pub mod search;
 pub mod shipped;
 mod tasks;
 
-pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
+pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 pub struct Loader {
     /// Folders of roles, nearest first, beside `roles/` of the playbook: `ANSIBLE_ROLES_PATH`, `roles_path`.
     pub roles_path: Vec<PathBuf>,
+    /// Folders of collections: each holds `ansible_collections/NS/NAME`.
+    pub collections_path: Vec<PathBuf>,
     /// What Ansible finds only when it gets there (templates, arguments, files, handlers) is no finding before the run.
     pub is_lenient: bool,
     /// Renders what must be known now (`import_tasks: "{{ x }}.yml"`), with extra vars and the play's vars at hand.
@@ -55,6 +58,8 @@ pub struct RoleRequest {
     pub params: Arc<crate::vars::VarMap>,
     /// The argument of that name; true if not said.
     pub allow_duplicates: bool,
+    /// `rolespec_validate`; true if not said.
+    pub validates: bool,
 }
 
 /// An included file of tasks.

@@ -99,6 +99,7 @@ mod tests {
         let vars = Arc::default;
         Arc::new(Role {
             name: "r".into(),
+            collection: None,
             path: path.to_owned(),
             defaults: vars(),
             vars: vars(),

@@ -57,6 +57,19 @@ pub enum Event {
         left: u32,
         result: Json,
     },
+    /// A task with `async` was looked after, and goes on.
+    AsyncPolled {
+        task: usize,
+        host: String,
+        job: String,
+    },
+    /// A task with `async` that was waited for has ended.
+    AsyncEnded {
+        task: usize,
+        host: String,
+        job: String,
+        failed: bool,
+    },
     HostFinished {
         task: usize,
         result: HostResult,

@@ -69,11 +69,14 @@ impl Lines {
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
             Event::Retrying { task, host, name, left, .. } => {
-                let mut lines = self.header(*task);
-                lines.push(Line::Out(
-                    self.paint(AnsiColor::BrightBlack, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).")),
-                ));
-                lines
+                self.aside(*task, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left)."))
+            }
+            Event::AsyncPolled { task, host, job } => {
+                self.aside(*task, &format!("ASYNC POLL on {host}: jid={job} started=True finished=False"))
+            }
+            Event::AsyncEnded { task, host, job, failed } => {
+                let how = if *failed { "FAILED" } else { "OK" };
+                self.aside(*task, &format!("ASYNC {how} on {host}: jid={job}"))
             }
             Event::Included { task, file, hosts, item } => {
                 let mut lines = self.header(*task);
@@ -105,6 +108,13 @@ impl Lines {
         };
         let mut lines = self.banner(&title);
         lines.extend(path.map(Line::Out));
+        lines
+    }
+
+    /// What is said of a task before its result.
+    fn aside(&mut self, task: usize, text: &str) -> Vec<Line> {
+        let mut lines = self.header(task);
+        lines.push(Line::Out(self.paint(AnsiColor::BrightBlack, text)));
         lines
     }
 
