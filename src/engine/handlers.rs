@@ -81,7 +81,11 @@ impl Playing {
             flatten(std::slice::from_ref(list), &mut tasks);
             tasks.into_iter().find(|handler| {
                 let Some(own) = self.handler_name(handler) else { return false };
-                own == name || handler.role.as_ref().is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
+                own == name
+                    || handler
+                        .role
+                        .as_ref()
+                        .is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
             })
         })
     }

@@ -212,7 +212,14 @@ impl Role {
 
 impl Task {
     /// A task that nobody wrote: of every play, of every role with argument specs. `module` is one that the registry holds.
-    pub fn unwritten(name: &str, module: &str, args: Vec<(String, Node)>, keywords: Keywords, role: Option<Arc<Role>>, span: &Span) -> Task {
+    pub fn unwritten(
+        name: &str,
+        module: &str,
+        args: Vec<(String, Node)>,
+        keywords: Keywords,
+        role: Option<Arc<Role>>,
+        span: &Span,
+    ) -> Task {
         Task {
             name: Some(Node::new(Kind::Str(Str { text: name.into(), tag: Tag::Unsafe }), span.clone())),
             action: Action {

@@ -325,8 +325,9 @@ impl Reading<'_> {
     fn no_such_role(&mut self, call: &Call, scope: &Scope) {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
-            return self
-                .say(diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"));
+            return self.say(
+                diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"),
+            );
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();

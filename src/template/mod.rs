@@ -17,6 +17,7 @@ mod lazy;
 mod lookups;
 mod names;
 mod objects;
+pub mod outside;
 mod parse;
 mod tests;
 mod value;
@@ -51,6 +52,11 @@ impl Templar {
     /// A conditional (`when`, `changed_when`, `failed_when`, `until`, `that`): a string is an expression, a list is joined by and. Strictly boolean.
     pub fn condition(&self, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
         self.run(node, view, |run| condition::holds(run, node))
+    }
+
+    /// What stands in a file for a text that is exactly `{{ variable }}`. Nothing if it is anything else, or the variable is not from a file.
+    pub fn written(&self, node: &Node, view: &View) -> Option<Arc<Node>> {
+        condition::written(node, view)
     }
 
     /// A template file with the task's variables.

@@ -41,6 +41,12 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("b64decode", b64decode),
 ];
 
+pub(super) const PROTOMATTER: &[(&str, Filter)] = &[
+    ("finalize", |_, value, _| value::finalize(&value)),
+    ("native_type_name", |_, value, _| Ok(Value::from(type_name(&value)))),
+    ("true_type", |_, value, _| Ok(Value::from(type_name(&value)))),
+];
+
 fn default(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let fallback = args.get("default_value").unwrap_or_else(|| Value::from(""));
     let also_false = args.get("boolean").map_or(Ok(false), |flag| truth(&flag))?;

@@ -132,13 +132,23 @@ fn dictsort(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 fn rekey_on_member(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let key = args.need_text("key")?;
     let duplicates = args.text_or("duplicates", "error")?;
-    let all = if is_map(&value) { pairs(&value)?.into_iter().map(|(_, item)| item).collect() } else { items(&value)? };
+    if !matches!(duplicates.as_str(), "error" | "overwrite") {
+        return Err(Fail::error(format!("duplicates parameter to rekey_on_member has unknown value: {duplicates}")));
+    }
+    let all = match () {
+        () if is_map(&value) => pairs(&value)?.into_iter().map(|(_, item)| item).collect(),
+        () if is_list(&value) => items(&value)?,
+        () => return Err(Fail::error("Type is not a valid list, set, or dict")),
+    };
     let mut made = ValueMap::new();
     for item in all {
+        if !is_map(&item) {
+            return Err(Fail::error("List item is not a valid dict"));
+        }
         let Some(name) = value::get(&item, &key) else { return Err(Fail::error(format!("key {key} was not found"))) };
         check(&name)?;
         if duplicates == "error" && made.contains_key(&name) && (truth(&name)? || as_int(&name).is_some()) {
-            return Err(Fail::error(format!("key {} is not unique, cannot turn into dict", text(&name)?)));
+            return Err(Fail::error(format!("key {} is not unique, cannot convert to dict", text(&name)?)));
         }
         made.insert(name, item);
     }

@@ -42,7 +42,7 @@ pub(super) type Filter = fn(&Arc<Run>, Value, &mut Args) -> Res;
 type Table = &'static [(&'static str, Filter)];
 
 /// The filters of each collection. A bare name is one of the first.
-static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 3]> = LazyLock::new(|| {
+static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 4]> = LazyLock::new(|| {
     let table = |families: &[Table]| families.iter().copied().flatten().copied().collect();
     [
         (
@@ -64,6 +64,7 @@ static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 3]> = L
             ]),
         ),
         (names::UTILS, table(&[net::TABLE, net_more::TABLE, keys::UTILS])),
+        (names::PROTOMATTER, table(&[data::PROTOMATTER])),
         (names::GENERAL, table(&[community::TABLE, keys::GENERAL, durations::TABLE, inis::TABLE])),
     ]
 });

@@ -1,8 +1,8 @@
 //! Lookups that make lists to loop over.
 
 use super::Lookup;
-use crate::template::args::Args;
 use super::inline::{boolean, integer};
+use crate::template::args::Args;
 use crate::template::fail::{Fail, Res, check};
 use crate::template::filters;
 use crate::template::lazy::Run;
@@ -149,18 +149,19 @@ fn nested(_: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<Vec<Value>> {
 fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
     const MOST: i128 = 1_000_000;
     let mut all = Vec::new();
-    let terms = if terms.is_empty() { vec![Value::from("")] } else { terms };
     let mut named: Vec<(String, String)> = Vec::new();
     for key in ["start", "end", "count", "stride", "format"] {
         if let Some(value) = options.named(key) {
             named.push((key.to_owned(), text(&value)?));
         }
     }
+    let terms = if terms.is_empty() && !named.is_empty() { vec![Value::from("")] } else { terms };
     for term in terms {
         let term = text(&term)?;
         let (mut start, mut end, mut count, mut stride, mut format) = (1i128, None, None, None, "%d".to_owned());
         let number = |text: &str, option: &str| integer(&Value::from(text), option, "sequence");
-        let mut settings: Vec<(String, String)> = Vec::new();
+        // What stands in a term beats what is said for all of them.
+        let mut settings = named.clone();
         if term.contains('=') {
             for word in shell_words::split(&term).map_err(|err| Fail::error(err.to_string()))? {
                 let (key, value) = word.split_once('=').ok_or_else(|| Fail::error(format!("unknown argument '{word}'")))?;
@@ -178,7 +179,6 @@ fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Valu
                 None => end = Some(number(range, "end")?),
             }
         }
-        settings.extend(named.iter().cloned());
         for (key, value) in settings {
             match key.as_str() {
                 "start" => start = number(&value, "start")?,
@@ -195,7 +195,8 @@ fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Valu
         let end = match (count, end) {
             (Some(_), Some(_)) => return Err(Fail::error("can't specify both count and end in with_sequence")),
             (Some(0), None) => continue,
-            (Some(count), None) => start + (count - 1) * stride.unwrap_or(1),
+            // As Ansible has it, also where the stride is negative: then there are two more.
+            (Some(count), None) => start.saturating_add(count.saturating_mul(stride.unwrap_or(1))).saturating_sub(1),
             (None, Some(end)) => end,
             (None, None) => return Err(Fail::error("must specify count or end in with_sequence")),
         };

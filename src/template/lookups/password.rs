@@ -7,6 +7,7 @@ use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::filters::{PythonRandom, Scheme};
 use crate::template::lazy::Run;
+use crate::template::outside;
 use crate::template::value::{as_int, is_list, items, text};
 use minijinja::Value;
 use std::io::Write;
@@ -119,6 +120,7 @@ impl Kept {
 }
 
 fn one(run: &Arc<Run>, path: &str, wanted: &Wanted) -> Res<String> {
+    outside::acts()?;
     let scheme = wanted.encrypt.as_deref().map(Scheme::find).transpose()?;
     let path = on_controller(run, path);
     let keep = path != Path::new("/dev/null");
