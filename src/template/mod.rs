@@ -86,9 +86,19 @@ impl Templar {
         lazy::view_map(view)
     }
 
-    /// Runs the lookup `name` (of `with_NAME`) with rendered terms; the list of its answers.
-    pub fn lookup(&self, name: &str, terms: Vec<Value>, view: &Arc<View>, at: &Node) -> Result<Vec<Value>, Diag> {
-        self.run(at, view, |run| {
+    /// Runs the lookup of `with_NAME` with the terms that stand there; the list of its answers.
+    pub fn lookup(&self, name: &str, terms: &Node, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
+        self.run(terms, view, |run| {
+            let given = run.node(&Arc::new(terms.clone()), Vec::new());
+            let terms = match value::is_list(&given) {
+                true => value::raw_items(&given)?,
+                false => vec![given],
+            };
+            // Some lookups pass over what is undefined; the others never see it.
+            if !lookups::takes_undefined(name) {
+                terms.iter().try_for_each(fail::check)?;
+            }
+            let terms = terms.into_iter().filter(|term| !is_omit(term)).collect();
             let answers = lookups::run(run, name, terms, &mut args::Args::default())?;
             answers.iter().map(value::finalize).collect()
         })
@@ -151,6 +161,11 @@ fn name_of(file: &std::path::Path, id: u32) -> Option<String> {
     let named =
         all.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry.get(2).is_some_and(|own| *own == id.to_string()));
     named.map(|entry| entry[0].to_owned())
+}
+
+/// The name of a value's type in Python, which messages have.
+pub fn type_name(value: &Value) -> &'static str {
+    value::type_name(value)
 }
 
 /// The value of `omit`.

@@ -280,7 +280,7 @@ fn write_text(out: &mut String, value: &Value, quoted: bool, tuples: bool) -> Re
         Type::Str if quoted => write_quoted(out, value.as_str().unwrap_or("")),
         Type::Float => out.push_str(&float_text(f64::try_from(value.clone()).unwrap_or(0.0))),
         Type::List => {
-            let is_tuple = tuples && (value.is_tuple() || value.downcast_object_ref::<Group>().is_some());
+            let is_tuple = tuples && value.is_tuple() || value.downcast_object_ref::<Group>().is_some();
             let items = raw_items(value)?;
             out.push(if is_tuple { '(' } else { '[' });
             for (n, item) in items.iter().enumerate() {

@@ -31,6 +31,7 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     }),
     ("from_yaml_all", |_, value, _| match value.as_str() {
         Some(text) => from_yaml(text).map(list),
+        None if value.is_none() => Ok(list([])),
         None => Ok(value),
     }),
     ("b64encode", |_, value, args| {
@@ -69,6 +70,8 @@ fn mandatory(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 }
 
 fn ternary(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
+    // What is not chosen may be undefined.
+    check(&value)?;
     let (yes, no) = (args.need("true_val")?, args.need("false_val")?);
     let none = args.get("none_val").filter(|none| !none.is_none());
     match none {

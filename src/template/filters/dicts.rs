@@ -20,14 +20,20 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
 
 fn combine(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let recursive = args.named_flag("recursive", false)?;
+    let nothing = value.is_none();
     let list_merge = args.named("list_merge").map_or(Ok("replace".to_owned()), |merge| text(&merge))?;
     if !["replace", "keep", "append", "prepend", "append_rp", "prepend_rp"].contains(&list_merge.as_str()) {
         return Err(Fail::error(format!("`list_merge` cannot be '{list_merge}'")));
     }
+    if let Some(other) = args.rest_named().keys().next() {
+        return Err(Fail::error(format!("'recursive' and 'list_merge' are the only valid keyword arguments, not '{other}'")));
+    }
     // Lists among the arguments stand for their members, as in Ansible.
     let mut all = Vec::new();
     let mut todo: Vec<Value> = args.rest();
-    todo.insert(0, value);
+    if !nothing {
+        todo.insert(0, value);
+    }
     todo.reverse();
     while let Some(next) = todo.pop() {
         check(&next)?;
@@ -103,10 +109,13 @@ fn items2dict(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         match (value::get(&item, &key_name), value::get(&item, &value_name)) {
             (Some(key), Some(value)) => made.insert(key, value),
             _ => {
-                return Err(Fail::error(format!(
-                    "items2dict requires a list of dictionaries with '{key_name}' and '{value_name}', got {}",
-                    repr(&item)?
-                )));
+                return Err(Fail::error(match is_map(&item) {
+                    true => format!(
+                        "items2dict requires each dictionary in the list to contain the keys '{key_name}' and '{value_name}', got {}",
+                        repr(&item)?
+                    ),
+                    false => format!("items2dict requires a list of dictionaries, got {}", repr(&item)?),
+                }));
             }
         };
     }
