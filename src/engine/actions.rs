@@ -5,10 +5,8 @@ use super::execute::{Executed, arguments};
 use super::include::{Include, What};
 use super::plain;
 use super::task::TaskRun;
-use super::variables::read_vars;
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
-use crate::python::regex::{Flags, Pattern};
 use crate::source::{Diag, Kind, Node, may_be_template};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
@@ -34,6 +32,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
         "reboot" => action.reboot().await,
         "set_fact" => action.set_fact(),
         "validate_argument_spec" => action.validate_argument_spec(),
+        "set_stats" => action.set_stats(),
         "wait_for_connection" => action.wait_for_connection().await,
         // Imports are resolved when the playbook is loaded; `meta` is the strategy's.
         other => Err(Diag::error(format!("BUG: `{other}` came to be run as a task")).at(&task_run.task().span)),
@@ -54,7 +53,7 @@ impl Action<'_> {
         Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
     }
 
-    fn at_argument(&self, failure: Failure) -> Diag {
+    pub fn at_argument(&self, failure: Failure) -> Diag {
         let action = &self.task_run.task().action;
         let argument = failure.argument.as_ref().and_then(|name| action.args.iter().find(|(given, _)| given == name));
         Diag::error(failure.message).at(argument.map_or(&action.name_span, |(_, node)| &node.span))
@@ -77,7 +76,11 @@ impl Action<'_> {
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
-        self.task_run.playing.run.templar.render(node, self.view)
+        self.task_run.playing.run.templar.render(node, self.view).map_err(|diag| {
+            let task = self.task_run.task();
+            let argument = task.action.args.iter().find(|(_, given)| std::ptr::eq(given, node));
+            argument.map_or(diag.clone(), |(name, _)| super::execute::of_argument(diag, task, name))
+        })
     }
 
     fn debug(&self) -> Result<Executed, Diag> {
@@ -99,15 +102,15 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
+                    Err(diag) => return Err(diag.within("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
             }
             (None, Some(msg)) => {
                 let value = self.render(msg).map_err(|diag| {
-                    diag.during("Error while resolving value for 'msg'")
-                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
+                    diag.within("Error while resolving value for 'msg'")
+                        .within("Finalization of task args for 'ansible.builtin.debug' failed")
                 })?;
                 executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
@@ -140,7 +143,7 @@ impl Action<'_> {
         let message = |name: &str| argument(name).map(|node| self.render(node)).transpose();
         let quiet = argument("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
-            if self.task_run.playing.run.templar.condition(condition, self.view)? {
+            if self.task_run.playing.run.evaluate(condition, self.view)? {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
@@ -185,7 +188,8 @@ impl Action<'_> {
             }
         };
         if given.is_empty() {
-            return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
+            let words = "No key/value pairs provided, at least one is required for this action to succeed";
+            return Err(Diag::error(words).at(&self.task_run.task().span));
         }
         let mut executed = Executed::default();
         let mut named = Map::new();
@@ -197,8 +201,9 @@ impl Action<'_> {
                 false => name,
             };
             if !is_name(&name) {
-                return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
+                return Err(Diag::error(format!("Invalid variable name '{name}'.")).at(&self.task_run.task().span));
             }
+            self.task_run.playing.run.warn_if_reserved(&name, &self.task_run.task().span);
             executed.set.push((name.clone(), Variable::data(&value)));
             named.insert(name, value);
         }
@@ -210,81 +215,6 @@ impl Action<'_> {
         executed.data.insert("ansible_facts".into(), Json::Object(given));
         self.keep(&executed);
         Ok(executed)
-    }
-
-    fn include_vars(&self) -> Result<Executed, Diag> {
-        let args = self.args()?;
-        let mut files = Vec::new();
-        match (args.str("file"), args.str("dir")) {
-            (Some(file), None) => files.push(self.find("vars", file).map_err(|failure| self.at_argument(failure))?),
-            (None, Some(dir)) => self.vars_of_dir(dir, &args, &mut files)?,
-            _ => return Err(Diag::error("`include_vars` takes `file` or `dir`").at(&self.task_run.task().span)),
-        }
-        let mut vars = VarMap::new();
-        for file in &files {
-            vars.extend(read_vars(file)?);
-        }
-        let mut executed = Executed::default();
-        executed.data.insert("ansible_included_var_files".into(), files.iter().map(|file| file.display().to_string()).collect());
-        executed.include_vars = match args.str("name") {
-            None => vars,
-            Some(name) => {
-                let pairs = vars.into_iter().filter_map(|(key, value)| match value {
-                    Variable::Node(node) => Some((Node::string(key, node.span.clone()), (*node).clone())),
-                    Variable::Data(_) => None,
-                });
-                let node = Node::new(crate::source::Kind::Map(pairs.collect()), self.task_run.task().span.clone());
-                VarMap::from([(name.to_owned(), node.into())])
-            }
-        };
-        self.keep(&executed);
-        Ok(executed)
-    }
-
-    /// The files of a folder, alphabetically, folders below it to `depth` (0: all).
-    fn vars_of_dir(&self, dir: &str, args: &Args, files: &mut Vec<PathBuf>) -> Result<(), Diag> {
-        let root = self.find("vars", dir).map_err(|failure| self.at_argument(failure))?;
-        let extensions = args.list("extensions").unwrap_or_default();
-        let ignored = args.list("ignore_files").unwrap_or_default();
-        let at = |message: String| Diag::error(message).at(&self.task_run.task().span);
-        let matching = match args.str("files_matching") {
-            Some(pattern) => {
-                Some(Pattern::new(pattern, Flags::default()).map_err(|err| at(format!("`files_matching` is no pattern: {err}")))?)
-            }
-            None => None,
-        };
-        let depth = args.int("depth").unwrap_or(0);
-        let mut folders = vec![(root, 1)];
-        while let Some((folder, level)) = folders.pop() {
-            let unreadable = |err| at(format!("cannot read the folder `{}`: {err}", folder.display()));
-            let entries = std::fs::read_dir(&folder).map_err(unreadable)?;
-            let mut paths =
-                entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<PathBuf>, _>>().map_err(unreadable)?;
-            paths.sort();
-            for path in paths {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if path.is_dir() {
-                    if depth == 0 || level < depth {
-                        folders.push((path, level + 1));
-                    }
-                    continue;
-                }
-                let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-                let is_wanted = match &matching {
-                    Some(matching) => matching.is_found(&name).map_err(|err| at(format!("`files_matching`: {err}")))?,
-                    None => true,
-                };
-                if ignored.contains(&name) || !is_wanted {
-                    continue;
-                }
-                if extensions.contains(&extension) {
-                    files.push(path);
-                } else if !args.is("ignore_unknown_extensions") {
-                    return Err(at(format!("`{}` does not have a valid extension: {}", path.display(), extensions.join(", "))));
-                }
-            }
-        }
-        Ok(())
     }
 
     fn include_tasks(&self) -> Result<Executed, Diag> {
@@ -384,7 +314,7 @@ impl Action<'_> {
         Ok(executed)
     }
 
-    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+    pub fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
         self.find_with(crate::playbook::search::find_file, kind, name)
     }
 
@@ -422,9 +352,11 @@ fn text(value: Option<&Json>) -> String {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
+    let is_word =
+        chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
+    is_word && !crate::playbook::means_something(name)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::playbook::Task;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
-use crate::source::{Diag, Source};
+use crate::source::{Diag, Node, Source};
 use crate::template;
 use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
@@ -30,6 +30,10 @@ pub struct Executed {
     pub facts: Map<String, Json>,
     pub set: Vec<(String, Variable)>,
     pub include_vars: VarMap,
+    /// `ansible_facts` of the result as they stand in their files: where they are registered, their templates stay templates.
+    pub facts_as_written: Option<Node>,
+    /// The result is not to be shown: what it holds comes from an encrypted file.
+    pub hidden: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
@@ -47,7 +51,17 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        Executed { diagnosis, ..Executed::failed(diag.message()) }
+        let words = match diag.title.starts_with("Task failed") {
+            true => diag.title.clone(),
+            false => format!("Task failed: {}", diag.message()),
+        };
+        Executed { diagnosis, ..Executed::failed(words) }
+    }
+
+    pub fn timed_out(limit: Duration) -> Executed {
+        let mut executed = Executed::failed(format!("Task failed: Timed out after {} second(s).", limit.as_secs()));
+        executed.data.insert("timedout".into(), json!({ "period": limit.as_secs() }));
+        executed
     }
 
     pub fn unreachable(message: impl Into<String>) -> Executed {
@@ -94,6 +108,9 @@ impl Executed {
 }
 
 fn diff_json(diff: &Diff) -> Json {
+    if !diff.prepared.is_empty() {
+        return json!({ "prepared": diff.prepared });
+    }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
 
@@ -119,7 +136,8 @@ impl From<RunError> for Trouble {
     fn from(err: RunError) -> Trouble {
         match &err {
             RunError::Timeout { after, stdout, stderr } => Trouble::Failure(
-                Failure::new(format!("Timed out after {} second(s); its processes were killed.", after.as_secs()))
+                Failure::new(format!("Task failed: Timed out after {} second(s).", after.as_secs()))
+                    .with("timedout", json!({ "period": after.as_secs() }))
                     .with("stdout", String::from_utf8_lossy(stdout).into_owned())
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
@@ -262,7 +280,7 @@ fn prepare(
         view: view.clone(),
         place_view: place_view.clone(),
         check_mode: playing.checks(task, view)?,
-        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
+        diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
@@ -285,6 +303,24 @@ fn with_environment(script: Script, environment: &[(String, String)]) -> Script 
     Script { text, input, environment: environment.iter().cloned().chain(own).collect() }
 }
 
+impl Run {
+    /// `timeout`; none if it is 0.
+    pub(super) fn timeout_of(&self, keywords: &crate::playbook::Keywords, view: &Arc<View>) -> Result<Option<Duration>, Diag> {
+        let seconds = self.number("timeout", &keywords.timeout, true, view)?;
+        if let Some(seconds) = seconds.filter(|seconds| !(0.0..=100_000_000.0).contains(seconds)) {
+            let diag = Diag::error(format!("Timeout {seconds} is invalid, it must be between 0 and 100000000."));
+            return Err(keywords.timeout.as_ref().map_or(diag.clone(), |node| diag.at(&node.span)));
+        }
+        Ok(seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}
+
+/// A mistake in the value of an argument.
+pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
+    let module = task.action.module.spec().name;
+    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
+}
+
 /// A task's arguments, rendered, under the names that the file uses.
 pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
     let action = &task.action;
@@ -305,7 +341,7 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     }
     if let Some(node) = &action.args_from {
         let rendered =
-            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
+            templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }
@@ -313,11 +349,11 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
             args.extend(values);
         }
     }
+    if let Some((_, node)) = action.args.iter().find(|(name, _)| name == "_raw_params" && spec.param(name).is_none()) {
+        return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
+    }
     for (name, node) in &action.args {
-        let value = templar.render(node, view).map_err(|diag| {
-            diag.during(format!("Error while resolving value for '{name}'"))
-                .during(format!("Finalization of task args for '{}' failed", spec.name))
-        })?;
+        let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
             continue;
@@ -342,15 +378,7 @@ impl Wire {
     pub async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
-        let timeout = match &keywords.timeout {
-            Some(node) => {
-                let value = run.templar.render(node, view)?;
-                let seconds = u64::try_from(value.clone())
-                    .map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
-                (seconds > 0).then(|| Duration::from_secs(seconds))
-            }
-            None => None,
-        };
+        let timeout = run.timeout_of(keywords, view)?;
         let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
@@ -393,7 +421,18 @@ impl Wire {
 fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
     for node in &task.keywords.environment {
-        let rendered = playing.run.templar.render(node, view)?;
+        let is_setup = task.action.module.spec().name == "ansible.builtin.setup";
+        let known;
+        let node = match node.as_map() {
+            // It may ask for what is only now to be gathered.
+            Some(pairs) if is_setup => {
+                let pairs = pairs.iter().filter(|(_, value)| playing.run.templar.render(value, view).is_ok()).cloned();
+                known = Node::new(crate::source::Kind::Map(pairs.collect()), node.span.clone());
+                &known
+            }
+            _ => node,
+        };
+        let rendered = playing.run.templar.render(node, view).map_err(|diag| super::variables::of_keyword(diag, "environment"))?;
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],

@@ -6,7 +6,7 @@ use super::load::{Reading, Scope, first_line, path_variable, same_file};
 use super::search::{ancestors, tidy};
 use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest, Task};
 use crate::source::{Diag, Kind, Node};
-use crate::vars::{VarMap, Variable};
+use crate::vars::{VarMap, Variable, combine};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -371,7 +371,7 @@ impl Reading<'_> {
         let mut all = VarMap::new();
         for file in files {
             if let Some(node) = self.file(&file, Some(asked)) {
-                all.extend(self.vars(&node, folder).unwrap_or_default());
+                combine(&mut all, self.vars(&node, folder).unwrap_or_default());
             }
         }
         all
@@ -428,7 +428,7 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
         Variable::Data(_) => None,
     });
     let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone()).display().to_string();
-    let context = [("type", "role"), ("name", &role.full_name()), ("argument_spec_name", entry_point), ("path", &path)];
+    let context = [("type", "role"), ("name", &role.name), ("argument_spec_name", entry_point), ("path", &path)];
     let args = vec![
         ("argument_spec".to_owned(), spec.get("options").filter(|options| !options.is_null()).cloned().unwrap_or_else(|| map(Vec::new()))),
         ("provided_arguments".to_owned(), map(given.collect())),

@@ -18,11 +18,13 @@ pub struct Style {
     pub show_skipped: bool,
     /// Lines around a change in a diff.
     pub diff_context: usize,
+    /// Tell what `set_stats` gathered.
+    pub show_custom_stats: bool,
 }
 
 impl Default for Style {
     fn default() -> Style {
-        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3 }
+        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3, show_custom_stats: false }
     }
 }
 
@@ -47,7 +49,22 @@ impl Lines {
 
     pub fn of(&mut self, event: &Event) -> Vec<Line> {
         match event {
+            Event::PlaybookStarted { playbook, n_plays } if self.style.verbosity >= 2 => {
+                let mut lines = self.banner(&format!("PLAYBOOK: {}", playbook.rsplit('/').next().unwrap_or(playbook)));
+                lines.push(Line::Out(format!("{n_plays} plays in {playbook}")));
+                lines
+            }
             Event::PlaybookStarted { .. } | Event::HostStarted { .. } => Vec::new(),
+            Event::Meta { task, text } if self.style.verbosity >= 2 => {
+                let mut lines = self.header(*task);
+                lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("META: {text}"))));
+                lines
+            }
+            Event::Meta { .. } => Vec::new(),
+            Event::Broken { diagnosis, error } => {
+                let text = if self.style.origins { format!("[ERROR]: {error}") } else { diagnosis.clone() };
+                self.paint(AnsiColor::Red, &text).lines().map(|line| Line::Err(line.to_owned())).collect()
+            }
             Event::HostOutput { host, line, .. } if self.style.verbosity >= 1 => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
@@ -86,13 +103,29 @@ impl Lines {
             }
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => vec![Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))],
-            Event::Recap { hosts, .. } => {
+            Event::Recap { hosts, custom, .. } => {
                 let mut lines = self.banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
                 lines.push(Line::Out(String::new()));
+                if self.style.show_custom_stats && !custom.is_empty() {
+                    lines.extend(self.custom_stats(custom));
+                }
                 lines
             }
         }
+    }
+
+    fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
+        let mut lines = self.banner("CUSTOM STATS:");
+        for (host, stats) in custom {
+            let stats = pretty(&sorted(stats.clone()), b" ").replace('\n', "");
+            match host {
+                Some(host) => lines.push(Line::Out(format!("\t{host}: {stats}"))),
+                None => lines.extend([Line::Out(String::new()), Line::Out(format!("\tRUN: {stats}"))]),
+            }
+        }
+        lines.push(Line::Out(String::new()));
+        lines
     }
 
     /// A task's header, if the last lines were another's.
@@ -217,6 +250,11 @@ impl Lines {
         let mut lines = Vec::new();
         for diff in diffs {
             let (before, after) = (text(diff, "before"), text(diff, "after"));
+            let prepared = text(diff, "prepared");
+            if !prepared.is_empty() {
+                lines.extend(prepared.lines().map(|line| Line::Out(line.to_owned())));
+                lines.push(Line::Out(String::new()));
+            }
             if before == after {
                 continue;
             }
@@ -292,8 +330,12 @@ fn sorted(value: Json) -> Json {
 }
 
 fn indented(value: &Json) -> String {
+    pretty(value, b"    ")
+}
+
+fn pretty(value: &Json, indent: &[u8]) -> String {
     let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     match serde::Serialize::serialize(value, &mut serializer) {
         Ok(()) => String::from_utf8_lossy(&out).into_owned(),
@@ -364,6 +406,7 @@ mod tests {
             Event::ItemFinished { task: 3, result: item },
             Event::Recap {
                 hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(),
+                custom: Vec::new(),
                 elapsed: Duration::ZERO,
             },
         ];

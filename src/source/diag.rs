@@ -21,27 +21,36 @@ pub struct Diag {
     pub hints: Vec<String>,
     /// What was being done, innermost first: a task's message says it, the place makes it needless elsewhere.
     pub during: Vec<String>,
+    /// Nothing is wrong but that a file could not be decrypted: as in Ansible, that ends a run in another way than a mistake in it.
+    pub is_locked: bool,
 }
 
 impl Diag {
     pub fn error(title: impl Into<String>) -> Diag {
-        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new(), during: Vec::new() }
+        Diag {
+            level: Level::Error,
+            title: title.into(),
+            places: Vec::new(),
+            notes: Vec::new(),
+            hints: Vec::new(),
+            during: Vec::new(),
+            is_locked: false,
+        }
     }
 
     pub fn warning(title: impl Into<String>) -> Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
     }
 
-    /// Says what was being done.
-    pub fn during(mut self, what: impl Into<String>) -> Diag {
-        self.during.push(what.into());
+    /// Says what was being done when this was found: a part of the message, not of what is drawn at the place.
+    pub fn within(mut self, words: impl std::fmt::Display) -> Diag {
+        self.during.push(words.to_string());
         self
     }
 
-    /// The finding as the message of a failed task: everything in one line.
+    /// The finding on one line, with what was being done before it.
     pub fn message(&self) -> String {
-        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
-        if outer.is_empty() { self.title.clone() } else { format!("Task failed: {outer}{}", self.title) }
+        self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>() + &self.title
     }
 
     /// Points at `span`, with no words under the caret.
@@ -93,6 +102,12 @@ impl Diag {
         };
         let mut group = Group::with_title(level.primary_title(self.title.as_str()));
         for (n, (span, words)) in self.places.iter().enumerate() {
+            if span.source.is_secret {
+                let words = if words.is_empty() { "here" } else { words };
+                group =
+                    group.element(SnippetLevel::NOTE.message(format!("{span}: {words} (the file is encrypted: its text is not shown)")));
+                continue;
+            }
             let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let text = &span.source.text;
             let start = floor_char(text, span.start.min(text.len()));
@@ -137,6 +152,10 @@ pub fn origin(span: &Span) -> String {
     let name = &span.source.name;
     let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
     let mut text = format!("Origin: {path}:{line}:{column}\n\n");
+    if span.source.is_secret {
+        text.push_str("(the file is encrypted: its text is not shown)\n");
+        return text;
+    }
     let width = line.to_string().len();
     for (n, words) in span.source.text.lines().enumerate().take(line).skip(line.saturating_sub(3)) {
         text.push_str(format!("{:>width$} {words}", n + 1).trim_end());

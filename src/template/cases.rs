@@ -72,7 +72,7 @@ fn check(name: &str) {
 }
 
 fn json(node: &Node) -> serde_json::Value {
-    serde_json::to_value(super::filters::yaml_value(node)).expect("plain data")
+    serde_json::to_value(super::filters::yaml_value(node).expect("plain data")).expect("plain data")
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
             let holds = result.and_then(|result| strictly_boolean(&result, || origin(run, node, &text.text)));
             holds.map_err(|fail| fail.evaluating("Error while evaluating conditional").at(Some(node.span.clone())))
         }
-        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) => {
+        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) | Kind::Vault(_) => {
             Err(Fail::error("Conditional expressions must be strings.").at(Some(node.span.clone())))
         }
     }

@@ -17,7 +17,8 @@ use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
 use super::value::ValueMap;
 use super::value::{self, Type, text, truth, type_of};
 use super::{filters, functions, tests};
-use crate::source::{Node, Span, may_be_template};
+use crate::source::{Kind, Node, Span, Tag, may_be_template};
+use crate::vars::Variable;
 use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr};
@@ -350,6 +351,16 @@ impl Eval {
     }
 
     fn test(&mut self, test: &'static ast::Spanned<ast::Test<'static>>) -> Res {
+        // These ask what a file says: to look at the value would be to render it, or to decrypt it without a password.
+        let file_says = |is: fn(&Kind) -> bool| written(&self.run, &test.expr).is_some_and(|node| is(&node.kind));
+        match test.name.strip_prefix("ansible.builtin.").unwrap_or(test.name) {
+            "vault_encrypted" if file_says(|kind| matches!(kind, Kind::Vault(_))) => return Ok(Value::from(true)),
+            "tagged_with" if file_says(|kind| matches!(kind, Kind::Str(text) if text.tag == Tag::Plain)) => {
+                let mut args = self.args(&test.args)?;
+                return Ok(Value::from(args.need_text("tag_name")? == "TrustedAsTemplate"));
+            }
+            _ => {}
+        }
         let value = self.soft(&test.expr)?;
         let args = self.args(&test.args)?;
         let result = tests::perform(test.name, value, args);
@@ -456,6 +467,30 @@ impl Eval {
             pairs.insert(key, item);
         }
         Ok(self.new_map(pairs))
+    }
+}
+
+/// What a file says of `name`, `name.key` or `name[key]`, not rendered.
+fn written(run: &Run, expr: &Expr<'_>) -> Option<Node> {
+    let (of, key) = match expr {
+        Expr::Var(var) => {
+            return match run.view.get(var.id)? {
+                Variable::Node(node) => Some(Node::clone(node)),
+                Variable::Data(_) => None,
+            };
+        }
+        Expr::GetAttr(attr) => (&attr.expr, Value::from(attr.name)),
+        Expr::GetItem(item) => match &item.subscript_expr {
+            Expr::Const(key) => (&item.expr, key.value.clone()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let of = written(run, of)?;
+    match (key.as_str(), key.as_usize()) {
+        (Some(name), _) => of.get(name).cloned(),
+        (None, Some(n)) => of.as_seq()?.get(n).cloned(),
+        (None, None) => None,
     }
 }
 

@@ -19,6 +19,7 @@ mod sets;
 mod texts;
 mod times;
 mod urls;
+mod vault;
 pub(super) mod yaml;
 
 pub(super) use data::bool_of;
@@ -61,6 +62,7 @@ static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 4]> = L
                 texts::TABLE,
                 times::TABLE,
                 urls::TABLE,
+                vault::TABLE,
             ]),
         ),
         (names::UTILS, table(&[net::TABLE, net_more::TABLE, keys::UTILS])),

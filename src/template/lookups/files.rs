@@ -2,6 +2,7 @@
 
 use super::Lookup;
 use crate::module::TemplateOptions;
+use crate::secrets;
 use crate::source::{ReadError, Source};
 use crate::template::args::Args;
 use crate::template::eval;
@@ -24,8 +25,21 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
             let path = find_file(&run.view, &name, &["files"])
                 .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
             let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
+            keep_secret(&source);
             let content = if right { source.text.trim_end() } else { source.text.as_str() };
             contents.push(Value::from(if left { content.trim_start() } else { content }));
+        }
+        Ok(contents)
+    }),
+    ("unvault", |run, terms, _| {
+        let mut contents = Vec::new();
+        for term in terms {
+            let name = text(&term)?;
+            let path = find_file(&run.view, &name, &["files"])
+                .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
+            let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
+            keep_secret(&source);
+            contents.push(Value::from(source.text.as_str()));
         }
         Ok(contents)
     }),
@@ -45,6 +59,13 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         Ok(all)
     }),
 ];
+
+/// The content of an encrypted file is a secret.
+fn keep_secret(source: &Source) {
+    if source.is_secret {
+        secrets::register(&source.text);
+    }
+}
 
 /// Error and cause in one line.
 fn with_cause(err: &ReadError) -> String {
