@@ -184,6 +184,8 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
+    // For modules of others that are started with it: there is no Python in what we do.
+    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,

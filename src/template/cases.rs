@@ -111,6 +111,11 @@ fn roles() {
 }
 
 #[test]
+fn collections() {
+    check("collections.yml");
+}
+
+#[test]
 fn networks() {
     check("networks.yml");
 }
