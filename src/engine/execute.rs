@@ -12,8 +12,7 @@ use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
-use crate::vars::{Level, VarMap, Variable, View};
-use minijinja::Value;
+use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -523,18 +522,10 @@ impl Context for HostContext {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
         let path = self.find_file("templates", name)?;
         let source = Source::read(&path).map_err(|err| Failure::argument("src", super::chain(&err)))?;
-        let full = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
-        let mut vars = VarMap::new();
-        let mut put = |name: &str, value: Value| vars.insert(name.to_owned(), Variable::Data(value));
-        put("ansible_managed", Value::from("Ansible managed"));
-        put("template_path", Value::from(name));
-        put("template_fullpath", Value::from(full));
-        put("template_destpath", Value::from(options.dest.clone()));
-        let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
         self.playing
             .run
             .templar
-            .render_file(&source, options, &view)
+            .render_file(&source, options, &self.view)
             .map_err(|diag| Failure { diag: Some(Box::new(diag.clone())), ..Failure::new(diag.title) })
     }
 

@@ -37,24 +37,17 @@ impl TaskRun {
     /// The items of a loop, rendered.
     pub fn items(&self, looped: &Loop, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
         let templar = &self.playing.run.templar;
-        let over = templar.render(&looped.over, view)?;
-        let is_list = matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable);
-        match &looped.lookup {
-            None if is_list => Ok(over.try_iter().into_iter().flatten().collect()),
-            None => {
-                let message = format!("`loop` needs a list, and this is {}: `{over}`", over.kind());
-                Err(Diag::error(message)
-                    .at(&looped.over.span)
-                    .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"))
-            }
-            Some(lookup) => {
-                let terms = match over.kind() {
-                    ValueKind::Seq => over.try_iter().into_iter().flatten().collect(),
-                    _ => vec![over],
-                };
-                templar.lookup(lookup, terms, view, &looped.over)
-            }
+        if let Some(lookup) = &looped.lookup {
+            return templar.lookup(lookup, &looped.over, view);
         }
+        let over = templar.render(&looped.over, view)?;
+        if !matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let message = format!("The `loop` value must resolve to a 'list', not '{}'.", crate::template::type_name(&over));
+            return Err(Diag::error(message)
+                .at(&looped.over.span)
+                .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"));
+        }
+        Ok(over.try_iter().into_iter().flatten().collect())
     }
 
     /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.

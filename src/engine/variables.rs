@@ -15,6 +15,11 @@ impl Playing {
     /// What `host` sees at `task`. `include_vars`: those of the includes that led there.
     pub fn view(&self, host: &str, task: Option<&Task>, include_vars: &[Arc<VarMap>]) -> Result<View, Diag> {
         let mut view = host_view(&self.run, host);
+        if task.is_some() && view.get("ansible_ssh_host").is_none() {
+            // A task can always ask where its host is; `hostvars` only knows what was said.
+            let address = VarMap::from([("ansible_host".to_owned(), Variable::Data(Value::from(host)))]);
+            view.add(Level::RoleDefaults, Arc::new(address));
+        }
         for role in self.exported.read().expect("no panic holds the lock").iter() {
             view.add(Level::RoleDefaults, role.defaults.clone());
             view.add(Level::RoleVars, role.vars.clone());
@@ -182,6 +187,8 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
+    // For modules of others that are started with it: there is no Python in what we do.
+    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,
