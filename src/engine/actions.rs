@@ -7,7 +7,7 @@ use super::plain;
 use super::task::TaskRun;
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
-use crate::source::{Diag, Node};
+use crate::source::{Diag, Node, may_be_template};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
@@ -96,13 +96,17 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag),
+                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
             }
             (None, Some(msg)) => {
-                executed.data.insert("msg".into(), plain(&self.render(msg)?));
+                let value = self.render(msg).map_err(|diag| {
+                    diag.during("Error while resolving value for 'msg'")
+                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
+                })?;
+                executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
             }
             (None, None) => {
@@ -149,12 +153,21 @@ impl Action<'_> {
             return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
         }
         let mut executed = Executed::default();
-        for (name, value) in &given {
-            if !is_name(name) {
+        let mut named = Map::new();
+        for (name, value) in given {
+            // Names may be templates, too: those written in the task, not those of a variable's mapping.
+            let written = self.task_run.task().action.args.iter().any(|(other, _)| *other == name);
+            let name = match written && may_be_template(&name) {
+                true => self.render(&Node::string(name, self.task_run.task().span.clone()))?.to_string(),
+                false => name,
+            };
+            if !is_name(&name) {
                 return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
             }
-            executed.set.push((name.clone(), Variable::data(value)));
+            executed.set.push((name.clone(), Variable::data(&value)));
+            named.insert(name, value);
         }
+        let given = named;
         // A cached fact is seen among the facts as well.
         if cacheable {
             executed.facts = given.clone();

@@ -234,7 +234,10 @@ impl TaskRun {
 
     fn is_met(&self, attempt: &Attempt, view: &Arc<View>) -> Result<bool, Diag> {
         match &self.task().until {
-            Some(until) => self.playing.run.templar.condition(until, &self.with_result(view, &attempt.result)),
+            Some(until) => {
+                let met = self.playing.run.templar.condition(until, &self.with_result(view, &attempt.result));
+                met.map_err(|diag| diag.during("An 'until' expression failed").during("Action failed"))
+            }
             None => Ok(!attempt.has_failed()),
         }
     }
@@ -262,12 +265,14 @@ impl TaskRun {
     fn judge(&self, attempt: &mut Attempt, view: &Arc<View>) -> Result<(), Diag> {
         let templar = &self.playing.run.templar;
         if let Some(condition) = &self.task().changed_when {
-            let changed = templar.condition(condition, &self.with_result(view, &attempt.result))?;
+            let changed = templar.condition(condition, &self.with_result(view, &attempt.result));
+            let changed = changed.map_err(|diag| diag.during("A 'changed_when' expression failed").during("Action failed"))?;
             attempt.set_changed(changed);
             attempt.result.insert("changed_when_result".into(), changed.into());
         }
         if let Some(condition) = &self.task().failed_when {
-            let failed = templar.condition(condition, &self.with_result(view, &attempt.result))?;
+            let failed = templar.condition(condition, &self.with_result(view, &attempt.result));
+            let failed = failed.map_err(|diag| diag.during("A 'failed_when' expression failed").during("Action failed"))?;
             attempt.set_failed(failed);
             attempt.result.insert("failed_when_result".into(), failed.into());
         }

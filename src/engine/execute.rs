@@ -52,7 +52,7 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        Executed { diagnosis, ..Executed::failed(diag.title.clone()) }
+        Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
     pub fn unreachable(message: impl Into<String>) -> Executed {
@@ -264,7 +264,8 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         }
     }
     if let Some(node) = &action.args_from {
-        let rendered = templar.render(node, view)?;
+        let rendered =
+            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }
@@ -273,7 +274,10 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         }
     }
     for (name, node) in &action.args {
-        let value = templar.render(node, view)?;
+        let value = templar.render(node, view).map_err(|diag| {
+            diag.during(format!("Error while resolving value for '{name}'"))
+                .during(format!("Finalization of task args for '{}' failed", spec.name))
+        })?;
         if template::is_omit(&value) {
             args.remove(name);
             continue;

@@ -128,7 +128,8 @@ impl TaskRun {
 
     fn stops(&self, control: &LoopControl, attempt: &Attempt, item_view: &Arc<View>) -> Result<bool, Diag> {
         let Some(condition) = &control.break_when else { return Ok(false) };
-        self.playing.run.templar.condition(condition, &self.with_result(item_view, &attempt.result))
+        let stops = self.playing.run.templar.condition(condition, &self.with_result(item_view, &attempt.result));
+        stops.map_err(|diag| diag.during("A 'break_when' expression failed"))
     }
 }
 

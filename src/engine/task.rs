@@ -123,7 +123,8 @@ impl Playing {
     /// The first condition of a task that does not hold, as it was written; `None` if all do.
     pub fn first_false(&self, task: &Task, view: &Arc<View>) -> Result<Option<Json>, Diag> {
         for condition in &task.keywords.when {
-            if !self.run.templar.condition(condition, view)? {
+            let holds = self.run.templar.condition(condition, view).map_err(|diag| diag.during("A 'when' expression failed"))?;
+            if !holds {
                 return Ok(Some(match condition.as_bool() {
                     Some(literal) => literal.into(),
                     None => condition.as_str().unwrap_or(condition.span.text()).into(),

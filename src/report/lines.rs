@@ -208,8 +208,7 @@ impl Lines {
         if result.module == "debug" {
             // Only what was asked for, not what the engine adds to a result.
             match map.remove("msg") {
-                Some(msg) if result.status != Status::Failed => map = BTreeMap::from([("msg".to_owned(), msg)]),
-                Some(msg) => drop(map.insert("msg".to_owned(), msg)),
+                Some(msg) => map = BTreeMap::from([("msg".to_owned(), msg)]),
                 None => ["changed", "ansible_loop_var", "ansible_index_var"].into_iter().for_each(|key| drop(map.remove(key))),
             }
         }

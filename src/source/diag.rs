@@ -21,15 +21,37 @@ pub struct Diag {
     pub hints: Vec<String>,
     /// Nothing is wrong but that a file could not be decrypted: as in Ansible, that ends a run in another way than a mistake in it.
     pub is_locked: bool,
+    /// What was being done, innermost first: a task's message says it, the place makes it needless elsewhere.
+    pub during: Vec<String>,
 }
 
 impl Diag {
     pub fn error(title: impl Into<String>) -> Diag {
-        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new(), is_locked: false }
+        Diag {
+            level: Level::Error,
+            title: title.into(),
+            places: Vec::new(),
+            notes: Vec::new(),
+            hints: Vec::new(),
+            during: Vec::new(),
+            is_locked: false,
+        }
     }
 
     pub fn warning(title: impl Into<String>) -> Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
+    }
+
+    /// Says what was being done.
+    pub fn during(mut self, what: impl Into<String>) -> Diag {
+        self.during.push(what.into());
+        self
+    }
+
+    /// The finding as the message of a failed task: everything in one line.
+    pub fn message(&self) -> String {
+        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
+        if outer.is_empty() { self.title.clone() } else { format!("Task failed: {outer}{}", self.title) }
     }
 
     /// Points at `span`, with no words under the caret.

@@ -62,8 +62,8 @@ impl Run {
         };
         let value = match looped {
             Some(chain) => {
-                let words = format!("recursive loop detected in template: {chain} -> {name}");
-                marker(Fail::error(words).at(Some(node.span.clone())))
+                let words = format!("Recursive loop detected in template: {chain} -> {name}");
+                marker(Fail::complete(words).at(Some(node.span.clone())))
             }
             None => self.node(&node, Vec::new()),
         };

@@ -242,7 +242,17 @@ pub(in crate::template) fn from_json(text: &str) -> Res {
     }
 }
 
-fn json_value(json: serde_json::Value) -> Value {
+/// As the data it is, for what reads JSON.
+pub(super) fn to_plain_json(value: &Value) -> Res<serde_json::Value> {
+    serde_json::to_value(value::finalize(value)?).map_err(|err| Fail::error(err.to_string()))
+}
+
+/// Sorted, four blanks deep.
+pub(super) fn nice_json(value: &Value) -> Res<String> {
+    text(&to_json(value, &mut Args::default(), true)?)
+}
+
+pub(super) fn json_value(json: serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::Null => Value::from(()),
