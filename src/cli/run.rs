@@ -62,9 +62,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         crate::playbook::shipped::locate(path)?;
     }
     args.hosts.vault.provide(&config)?;
-    if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
-        crate::vars::merge_mappings();
-    }
+    reading::settle(&config);
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let sources = args.hosts.sources(&config);
     let inventory = reading::inventory(&sources, &config, &mut warnings)?;
