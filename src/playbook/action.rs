@@ -5,7 +5,7 @@ use super::key_value::{self, Unbalanced};
 use super::keywords::{Place, refused};
 use super::load::Reading;
 use crate::module::{self, FreeForm, Registered};
-use crate::source::{Diag, Kind, Node, Span};
+use crate::source::{Diag, Kind, Node, Span, may_be_template};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
 const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
@@ -232,6 +232,10 @@ impl Reading<'_> {
         match spec.free_form {
             FreeForm::Param(param) if !rest.is_empty() => {
                 action.args.insert(0, (param.to_owned(), free_text(value, &rest, action.args.is_empty())));
+            }
+            // As Ansible: a template among the pairs might bring arguments, so what is wrong is found when it is rendered.
+            FreeForm::None if self.loader.is_lenient && rest.iter().any(|word| may_be_template(&text[word.clone()])) => {
+                action.args_from = rest.first().map(|word| key_value::piece(value, word.clone()));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();
