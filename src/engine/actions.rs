@@ -3,9 +3,9 @@
 use super::connect::Place;
 use super::execute::{Executed, arguments};
 use super::include::{Include, What};
-use super::plain;
 use super::task::TaskRun;
 use super::variables::read_vars;
+use super::{Added, plain};
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
 use crate::python::regex::{Flags, Pattern};
@@ -299,7 +299,8 @@ impl Action<'_> {
         }
         given.extend(provided);
         // What is no mapping says nothing of its argument.
-        let spec: Map<String, Json> = spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
+        let spec: Map<String, Json> =
+            spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
         let mistakes = super::argument_spec::mistakes(&spec, &given);
         let mut executed = match mistakes.is_empty() {
             true => Executed::default(),
@@ -324,9 +325,14 @@ impl Action<'_> {
         let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
         let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data)?;
+        let changed = run.add_to_inventory(Added::Host { name: name.to_owned(), groups: groups.clone(), vars: data })?;
         let mut executed = Executed { changed, ..Executed::default() };
-        executed.data.insert("add_host".into(), serde_json::json!({ "host_name": name, "groups": groups, "host_vars": vars }));
+        let (host, port) = crate::inventory::split_port(name);
+        let mut vars = vars;
+        if let Some(port) = port {
+            vars.insert("ansible_ssh_port".into(), port.into());
+        }
+        executed.data.insert("add_host".into(), serde_json::json!({ "host_name": host, "groups": groups, "host_vars": vars }));
         Ok(executed)
     }
 
@@ -337,7 +343,8 @@ impl Action<'_> {
         let group = name(args.required("key").map_err(|failure| self.at_argument(failure))?);
         let parents: Vec<String> = args.list("parents").unwrap_or_default().iter().map(|parent| name(parent)).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents)?;
+        let changed =
+            run.add_to_inventory(Added::ToGroup { host: self.task_run.host.clone(), group: group.clone(), parents: parents.clone() })?;
         let mut executed = Executed { changed, ..Executed::default() };
         executed.data.insert("add_group".into(), group.into());
         executed.data.insert("parent_groups".into(), parents.into());
@@ -384,7 +391,8 @@ fn text(value: Option<&Json>) -> String {
 
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    let is_word = chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
+    let is_word =
+        chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
     is_word && !crate::playbook::means_something(name)
 }
 

@@ -41,8 +41,11 @@ impl Checking {
         self.unsupported(spec, given, &aliases);
         self.exclusive(relations.mutually_exclusive, given);
         set_defaults(spec, given, false);
-        let missing: BTreeSet<&str> =
-            spec.iter().filter(|(name, option)| is(option, "required") && !given.contains_key(*name)).map(|(name, _)| name.as_str()).collect();
+        let missing: BTreeSet<&str> = spec
+            .iter()
+            .filter(|(name, option)| is(option, "required") && !given.contains_key(*name))
+            .map(|(name, _)| name.as_str())
+            .collect();
         if !missing.is_empty() {
             self.say_here(format!("missing required arguments: {}", missing.into_iter().collect::<Vec<_>>().join(", ")));
         }
@@ -101,7 +104,8 @@ impl Checking {
                 Err(why) => {
                     let found = if self.context.is_empty() { String::new() } else { format!(" found in '{}'.", self.context.join(" -> ")) };
                     let kind = type_name(&value);
-                    self.mistakes.push(format!("argument '{name}' is of type {kind}{found} and we were unable to convert to {wanted}: {why}"));
+                    self.mistakes
+                        .push(format!("argument '{name}' is of type {kind}{found} and we were unable to convert to {wanted}: {why}"));
                     continue;
                 }
             };
@@ -168,9 +172,8 @@ impl Checking {
 
     fn relations(&mut self, relations: &Relations, given: &Map<String, Json>) {
         let has = |name: &String| given.contains_key(name);
-        if let Some(group) = groups_of(relations.required_together)
-            .into_iter()
-            .find(|group| group.iter().any(has) && !group.iter().all(has))
+        if let Some(group) =
+            groups_of(relations.required_together).into_iter().find(|group| group.iter().any(has) && !group.iter().all(has))
         {
             self.say_here(format!("parameters are required together: {}", group.join(", ")));
         }
@@ -352,7 +355,9 @@ fn convert(wanted: &str, value: &Json) -> Result<Json, String> {
         }
         "float" => match value {
             Json::Number(number) => Ok(number.as_f64().map_or_else(|| value.clone(), Json::from)),
-            Json::String(text) => text.trim().parse::<f64>().map(Json::from).map_err(|_| format!("{} cannot be converted to a float", class())),
+            Json::String(text) => {
+                text.trim().parse::<f64>().map(Json::from).map_err(|_| format!("{} cannot be converted to a float", class()))
+            }
             Json::Bool(truth) => Ok(f64::from(u8::from(*truth)).into()),
             _ => Err(format!("{} cannot be converted to a float", class())),
         },
@@ -374,7 +379,9 @@ fn convert(wanted: &str, value: &Json) -> Result<Json, String> {
         },
         "bytes" | "bits" => {
             let what = if wanted == "bytes" { "Byte" } else { "Bit" };
-            size(&plain_text(value), wanted == "bits").map(Json::from).ok_or_else(|| format!("{} cannot be converted to a {what} value", class()))
+            size(&plain_text(value), wanted == "bits")
+                .map(Json::from)
+                .ok_or_else(|| format!("{} cannot be converted to a {what} value", class()))
         }
         other => Err(format!("there is no type `{other}`")),
     }

@@ -60,6 +60,11 @@ impl Attempt {
         Attempt::of(Executed::diagnosed(diag))
     }
 
+    /// A failure in its own words, without those that say that the task failed.
+    pub fn told(diag: &Diag) -> Attempt {
+        Attempt::of(Executed { diagnosis: Some(Arc::new(diag.clone())), ..Executed::failed(diag.title.clone()) })
+    }
+
     pub fn skipped(condition: Json) -> Attempt {
         let mut executed = Executed { skipped: true, ..Executed::default() };
         executed.data.insert("skip_reason".into(), "Conditional result was False".into());
@@ -85,7 +90,9 @@ impl Attempt {
         self.suppress(word);
         self.set_failed(true);
         // A module that broke has no words of its own.
-        if self.result.get("msg").and_then(Json::as_str).is_some_and(|msg| msg.starts_with("Task failed: Module failed")) && word != "break_when" {
+        if self.result.get("msg").and_then(Json::as_str).is_some_and(|msg| msg.starts_with("Task failed: Module failed"))
+            && word != "break_when"
+        {
             self.result.insert("msg".into(), format!("Task failed: Module failed: {}", diag.title).into());
         }
         self.say_if_silent(format!("Task failed: Action failed: {}", diag.title));

@@ -348,7 +348,19 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     for (name, node) in &action.args {
         // The names of facts may be templates themselves.
         let rendered_name = match crate::modules::TAKES_ANY_PARAMETER.contains(&spec.name) && name.contains("{{") {
-            true => templar.render(&Node::string(name.as_str(), node.span.clone()), view)?.to_string(),
+            true => match templar.render(&Node::string(name.as_str(), node.span.clone()), view)? {
+                value if value.as_str().is_some() => value.to_string(),
+                value => {
+                    let kind = match value.kind() {
+                        ValueKind::Number if value.is_integer() => "int".to_owned(),
+                        ValueKind::Number => "float".to_owned(),
+                        ValueKind::Seq => "list".to_owned(),
+                        ValueKind::Map => "dict".to_owned(),
+                        other => other.to_string(),
+                    };
+                    return Err(Diag::error(format!("Invalid variable name '{value}' of type '{kind}'.")).at(&node.span));
+                }
+            },
             false => name.clone(),
         };
         let name = &rendered_name;

@@ -3,7 +3,7 @@
 use super::cursor::Included;
 use super::play::{Playing, Walker, identity};
 use crate::playbook::{Entry, Task};
-use crate::source::{Diag, Node};
+use crate::source::Diag;
 use crate::vars::VarMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -43,11 +43,13 @@ impl Playing {
     /// The handlers that a notification means.
     fn meant(&self, name: &str) -> Vec<usize> {
         let view = self.play_view();
-        let is_topic = |topic: &Node| self.run.text_of(topic, &view).is_ok_and(|topic| topic == name);
+        let listens = |handler: &Arc<Task>| {
+            handler.listen.iter().filter_map(|topic| self.run.text_of(topic, &view).ok()).any(|topic| is_called(&topic, handler, name))
+        };
         // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
         let mut seen = HashSet::new();
         let handlers = self.listed_handlers();
-        let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
+        let listening = handlers.iter().rev().filter(|handler| listens(handler));
         let last = listening.filter(|handler| {
             self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.full_name()))))
         });
@@ -81,7 +83,7 @@ impl Playing {
             flatten(std::slice::from_ref(list), &mut tasks);
             tasks.into_iter().find(|handler| {
                 let Some(own) = self.handler_name(handler) else { return false };
-                own == name || handler.role.as_ref().is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
+                is_called(&own, handler, name)
             })
         })
     }
@@ -95,6 +97,12 @@ impl Playing {
         self.all_handlers().iter().for_each(|brought| flatten(&brought.entries, &mut tasks));
         tasks
     }
+}
+
+/// Whether a name or topic of a handler is what was notified: by itself, or behind the name of its role.
+fn is_called(own: &str, handler: &Task, name: &str) -> bool {
+    own == name
+        || handler.role.as_ref().is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
 }
 
 fn flatten(entries: &[Entry], tasks: &mut Vec<Arc<Task>>) {

@@ -42,7 +42,15 @@ impl TaskRun {
         match &looped.lookup {
             None if is_list => Ok(over.try_iter().into_iter().flatten().collect()),
             None => {
-                let message = format!("`loop` needs a list, and this is {}: `{over}`", over.kind());
+                let kind = match over.kind() {
+                    ValueKind::String => "str".to_owned(),
+                    ValueKind::Map => "dict".to_owned(),
+                    ValueKind::None => "NoneType".to_owned(),
+                    ValueKind::Bool => "bool".to_owned(),
+                    ValueKind::Number if over.is_integer() => "int".to_owned(),
+                    other => other.to_string(),
+                };
+                let message = format!("The `loop` value must resolve to a 'list', not '{kind}'.");
                 Err(Diag::error(message)
                     .at(&looped.over.span)
                     .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"))
@@ -65,7 +73,7 @@ impl TaskRun {
         }
         let control = match self.control(&looped.control, &view) {
             Ok(control) => control,
-            Err(diag) => return (Attempt::failed(&diag), view),
+            Err(diag) => return (self.forgive(Attempt::told(&diag), &view), view),
         };
         let mut all = All::default();
         let mut last_view = view.clone();

@@ -60,6 +60,12 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
         _ => {
             for (at, step) in holds {
                 match action {
+                    "refresh_inventory" => {
+                        if let Err(diag) = playing.run.refresh_inventory(&playing.play.dir) {
+                            playing.run.broke(&diag);
+                            return End::Aborted;
+                        }
+                    }
                     "clear_facts" => playing.run.memory.clear_facts(&walkers[*at].host),
                     "reset_connection" => playing.reset_connection(&walkers[*at].host, step).await,
                     _ => {}
@@ -75,7 +81,7 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
             }
         }
     }
-    if matches!(action, "clear_host_errors" | "end_host") {
+    if matches!(action, "clear_host_errors" | "end_host" | "refresh_inventory") {
         playing.renew_magic(walkers);
     }
     if action == "end_play" { End::Play } else { End::Done }

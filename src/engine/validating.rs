@@ -24,7 +24,8 @@ pub fn task(run: &Arc<Run>, play: &Play, play_name: &str, view: &Arc<View>) -> R
     };
     let mut lacks = Vec::new();
     if asked.is_none() {
-        let words = "A play name is required when validate_argspec is True. Alternatively, set validate_argspec to the name of an argument spec.";
+        let words =
+            "A play name is required when validate_argspec is True. Alternatively, set validate_argspec to the name of an argument spec.";
         lacks.push(words.to_owned());
     }
     if play.metadata.path.is_none() {
@@ -36,7 +37,10 @@ pub fn task(run: &Arc<Run>, play: &Play, play_name: &str, view: &Arc<View>) -> R
     };
     let spec = play.metadata.argument_specs.as_ref().and_then(|specs| specs.get(&name)).and_then(|spec| spec.get("options"));
     let Some(options) = spec.filter(|options| options.as_map().is_some()) else {
-        let words = format!("No argument spec named '{name}' in {}. Minimally expected:\nargument_specs:\n  {name}:\n    options: {{}}\n", path.display());
+        let words = format!(
+            "No argument spec named '{name}' in {}. Minimally expected:\nargument_specs:\n  {name}:\n    options: {{}}\n",
+            path.display()
+        );
         return Err(Diag::error(words).at(&play.span));
     };
     let text = |text: &str| Node::string(text, node.span.clone());

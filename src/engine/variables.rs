@@ -82,11 +82,11 @@ impl Playing {
                 put(&mut vars, "ansible_collection_name", Value::from(collection.clone()));
             }
             put(&mut vars, "role_path", path(&role.path));
-            let parents: Vec<_> =
-                std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.full_name()).collect();
-            put(&mut vars, "ansible_parent_role_names", Value::from(parents));
-            let paths = std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| path(&role.path));
-            put(&mut vars, "ansible_parent_role_paths", paths.collect());
+            let includers = role.includers();
+            if !includers.is_empty() {
+                put(&mut vars, "ansible_parent_role_names", includers.iter().map(|role| Value::from(role.full_name())).collect());
+                put(&mut vars, "ansible_parent_role_paths", includers.iter().map(|role| path(&role.path)).collect());
+            }
         }
         let roles = self.exported.read().expect("no panic holds the lock");
         let is_dependency = |role: &Arc<Role>| roles.iter().any(|other| other.dependencies.iter().any(|wanted| wanted.path == role.path));
@@ -244,11 +244,17 @@ pub fn read_vars(file: &Path) -> Result<VarMap, Diag> {
     let (node, _) = yaml::load_one(&source)?;
     match node.kind {
         Kind::Null => Ok(VarMap::new()),
-        Kind::Map(pairs) => {
-            Ok(pairs.into_iter().map(|(name, value)| (name.as_str().unwrap_or(name.span.text()).to_owned(), value.into())).collect())
-        }
+        Kind::Map(_) => Ok(variables(node).collect()),
+        // Ansible takes a list of mappings as well: it is what a playbook looks like.
+        Kind::Seq(maps) if maps.iter().all(|map| map.as_map().is_some()) => Ok(maps.into_iter().flat_map(variables).collect()),
         _ => Err(Diag::error(format!("a file of variables must hold a mapping, not {}", node.kind_name())).at(&node.span)),
     }
+}
+
+fn variables(map: Node) -> impl Iterator<Item = (String, Variable)> {
+    let Kind::Map(pairs) = map.kind else { return Vec::new().into_iter() };
+    let named = |(name, value): (Node, Node)| (name.as_str().unwrap_or(name.span.text()).to_owned(), value.into());
+    pairs.into_iter().map(named).collect::<Vec<_>>().into_iter()
 }
 
 /// Asks for `vars_prompt`. What extra vars say already is not asked; without a terminal the default counts.

@@ -1,6 +1,7 @@
 //! Who: hosts and groups with their variables, from INI, YAML, folders, scripts and comma lists; and host patterns.
 
 mod address;
+pub use address::split_port;
 mod groups;
 mod ini;
 mod literal;

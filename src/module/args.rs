@@ -39,7 +39,8 @@ impl Args {
                 values.insert(param.name.to_owned(), value);
             }
         }
-        let mut missing: Vec<_> = spec.params.iter().filter(|param| param.required && !values.contains_key(param.name)).map(|param| param.name).collect();
+        let mut missing: Vec<_> =
+            spec.params.iter().filter(|param| param.required && !values.contains_key(param.name)).map(|param| param.name).collect();
         if !missing.is_empty() {
             missing.sort_unstable();
             return Err(Failure::new(format!("missing required arguments: {}", missing.join(", "))));
@@ -101,7 +102,8 @@ fn unsupported(spec: &'static Spec, given: &Map<String, Json>) -> Failure {
     aliases.sort_unstable();
     let aliases = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
     let (name, words) = (spec.short_name(), unknown.join(", "));
-    let message = format!("Unsupported parameters for ({name}) module: {words}. Supported parameters include: {}{aliases}.", known.join(", "));
+    let message =
+        format!("Unsupported parameters for ({name}) module: {words}. Supported parameters include: {}{aliases}.", known.join(", "));
     unknown.first().map_or_else(|| Failure::new(message.clone()), |word| Failure::argument(word, message.clone()))
 }
 
@@ -256,7 +258,10 @@ mod tests {
         assert_eq!(check(json!({"mode": 1})), Err("missing required arguments: path".into()));
         assert_eq!(check(json!({"path": "/x", "retries": "many"})), Err("`retries` must be a whole number, not `many`".into()));
         assert_eq!(check(json!({"path": "/x", "state": "gone"})), Err("value of state must be one of: present, absent, got: gone".into()));
-        assert_eq!(check(json!({"path": "/x", "state": "Present"})), Err("value of state must be one of: present, absent, got: Present".into()));
+        assert_eq!(
+            check(json!({"path": "/x", "state": "Present"})),
+            Err("value of state must be one of: present, absent, got: Present".into())
+        );
         assert_eq!(
             check(json!({"path": "/x", "retries": u64::MAX})),
             Err("`retries` must be a whole number, not `18446744073709551615`".into())

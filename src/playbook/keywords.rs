@@ -146,6 +146,17 @@ impl Place {
         }
     }
 
+    /// Ansible's word for it.
+    fn class(self) -> &'static str {
+        match self {
+            Place::Play => "Play",
+            Place::Block | Place::Apply => "Block",
+            Place::Task => "Task",
+            Place::Handler => "Handler",
+            Place::Role => "RoleInclude",
+        }
+    }
+
     /// With its article, for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -260,7 +271,7 @@ impl Reading<'_> {
         if let Some(why) = refused(word) {
             return self.say(Diag::error(format!("`{word}` is not supported")).at(&key.span).hint(why));
         }
-        let diag = Diag::error(format!("{} has no keyword `{word}`", place.name())).at(&key.span);
+        let diag = Diag::error(format!("'{word}' is not a valid attribute for a {}", place.class())).at(&key.span);
         let elsewhere = [Place::Play, Place::Block, Place::Task, Place::Handler].into_iter().find(|other| other.takes(word));
         self.say(match elsewhere {
             Some(other) => diag.hint(format!("`{word}` is a keyword of {}", other.plural())),
@@ -282,7 +293,7 @@ impl Reading<'_> {
                     self.say(Diag::error(format!("`{word}` is empty")).at(&part.span).hint("leave the word out, or write an expression"));
                 }
                 Kind::Str(_) => self.findings_of(|loader| (loader.check_condition)(part)),
-                _ => self.say(
+                _ => self.foresee(
                     Diag::error(format!("`{word}` must be an expression or a boolean, not {}", part.kind_name()))
                         .at(&part.span)
                         .hint("a condition must be true or false: write for example `x == 1`"),
@@ -438,8 +449,9 @@ impl Reading<'_> {
         Some(text)
     }
 
+    /// Ansible finds a wrong value when it gets there; so do those who read it then.
     fn checked(&mut self, fits: bool, word: &str, wanted: &str, value: &Node) -> Option<Node> {
-        if !fits {
+        if !fits && !self.loader.is_lenient {
             self.wrong_shape(word, wanted, value);
             return None;
         }
@@ -468,8 +480,24 @@ pub fn means_something(name: &str) -> bool {
 
 /// Words that no variable should be called: keywords, and what every template can call.
 const RESERVED: &[&str] = &[
-    "async_val", "become_exe", "become_flags", "cycler", "dict", "fact_path", "joiner", "lipsum", "loop_with", "namespace", "now", "omit", "q", "query",
-    "lookup", "range", "undef", "with_",
+    "async_val",
+    "become_exe",
+    "become_flags",
+    "cycler",
+    "dict",
+    "fact_path",
+    "joiner",
+    "lipsum",
+    "loop_with",
+    "namespace",
+    "now",
+    "omit",
+    "q",
+    "query",
+    "lookup",
+    "range",
+    "undef",
+    "with_",
 ];
 
 /// What is said of a variable with such a name; nothing of others.

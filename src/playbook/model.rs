@@ -196,11 +196,26 @@ pub struct Role {
     pub params: Arc<VarMap>,
     /// The role that depends on this one or includes it, for searching files.
     pub parent: Option<Arc<Role>>,
+    /// Its parent depends on it, and does not include it.
+    pub is_dependency: bool,
     /// Dependencies' vars and defaults are seen inside the role too.
     pub dependencies: Vec<Arc<Role>>,
 }
 
 impl Role {
+    /// The roles from inside which it was included or imported, the nearest first.
+    pub fn includers(self: &Arc<Role>) -> Vec<&Arc<Role>> {
+        let mut found = Vec::new();
+        let mut role = self;
+        while let Some(parent) = &role.parent {
+            if !role.is_dependency {
+                found.push(parent);
+            }
+            role = parent;
+        }
+        found
+    }
+
     /// The name with that of its collection.
     pub fn full_name(&self) -> String {
         match &self.collection {
@@ -212,7 +227,14 @@ impl Role {
 
 impl Task {
     /// A task that nobody wrote: of every play, of every role with argument specs. `module` is one that the registry holds.
-    pub fn unwritten(name: &str, module: &str, args: Vec<(String, Node)>, keywords: Keywords, role: Option<Arc<Role>>, span: &Span) -> Task {
+    pub fn unwritten(
+        name: &str,
+        module: &str,
+        args: Vec<(String, Node)>,
+        keywords: Keywords,
+        role: Option<Arc<Role>>,
+        span: &Span,
+    ) -> Task {
         Task {
             name: Some(Node::new(Kind::Str(Str { text: name.into(), tag: Tag::Unsafe }), span.clone())),
             action: Action {

@@ -28,6 +28,7 @@ struct Call {
     allow_duplicates: Option<bool>,
     /// Whether what the role is given is checked against its argument specs.
     validates: bool,
+    is_dependency: bool,
 }
 
 /// Which of its files a role is read from.
@@ -144,6 +145,7 @@ impl Reading<'_> {
             key: words.join(" "),
             allow_duplicates: None,
             validates: true,
+            is_dependency: false,
         })
     }
 
@@ -206,6 +208,7 @@ impl Reading<'_> {
             key,
             allow_duplicates: Some(allow_duplicates),
             validates: argument("rolespec_validate").and_then(Node::as_bool).unwrap_or(true),
+            is_dependency: false,
         })
     }
 
@@ -229,6 +232,7 @@ impl Reading<'_> {
             vars: Arc::new(vars),
             params: call.params,
             parent: scope.role.clone(),
+            is_dependency: call.is_dependency,
             dependencies: Vec::new(),
         };
         // Defaults lose to what is known of the play already.
@@ -243,7 +247,8 @@ impl Reading<'_> {
             // A dependency's parent knows nothing of its dependencies, or the two would hold each other for ever.
             let parent = Arc::new(copy_of(&role));
             let outside = Scope { role: Some(parent), ..inner.clone() };
-            for call in self.calls("dependencies", dependencies, &outside) {
+            for mut call in self.calls("dependencies", dependencies, &outside) {
+                call.is_dependency = true;
                 if self.is_circle(&call, &outside) {
                     continue;
                 }
@@ -325,8 +330,9 @@ impl Reading<'_> {
     fn no_such_role(&mut self, call: &Call, scope: &Scope) {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
-            return self
-                .say(diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"));
+            return self.say(
+                diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"),
+            );
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();
@@ -450,6 +456,7 @@ fn copy_of(role: &Role) -> Role {
         vars: role.vars.clone(),
         params: role.params.clone(),
         parent: role.parent.clone(),
+        is_dependency: role.is_dependency,
         dependencies: Vec::new(),
     }
 }
@@ -520,6 +527,7 @@ impl Loader {
             files,
             allow_duplicates: Some(request.allow_duplicates),
             validates: request.validates,
+            is_dependency: false,
         };
         let read = reading.role(call, &at_run_time(inherited, parent, play_dir));
         let mut imported = std::mem::take(&mut reading.play);

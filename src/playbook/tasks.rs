@@ -317,7 +317,7 @@ impl Reading<'_> {
             let word = key.as_str().unwrap_or("");
             match word {
                 "loop_var" | "index_var" => {
-                    if !value.is_template() {
+                    if !value.is_template() && !self.loader.is_lenient {
                         self.variable_name(value);
                     }
                     let into = if word == "loop_var" { &mut control.loop_var } else { &mut control.index_var };

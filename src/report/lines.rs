@@ -99,6 +99,7 @@ impl Lines {
                 lines.push(Line::Out(self.paint(AnsiColor::Cyan, &format!("included: {file} for {}{item}", hosts.join(", ")))));
                 lines
             }
+            Event::Asked { question } => vec![Line::Out(question.clone())],
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => vec![Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))],
             Event::Recap { hosts, .. } => {
