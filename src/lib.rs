@@ -18,10 +18,13 @@
 //! | [`remote`] | the wire: transports, shells, become, jobs, known hosts, ssh_config |
 //! | [`engine`] | plays over hosts: strategy, blocks, tasks, loops, handlers |
 //! | [`report`] | events and their sinks |
+//! | [`secrets`] | values that no output may show |
+//! | [`vault`] | the envelope of ansible-vault and the passwords to it |
 //! | [`lab`] | throwaway local hosts to run all this on |
 //!
 //! `engine` is the only place where they meet; `docs/architecture.md` says who may use whom.
 
+mod ask;
 pub mod cli;
 pub mod config;
 pub mod engine;
@@ -33,10 +36,12 @@ pub mod playbook;
 pub mod python;
 pub mod remote;
 pub mod report;
+pub mod secrets;
 pub mod sh;
 pub mod source;
 pub mod template;
 pub mod vars;
+pub mod vault;
 
 /// The version of ansible-core whose language is spoken.
 pub const ANSIBLE_VERSION: &str = "2.21.5";

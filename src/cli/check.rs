@@ -17,12 +17,16 @@ pub struct Args {
     /// Variables that imports with templated names need: `key=value`, YAML, JSON or `@FILE`
     #[arg(short, long)]
     extra_vars: Vec<String>,
+    #[command(flatten)]
+    vault: super::vault::Options,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
+    let config = Config::load()?;
+    args.vault.provide(&config)?;
     let extra_vars = Arc::new(extra_vars::read(&args.extra_vars)?);
     let templar = Arc::new(Templar::new());
-    let loader = reading::loader(&templar, &extra_vars, &Config::load()?, Manner::Own);
+    let loader = reading::loader(&templar, &extra_vars, &config, Manner::Own);
     let mut warnings = Vec::new();
     reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
     for warning in warnings {

@@ -1,9 +1,9 @@
 //! `-e`: `key=value ...`, YAML or JSON, or `@file`.
 
 use crate::playbook::key_value::{self, Unbalanced};
-use crate::source::{Diag, Kind, Node, Source, yaml};
-use crate::vars::{VarMap, Variable};
-use anyhow::{Context, bail};
+use crate::source::{Diag, Kind, Node, ReadError, Source, yaml};
+use crate::vars::{VarMap, Variable, combine};
+use anyhow::bail;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
     for argument in arguments {
         let argument = argument.trim();
         if let Some(path) = argument.strip_prefix('@') {
-            let source = Source::read(Path::new(path)).context("cannot read the extra vars")?;
-            vars.extend(mapping(&source)?);
+            let source = Source::read(Path::new(path)).map_err(ReadError::into_diag)?;
+            combine(&mut vars, mapping(&source)?);
         } else if argument.starts_with(['{', '[']) {
-            vars.extend(mapping(&Source::from_text("<extra vars>", argument))?);
+            combine(&mut vars, mapping(&Source::from_text("<extra vars>", argument))?);
         } else {
-            vars.extend(pairs(argument)?);
+            combine(&mut vars, pairs(argument)?);
         }
     }
     Ok(vars)
@@ -26,6 +26,7 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
 
 fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
     let (node, _) = yaml::load_one(source)?;
+    yaml::keep_secret(&node);
     match node.kind {
         Kind::Map(pairs) => Ok(pairs
             .into_iter()

@@ -8,6 +8,7 @@ mod listing;
 mod options;
 mod reading;
 mod run;
+mod vault;
 
 use crate::source::Diag;
 use anstream::eprintln;
@@ -48,6 +49,8 @@ mod exit {
     pub const ERROR: u8 = 1;
     /// The user's files or arguments could not be read.
     pub const PARSE: u8 = 4;
+    /// Options that do not go together.
+    pub const OPTIONS: u8 = 5;
 }
 
 /// The whole program.
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
     match Path::new(&called).file_name().and_then(|name| name.to_str()) {
         Some("ansible-playbook") => drop_in::<run::Args>("ansible-playbook", run::run),
+        Some("ansible-vault") => drop_in::<vault::Args>("ansible-vault", vault::main),
         _ => own(),
     }
 }
@@ -111,7 +115,15 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
         Ok(code) => return ExitCode::from(code),
         Err(err) => err,
     };
-    let is_about_files = err.is::<Findings>() || err.is::<Diag>();
+    // That a file cannot be decrypted is no mistake in it.
+    let is_locked = |diag: &Diag| diag.is_locked;
+    let exit = match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>()) {
+        (Some(findings), _) if findings.0.iter().any(is_locked) => exit::ERROR,
+        (_, Some(diag)) if is_locked(diag) => exit::ERROR,
+        (None, None) if err.is::<OptionError>() => exit::OPTIONS,
+        (None, None) => exit::ERROR,
+        _ => exit::PARSE,
+    };
     match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>(), manner) {
         (Some(findings), _, Manner::Own) => findings.print(),
         (Some(findings), _, Manner::Ansible) => findings.0.iter().for_each(|diag| eprintln!("[ERROR]: {}", diag.with_origin())),
@@ -120,8 +132,13 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
         (_, _, Manner::Own) => eprintln!("error: {err:#}"),
         (_, _, Manner::Ansible) => eprintln!("[ERROR]: {err:#}"),
     }
-    ExitCode::from(if is_about_files { exit::PARSE } else { exit::ERROR })
+    ExitCode::from(exit)
 }
+
+/// Options that are each right, and wrong together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OptionError(String);
 
 /// What is wrong with the user's files, all of it.
 #[derive(Debug, thiserror::Error)]

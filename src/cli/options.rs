@@ -19,6 +19,8 @@ pub struct Hosts {
     /// Variables that beat all others: `key=value`, YAML, JSON or `@FILE`
     #[arg(short, long)]
     pub extra_vars: Vec<String>,
+    #[command(flatten)]
+    pub vault: super::vault::Options,
     /// Forget the facts that were kept of earlier runs
     #[arg(long)]
     pub flush_cache: bool,
@@ -185,7 +187,7 @@ impl Running {
 }
 
 fn ask(question: &str) -> anyhow::Result<Secret> {
-    rpassword::prompt_password(question).map(Secret::from).with_context(|| format!("cannot ask: {question}"))
+    crate::ask::hidden(question).map(|answer| Secret::from(answer.as_str())).with_context(|| format!("cannot ask: {question}"))
 }
 
 /// A password out of a file, `-` for standard input, or what an executable file prints.

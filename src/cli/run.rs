@@ -61,6 +61,10 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     for path in &args.playbooks {
         crate::playbook::shipped::locate(path)?;
     }
+    args.hosts.vault.provide(&config)?;
+    if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
+        crate::vars::merge_mappings();
+    }
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let sources = args.hosts.sources(&config);
     let inventory = reading::inventory(&sources, &config, &mut warnings)?;
@@ -174,6 +178,7 @@ pub fn style(settings: &Settings, manner: Manner) -> Style {
         origins: manner == Manner::Ansible,
         show_ok: config.flag("DISPLAY_OK_HOSTS"),
         show_skipped: config.flag("DISPLAY_SKIPPED_HOSTS"),
+        show_custom_stats: config.flag("SHOW_CUSTOM_STATS"),
         diff_context: config.number("DIFF_CONTEXT").and_then(|lines| lines.try_into().ok()).unwrap_or(3),
     }
 }

@@ -4,11 +4,9 @@ use super::connect::Place;
 use super::execute::{Executed, arguments};
 use super::include::{Include, What};
 use super::task::TaskRun;
-use super::variables::read_vars;
 use super::{Added, plain};
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
-use crate::python::regex::{Flags, Pattern};
 use crate::source::{Diag, Node};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
@@ -34,6 +32,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
         "reboot" => action.reboot().await,
         "set_fact" => action.set_fact(),
         "validate_argument_spec" => action.validate_argument_spec(),
+        "set_stats" => action.set_stats(),
         "wait_for_connection" => action.wait_for_connection().await,
         // Imports are resolved when the playbook is loaded; `meta` is the strategy's.
         other => Err(Diag::error(format!("BUG: `{other}` came to be run as a task")).at(&task_run.task().span)),
@@ -54,7 +53,7 @@ impl Action<'_> {
         Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))
     }
 
-    fn at_argument(&self, failure: Failure) -> Diag {
+    pub fn at_argument(&self, failure: Failure) -> Diag {
         let action = &self.task_run.task().action;
         let argument = failure.argument.as_ref().and_then(|name| action.args.iter().find(|(given, _)| given == name));
         Diag::error(failure.message).at(argument.map_or(&action.name_span, |(_, node)| &node.span))
@@ -103,13 +102,17 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag),
+                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
             }
             (None, Some(msg)) => {
-                executed.data.insert("msg".into(), plain(&self.render(msg)?));
+                let value = self.render(msg).map_err(|diag| {
+                    diag.during("Error while resolving value for 'msg'")
+                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
+                })?;
+                executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
             }
             (None, None) => {
@@ -128,7 +131,7 @@ impl Action<'_> {
         let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
         let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
-            if self.task_run.playing.run.evaluate(condition, self.view)? {
+            if self.task_run.playing.run.templar.condition(condition, self.view)? {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
@@ -149,7 +152,8 @@ impl Action<'_> {
         let cacheable = match given.shift_remove("cacheable") {
             None => false,
             Some(value) => {
-                value.as_bool().ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?
+                let truth = self.task_run.playing.run.truth_of(&crate::vars::value_of(&value));
+                truth.ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?
             }
         };
         if given.is_empty() {
@@ -171,81 +175,6 @@ impl Action<'_> {
         executed.data.insert("ansible_facts".into(), Json::Object(given));
         self.keep(&executed);
         Ok(executed)
-    }
-
-    fn include_vars(&self) -> Result<Executed, Diag> {
-        let args = self.args()?;
-        let mut files = Vec::new();
-        match (args.str("file"), args.str("dir")) {
-            (Some(file), None) => files.push(self.find("vars", file).map_err(|failure| self.at_argument(failure))?),
-            (None, Some(dir)) => self.vars_of_dir(dir, &args, &mut files)?,
-            _ => return Err(Diag::error("`include_vars` takes `file` or `dir`").at(&self.task_run.task().span)),
-        }
-        let mut vars = VarMap::new();
-        for file in &files {
-            vars.extend(read_vars(file)?);
-        }
-        let mut executed = Executed::default();
-        executed.data.insert("ansible_included_var_files".into(), files.iter().map(|file| file.display().to_string()).collect());
-        executed.include_vars = match args.str("name") {
-            None => vars,
-            Some(name) => {
-                let pairs = vars.into_iter().filter_map(|(key, value)| match value {
-                    Variable::Node(node) => Some((Node::string(key, node.span.clone()), (*node).clone())),
-                    Variable::Data(_) => None,
-                });
-                let node = Node::new(crate::source::Kind::Map(pairs.collect()), self.task_run.task().span.clone());
-                VarMap::from([(name.to_owned(), node.into())])
-            }
-        };
-        self.keep(&executed);
-        Ok(executed)
-    }
-
-    /// The files of a folder, alphabetically, folders below it to `depth` (0: all).
-    fn vars_of_dir(&self, dir: &str, args: &Args, files: &mut Vec<PathBuf>) -> Result<(), Diag> {
-        let root = self.find("vars", dir).map_err(|failure| self.at_argument(failure))?;
-        let extensions = args.list("extensions").unwrap_or_default();
-        let ignored = args.list("ignore_files").unwrap_or_default();
-        let at = |message: String| Diag::error(message).at(&self.task_run.task().span);
-        let matching = match args.str("files_matching") {
-            Some(pattern) => {
-                Some(Pattern::new(pattern, Flags::default()).map_err(|err| at(format!("`files_matching` is no pattern: {err}")))?)
-            }
-            None => None,
-        };
-        let depth = args.int("depth").unwrap_or(0);
-        let mut folders = vec![(root, 1)];
-        while let Some((folder, level)) = folders.pop() {
-            let unreadable = |err| at(format!("cannot read the folder `{}`: {err}", folder.display()));
-            let entries = std::fs::read_dir(&folder).map_err(unreadable)?;
-            let mut paths =
-                entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<PathBuf>, _>>().map_err(unreadable)?;
-            paths.sort();
-            for path in paths {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if path.is_dir() {
-                    if depth == 0 || level < depth {
-                        folders.push((path, level + 1));
-                    }
-                    continue;
-                }
-                let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-                let is_wanted = match &matching {
-                    Some(matching) => matching.is_found(&name).map_err(|err| at(format!("`files_matching`: {err}")))?,
-                    None => true,
-                };
-                if ignored.contains(&name) || !is_wanted {
-                    continue;
-                }
-                if extensions.contains(&extension) {
-                    files.push(path);
-                } else if !args.is("ignore_unknown_extensions") {
-                    return Err(at(format!("`{}` does not have a valid extension: {}", path.display(), extensions.join(", "))));
-                }
-            }
-        }
-        Ok(())
     }
 
     fn include_tasks(&self) -> Result<Executed, Diag> {
@@ -351,7 +280,7 @@ impl Action<'_> {
         Ok(executed)
     }
 
-    fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
+    pub fn find(&self, kind: &str, name: &str) -> Result<PathBuf, Failure> {
         self.find_with(crate::playbook::search::find_file, kind, name)
     }
 

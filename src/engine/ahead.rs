@@ -179,7 +179,7 @@ fn probes(task_run: &TaskRun, step: &Step, place: &Place) -> Next {
         Registered::OnHost(module) if NEVER_AHEAD.contains(&module.spec().name) => return Next::Stop,
         Registered::OnHost(module) => module,
         Registered::InEngine(spec) => {
-            let passes = matches!(spec.short_name(), "debug" | "assert" | "fail" | "set_fact") || is_flush(task);
+            let passes = matches!(spec.short_name(), "debug" | "assert" | "fail" | "set_fact" | "set_stats") || is_flush(task);
             return if passes { Next::Nothing } else { Next::Stop };
         }
     };

@@ -31,6 +31,10 @@ pub struct Executed {
     pub facts: Map<String, Json>,
     pub set: Vec<(String, Variable)>,
     pub include_vars: VarMap,
+    /// `ansible_facts` of the result as they stand in their files: where they are registered, their templates stay templates.
+    pub facts_as_written: Option<Node>,
+    /// The result is not to be shown: what it holds comes from an encrypted file.
+    pub hidden: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
@@ -48,11 +52,7 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        let words = match diag.title.starts_with("Task failed") {
-            true => diag.title.clone(),
-            false => format!("Task failed: {}", diag.title),
-        };
-        Executed { diagnosis, ..Executed::failed(words) }
+        Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
     pub fn timed_out(limit: Duration) -> Executed {
@@ -105,6 +105,9 @@ impl Executed {
 }
 
 fn diff_json(diff: &Diff) -> Json {
+    if !diff.prepared.is_empty() {
+        return json!({ "prepared": diff.prepared });
+    }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
 
@@ -157,7 +160,12 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
-    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    if task_run.playing.run.settings.config.flag("INJECT_INVOCATION")
+        && let Ok(args) = arguments(&task_run.playing, task_run.task(), view)
+    {
+        executed.data.insert("invocation".into(), json!({ "module_args": args }));
+    }
     let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
     task_run.keep(&executed, delegate, view);
     executed
@@ -312,7 +320,7 @@ impl Run {
 /// A mistake in the value of an argument.
 pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
     let module = task.action.module.spec().name;
-    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
+    diag.during(format!("Error while resolving value for '{argument}'")).during(format!("Finalization of task args for '{module}' failed"))
 }
 
 /// A task's arguments, rendered, under the names that the file uses.
@@ -334,7 +342,8 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         }
     }
     if let Some(node) = &action.args_from {
-        let rendered = templar.render(node, view)?;
+        let rendered =
+            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }

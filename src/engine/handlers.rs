@@ -22,6 +22,10 @@ impl Playing {
                 let words = format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
                 );
+                if !self.run.settings.config.flag("ERROR_ON_MISSING_HANDLER") {
+                    self.run.warn(words);
+                    continue;
+                }
                 return Err(Diag::error(words).did_you_mean(name, known.iter().map(String::as_str)));
             }
             if by_handler {

@@ -1,6 +1,7 @@
 //! A task's results while it runs: what `_task` shows to conditions, and what `register` makes of them.
 
-use super::outcome::registered;
+use super::attempt::Attempt;
+use super::outcome::{registered, registered_with};
 use super::task::TaskRun;
 use crate::playbook::Register;
 use crate::source::{Diag, Node};
@@ -138,10 +139,16 @@ impl TaskRun {
     }
 
     /// What is kept under the names of `register`, and which of its expressions failed. What they would have given stays undefined, with the reason.
-    pub fn to_keep(&self, result: &Map<String, Json>, view: &Arc<View>) -> (VarMap, Vec<Diag>) {
+    pub fn to_keep(&self, attempt: &Attempt, view: &Arc<View>) -> (VarMap, Vec<Diag>) {
         let parts = match &self.task().register {
             None => return (VarMap::new(), Vec::new()),
-            Some(Register::Whole(name)) => return (VarMap::from([(name.clone(), registered(result))]), Vec::new()),
+            Some(Register::Whole(name)) => {
+                let value = match &attempt.executed.facts_as_written {
+                    Some(facts) => registered_with(&attempt.result, facts),
+                    None => registered(&attempt.result),
+                };
+                return (VarMap::from([(name.clone(), value)]), Vec::new());
+            }
             Some(Register::Parts(parts)) => parts,
         };
         let view = self.with_registered(view);

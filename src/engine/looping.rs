@@ -141,13 +141,13 @@ impl TaskRun {
     /// Whether an item is the last one that has its turn. A condition that cannot be evaluated is the item's failure, and ends the loop.
     fn stops(&self, control: &LoopControl, attempt: &mut Attempt, item_view: &Arc<View>) -> bool {
         let Some(condition) = &control.break_when else { return false };
-        match self.playing.run.condition("break_when", condition, &self.with_registered(item_view)) {
+        match self.playing.run.templar.condition(condition, &self.with_registered(item_view)) {
             Ok(stops) => {
                 attempt.result.insert("break_when_result".into(), stops.into());
                 stops
             }
             Err(diag) => {
-                attempt.fail_condition("break_when", &diag);
+                attempt.fail_condition("break_when", diag);
                 attempt.ignored = attempt.forgiving.forgives(attempt.status);
                 true
             }
@@ -195,6 +195,7 @@ impl All {
         self.forgiving.errors |= attempt.forgiving.errors;
         self.forgiving.unreachable |= attempt.forgiving.unreachable;
         self.executed.changed |= attempt.executed.changed;
+        self.executed.hidden |= attempt.executed.hidden;
         self.executed.unreachable |= attempt.status == Status::Unreachable;
         self.executed.includes.append(&mut attempt.executed.includes);
         self.results.push(Json::Object(attempt.result));

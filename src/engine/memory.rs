@@ -1,6 +1,6 @@
 //! What a run learns about its hosts and keeps from task to task and play to play: facts, `set_fact`, registered results, `include_vars`.
 
-use crate::vars::{VarMap, Variable};
+use crate::vars::{VarMap, Variable, combine};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ impl Memory {
     }
 
     pub fn include_vars(&self, host: &Arc<str>, vars: VarMap) {
-        self.update(host, |known| Arc::make_mut(&mut known.include_vars).extend(vars));
+        self.update(host, |known| combine(Arc::make_mut(&mut known.include_vars), vars));
     }
 
     /// Adds facts (without the `ansible_` prefix) to those that are known; members of `ansible_local` and the like are replaced whole.

@@ -12,21 +12,25 @@ mod attempt;
 mod batches;
 mod connect;
 mod cursor;
+mod custom_stats;
 mod execute;
 mod handlers;
 mod in_flight;
 mod include;
+mod include_vars;
 mod listing;
 mod looping;
 mod memory;
 mod meta;
 mod outcome;
 mod play;
+mod prompt;
 mod strategy;
 mod tags;
 mod task;
 mod validating;
 mod variables;
+mod vars_files;
 mod waiting;
 
 pub use connect::ConnectionSettings;
@@ -113,6 +117,8 @@ pub struct Run {
     loader: Loader,
     inventory: RwLock<Inventory>,
     memory: Memory,
+    decrypted: vars_files::Decrypted,
+    custom_stats: custom_stats::CustomStats,
     connections: Connections,
     ahead: ahead::Ahead,
     background: asynchronous::Background,
@@ -149,6 +155,8 @@ impl Run {
             loader,
             inventory: RwLock::new(inventory),
             memory: Memory::default(),
+            decrypted: vars_files::Decrypted::default(),
+            custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
             ahead: ahead::Ahead::default(),
             background: asynchronous::Background::default(),
@@ -187,7 +195,7 @@ impl Run {
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
-        self.emit(Event::Recap { hosts, elapsed: started.elapsed() });
+        self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
     }
 

@@ -6,8 +6,9 @@ use super::execute::Executed;
 use super::task::{TaskEnd, TaskRun};
 use crate::module::Registered;
 use crate::report::{HostResult, Status};
-use crate::source::{Node, origin};
-use crate::vars::{Variable, View};
+use crate::secrets;
+use crate::source::{Kind, Node, origin};
+use crate::vars::{Variable, View, node_of};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -15,8 +16,13 @@ use std::time::Duration;
 
 impl TaskRun {
     /// Keeps the result for the host, and for those for whom it was done too. Makes a failure of it if an expression of `register` fails.
+    /// What `no_log` hides stays hidden when another task shows it.
     pub fn register(&self, mut attempt: Attempt, view: &Arc<View>) -> Attempt {
-        let (keep, failed) = self.to_keep(&attempt.result, view);
+        if self.is_no_log(view) {
+            // Facts that a module gathered are no secrets of the user's; those that were set are.
+            learn(&attempt.result, attempt.executed.facts.is_empty());
+        }
+        let (keep, failed) = self.to_keep(&attempt, view);
         for host in self.hosts() {
             self.playing.run.memory.set(host, keep.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
@@ -78,7 +84,7 @@ impl TaskRun {
 
     /// What is told of an item, or of the task if `item` is none.
     pub fn host_result(&self, attempt: &Attempt, item: Option<String>, elapsed: Duration, view: &Arc<View>) -> HostResult {
-        let hidden = self.is_no_log(view);
+        let hidden = self.is_no_log(view) || attempt.executed.hidden;
         HostResult {
             host: self.host.to_string(),
             module: self.task().action.module.spec().short_name(),
@@ -88,7 +94,7 @@ impl TaskRun {
             rescued: attempt.has_failed() && self.rescues && item.is_none(),
             item: item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
             is_loop: attempt.is_loop,
-            result: self.shown(&attempt.result, view),
+            result: shown(&attempt.result, hidden),
             verbose: attempt.executed.verbose && !hidden,
             diagnosis: attempt.diagnosis.as_ref().filter(|_| !hidden).map(|diag| diag.to_string()),
             error: attempt.has_trouble().then(|| self.error_text(attempt, hidden)),
@@ -117,24 +123,6 @@ impl TaskRun {
         // What cannot be decided is hidden.
         self.task().keywords.no_log.as_ref().is_some_and(|node| self.playing.run.bool_of(node, view).unwrap_or(true))
     }
-
-    /// A result as it may be shown.
-    pub fn shown(&self, result: &Map<String, Json>, view: &Arc<View>) -> Json {
-        if !self.is_no_log(view) {
-            return Json::Object(result.clone());
-        }
-        let mut shown = Map::new();
-        shown.insert(
-            "censored".into(),
-            "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into(),
-        );
-        for key in ["changed", "failed", "attempts", "skipped", "unreachable"] {
-            if let Some(value) = result.get(key) {
-                shown.insert(key.into(), value.clone());
-            }
-        }
-        Json::Object(shown)
-    }
 }
 
 impl Run {
@@ -160,6 +148,50 @@ impl Run {
             Status::Unreachable => stats.unreachable += 1,
         });
     }
+}
+
+/// Makes secrets of what a result says of its host, not of what every result has.
+fn learn(result: &Map<String, Json>, with_facts: bool) {
+    fn values(value: &Json) {
+        match value {
+            Json::String(text) => secrets::register(text),
+            Json::Array(items) => items.iter().for_each(values),
+            Json::Object(map) => map.values().for_each(values),
+            _ => {}
+        }
+    }
+    for (key, value) in result {
+        match key.as_str() {
+            "stdout" | "stderr" | "content" | "json" => values(value),
+            "ansible_facts" if with_facts => values(value),
+            "results" => value.as_array().into_iter().flatten().filter_map(Json::as_object).for_each(|item| learn(item, with_facts)),
+            _ => {}
+        }
+    }
+}
+
+/// A result as it may be shown.
+pub fn shown(result: &Map<String, Json>, hidden: bool) -> Json {
+    if !hidden {
+        return Json::Object(result.clone());
+    }
+    let mut shown = Map::new();
+    shown.insert("censored".into(), "the output has been hidden due to the fact that 'no_log: true' was specified for this result".into());
+    for key in ["changed", "failed", "attempts", "skipped", "unreachable"] {
+        if let Some(value) = result.get(key) {
+            shown.insert(key.into(), value.clone());
+        }
+    }
+    Json::Object(shown)
+}
+
+/// A result whose facts are as their files have them.
+pub fn registered_with(result: &Map<String, Json>, facts: &Node) -> Variable {
+    let mut node = node_of(&Json::Object(result.clone()));
+    if let Kind::Map(pairs) = &mut node.kind {
+        pairs.iter_mut().filter(|(key, _)| key.as_str() == Some("ansible_facts")).for_each(|(_, value)| *value = facts.clone());
+    }
+    node.into()
 }
 
 /// A result as `register` keeps it.

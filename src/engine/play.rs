@@ -3,7 +3,7 @@
 use super::cursor::{Choose, Cursor, Included};
 use super::strategy::{self, Strategy};
 use super::{Loss, Run};
-use super::{batches, variables};
+use super::{batches, prompt, variables};
 use crate::playbook::{Block, Entry, Keywords, Play, Role, Task};
 use crate::report::Event;
 use crate::source::{Diag, Kind, Node, Source};
@@ -203,6 +203,9 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         run.emit(Event::NoHostsMatched);
         return Ok(None);
     }
+    if let Some(locked) = hosts.iter().find_map(|host| run.inventory().locked(host)) {
+        return Err(Diag::clone(&locked));
+    }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
     let serial = serial.filter(|serial| !crate::template::is_omit(serial) && !serial.is_none());
     let batches = batches::split(
@@ -210,7 +213,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         serial.as_ref(),
         play.serial.as_ref().map(|node| &node.span),
     )?;
-    let prompted = Arc::new(variables::prompt(run, play, &view)?);
+    let prompted = Arc::new(prompt::answers(run, play, &view)?);
     let force_handlers = match &play.force_handlers {
         Some(node) => run.bool_of(node, &view)?,
         None => run.settings.force_handlers,

@@ -1,9 +1,9 @@
-//! What a host sees at a task: all maps in their levels, the magic variables, `vars_files`, prompts.
+//! What a host sees at a task: all maps in their levels, and the magic variables.
 
 use super::Run;
 use super::play::{Playing, Walker};
-use crate::playbook::{Play, Role, Task};
-use crate::source::{Diag, Kind, Node, Source, yaml};
+use crate::playbook::{Role, Task};
+use crate::source::{Diag, Kind, Node};
 use crate::template::{self, Templar};
 use crate::vars::{Level, VarMap, Variable, View};
 use minijinja::Value;
@@ -34,10 +34,7 @@ impl Playing {
         for vars in include_vars {
             view.add(Level::IncludeParams, vars.clone());
         }
-        if !self.play.vars_files.is_empty() {
-            let vars = self.vars_files(&view)?;
-            view.add(Level::VarsFiles, Arc::new(vars));
-        }
+        self.add_vars_files(&mut view, host)?;
         let all = Templar::lazy_map(Arc::new(view.clone()));
         view.add(Level::Magic, Arc::new(VarMap::from([("vars".to_owned(), Variable::Data(all))])));
         Ok(view)
@@ -116,35 +113,6 @@ impl Playing {
         let task_file_dir = Path::new(&task.span.source.name).parent().map(Path::to_owned).unwrap_or_default();
         let dirs = crate::playbook::search::search_path(task.role.as_ref(), &self.play.dir, &task_file_dir);
         dirs.into_iter().map(|dir| std::path::absolute(Path::new(".").join(&dir)).unwrap_or(dir)).collect()
-    }
-
-    /// `vars_files`, each rendered with what is known; a file whose name is not known yet (it names facts) is passed over, as in Ansible.
-    fn vars_files(&self, view: &View) -> Result<VarMap, Diag> {
-        let view = Arc::new(view.clone());
-        let mut all = VarMap::new();
-        for node in &self.play.vars_files {
-            let alternatives = match &node.kind {
-                Kind::Seq(items) => items.as_slice(),
-                _ => std::slice::from_ref(node),
-            };
-            let mut looked_in = Vec::new();
-            for alternative in alternatives {
-                let Ok(name) = self.run.text_of(alternative, &view) else { continue };
-                let file = [self.play.dir.join(&name), self.play.dir.join("vars").join(&name)].into_iter().find(|path| path.is_file());
-                match file {
-                    Some(file) => {
-                        all.extend(read_vars(&file)?);
-                        looked_in.clear();
-                        break;
-                    }
-                    None => looked_in.push(name),
-                }
-            }
-            if !looked_in.is_empty() {
-                return Err(Diag::error(format!("vars file `{}` was not found", looked_in.join("`, `"))).at(&node.span));
-            }
-        }
-        Ok(all)
     }
 }
 
@@ -238,73 +206,6 @@ pub fn name_of(run: &Run, task: &Task, view: &Arc<View>) -> String {
     }
 }
 
-/// A file of variables: a mapping, or nothing.
-pub fn read_vars(file: &Path) -> Result<VarMap, Diag> {
-    let source = Source::read(file).map_err(|err| Diag::error(super::chain(&err)))?;
-    let (node, _) = yaml::load_one(&source)?;
-    match node.kind {
-        Kind::Null => Ok(VarMap::new()),
-        Kind::Map(_) => Ok(variables(node).collect()),
-        // Ansible takes a list of mappings as well: it is what a playbook looks like.
-        Kind::Seq(maps) if maps.iter().all(|map| map.as_map().is_some()) => Ok(maps.into_iter().flat_map(variables).collect()),
-        _ => Err(Diag::error(format!("a file of variables must hold a mapping, not {}", node.kind_name())).at(&node.span)),
-    }
-}
-
-fn variables(map: Node) -> impl Iterator<Item = (String, Variable)> {
-    let Kind::Map(pairs) = map.kind else { return Vec::new().into_iter() };
-    let named = |(name, value): (Node, Node)| (name.as_str().unwrap_or(name.span.text()).to_owned(), value.into());
-    pairs.into_iter().map(named).collect::<Vec<_>>().into_iter()
-}
-
-/// Asks for `vars_prompt`. What extra vars say already is not asked; without a terminal the default counts.
-pub fn prompt(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag> {
-    let mut vars = VarMap::new();
-    for node in &play.vars_prompt {
-        let text = |key: &str| node.get(key).map(|value| run.text_of(value, view)).transpose();
-        let name = text("name")?.ok_or_else(|| Diag::error("a `vars_prompt` lacks its `name`").at(&node.span))?;
-        if run.settings.extra_vars.contains_key(&name) {
-            continue;
-        }
-        for key in ["encrypt", "salt", "salt_size", "unsafe"] {
-            if let Some(value) = node.get(key) {
-                return Err(Diag::error(format!("`{key}` of `vars_prompt` is not supported")).at(&value.span));
-            }
-        }
-        let default = text("default")?;
-        let words = text("prompt")?.unwrap_or_else(|| name.clone());
-        let private = node.get("private").is_none_or(|value| value.as_bool() != Some(false));
-        let confirm = node.get("confirm").and_then(Node::as_bool).unwrap_or(false);
-        let answer = ask(&words, default.as_deref(), private, confirm)
-            .map_err(|err| Diag::error(format!("cannot ask for `{name}`: {err}")).at(&node.span))?;
-        vars.insert(name, Variable::Data(Value::from(answer)));
-    }
-    Ok(vars)
-}
-
-fn ask(words: &str, default: Option<&str>, private: bool, confirm: bool) -> std::io::Result<String> {
-    use std::io::{BufRead, IsTerminal, Write};
-    if !std::io::stdin().is_terminal() {
-        return default.map(str::to_owned).ok_or_else(|| std::io::Error::other("there is no terminal, and it has no default"));
-    }
-    let question = default.map_or(format!("{words}: "), |default| format!("{words} [{default}]: "));
-    loop {
-        let once = |question: &str| {
-            if private {
-                return rpassword::prompt_password(question);
-            }
-            write!(std::io::stderr(), "{question}")?;
-            let mut line = String::new();
-            std::io::stdin().lock().read_line(&mut line)?;
-            Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-        };
-        let answer = once(&question)?;
-        if !confirm || once(&format!("confirm {question}"))? == answer {
-            return Ok(if answer.is_empty() { default.unwrap_or_default().to_owned() } else { answer });
-        }
-    }
-}
-
 /// `hostvars`: each host's view, made when it is looked at.
 #[derive(Debug)]
 struct HostVars {
@@ -318,6 +219,10 @@ impl Object for HostVars {
         let host = key.as_str()?;
         if !self.run.inventory().has_host(host) && host != "localhost" {
             return None;
+        }
+        let locked = self.run.inventory().locked(host);
+        if let Some(locked) = locked {
+            self.run.warn(format!("not all variables of `{host}` are known: {}", locked.title));
         }
         let mut view = host_view(&self.run, host);
         view.add(Level::Magic, self.shared.clone());
@@ -351,9 +256,15 @@ fn unconvertible(value: &Value, wanted: &str, node: &Node) -> Diag {
     Diag::error(format!("The value '{value}' could not be converted to '{wanted}'.")).at(&node.span)
 }
 
+/// A mistake in a condition.
+pub fn of_condition(diag: Diag, word: &str) -> Diag {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
+    diag.during(format!("{article} '{word}' expression failed"))
+}
+
 /// A mistake in what a keyword is given.
 pub fn of_keyword(diag: Diag, word: &str) -> Diag {
-    diag.within(format!("Error processing keyword '{word}'"))
+    diag.during(format!("Error processing keyword '{word}'"))
 }
 
 impl Run {
@@ -391,24 +302,7 @@ impl Run {
 
     /// A condition of a task: `when`, `until` and their kin.
     pub(super) fn condition(&self, word: &str, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
-        self.evaluate(node, view).map_err(|diag| {
-            let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
-            diag.within(format!("{article} '{word}' expression failed"))
-        })
-    }
-
-    /// A condition, wherever it stands.
-    pub(super) fn evaluate(&self, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
-        self.templar.condition(node, view).map_err(|diag| {
-            let says = |words: &str| diag.title.contains(words);
-            if says("is undefined") || says("has no attribute") {
-                diag.within("Error while evaluating conditional")
-            } else if diag.title.starts_with("Conditional") || diag.title.starts_with("Empty conditional") {
-                diag
-            } else {
-                diag.within("Error rendering expression")
-            }
-        })
+        self.templar.condition(node, view).map_err(|diag| of_condition(diag, word))
     }
 
     /// A value as a boolean, with Ansible's words for it.

@@ -1,6 +1,7 @@
 //! The graph: groups, their children and hosts, and in which order a host's groups are merged.
 
 use super::Inventory;
+use crate::source::Diag;
 use crate::vars::VarMap;
 use indexmap::IndexSet;
 use std::collections::{BTreeSet, HashSet};
@@ -40,6 +41,8 @@ pub struct Host {
 pub struct Files {
     pub inventory: Arc<VarMap>,
     pub playbook: Arc<VarMap>,
+    /// A file of these that cannot be decrypted. That is an error for who needs it, and for nobody else.
+    pub locked: Option<Arc<Diag>>,
 }
 
 impl Inventory {

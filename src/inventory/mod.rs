@@ -12,8 +12,9 @@ mod vars_files;
 mod words;
 mod yaml;
 
+use crate::source::yaml::keep_secret;
 use crate::source::{Diag, Kind, Node, Str};
-use crate::vars::{Level, VarMap, Variable};
+use crate::vars::{Level, VarMap, Variable, combine};
 use groups::{Files, Group, Host};
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -137,6 +138,14 @@ impl Inventory {
         layers
     }
 
+    /// Why not all is known of a host: a file of its variables cannot be decrypted.
+    pub fn locked(&self, host: &str) -> Option<Arc<Diag>> {
+        let host = self.actual(host);
+        let own = self.hosts.get(host).map(|own| &own.files).or_else(|| self.localhost_files.get(host));
+        let names = self.ordered_groups(host);
+        names.iter().map(|name| &self.groups[name].files).chain(own).find_map(|files| files.locked.clone())
+    }
+
     /// `add_host`: true if that changed anything. Reads the new host's and groups' vars files, which may be wrong.
     pub fn add_host(&mut self, host: &str, groups: &[String], mut vars: VarMap) -> Result<bool, Diag> {
         let (name, port) = address::split_port(host);
@@ -210,9 +219,10 @@ impl Inventory {
 
     /// Sets a group's variable as an inventory file says it; the one that is no variable sets the group's priority.
     fn set_group_variable(&mut self, group: &str, name: &str, value: Node, warnings: &mut Vec<Diag>) {
+        keep_secret(&value);
         let group = &mut self.groups[group];
         if name != "ansible_group_priority" {
-            Arc::make_mut(&mut group.vars).insert(name.to_owned(), value.into());
+            combine(Arc::make_mut(&mut group.vars), [(name.to_owned(), value.into())]);
             return;
         }
         let priority = match &value.kind {
@@ -228,6 +238,7 @@ impl Inventory {
 
     /// Adds the hosts of one line: `names` with the port and variables that they share.
     fn add_hosts(&mut self, names: &[String], group: &str, port: Option<u16>, at: &Node, vars: &[(String, Node)], file: Option<&Path>) {
+        vars.iter().for_each(|(_, value)| keep_secret(value));
         for name in names {
             let is_new = self.ensure_host(name, file);
             self.groups[group].hosts.insert(name.as_str().into());
@@ -237,7 +248,7 @@ impl Inventory {
                 own.insert("ansible_port".to_owned(), Node::new(Kind::Int(port.into()), at.span.clone()).into());
             }
             for (key, value) in vars {
-                own.insert(key.clone(), value.clone().into());
+                combine(own, [(key.clone(), value.clone().into())]);
             }
         }
     }

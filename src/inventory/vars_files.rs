@@ -2,8 +2,8 @@
 
 use super::groups::Files;
 use super::{Inventory, LOCALHOST};
-use crate::source::{Diag, Kind, Source, yaml};
-use crate::vars::VarMap;
+use crate::source::{Diag, Kind, ReadError, Source, yaml};
+use crate::vars::{VarMap, combine};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,7 +70,10 @@ fn read(folder: &Folder, kind: &str, name: &str, files: &mut Files, warnings: &m
         Beside::Playbook => &mut files.playbook,
     };
     for file in find(&dir, name)? {
-        read_file(&file, Arc::make_mut(vars), warnings)?;
+        match read_file(&file, Arc::make_mut(vars), warnings) {
+            Err(diag) if diag.is_locked => files.locked = Some(Arc::new(diag)),
+            read => read?,
+        }
     }
     Ok(())
 }
@@ -108,11 +111,9 @@ fn list(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Diag> {
 }
 
 fn read_file(path: &Path, vars: &mut VarMap, warnings: &mut Vec<Diag>) -> Result<(), Diag> {
-    let source = Source::read(path).map_err(|err| {
-        let why = std::error::Error::source(&err).map(|why| format!(": {why}")).unwrap_or_default();
-        Diag::error(format!("{err}{why}"))
-    })?;
+    let source = Source::read(path).map_err(ReadError::into_diag)?;
     let (root, found) = yaml::load_one(&source)?;
+    yaml::keep_secret(&root);
     warnings.extend(found);
     let pairs = match root.kind {
         Kind::Map(pairs) => pairs,
@@ -124,7 +125,7 @@ fn read_file(path: &Path, vars: &mut VarMap, warnings: &mut Vec<Diag>) -> Result
     };
     for (key, value) in pairs {
         match key.as_str() {
-            Some(name) => vars.insert(name.to_owned(), value.into()),
+            Some(name) => combine(vars, [(name.to_owned(), value.into())]),
             None => return Err(Diag::error(format!("the name of a variable is a string, and this is {}", key.kind_name())).at(&key.span)),
         };
     }

@@ -31,6 +31,7 @@ static SPEC: Spec = Spec {
         Param::bool("force").default("true"),
         Param::bool("follow").default("false"),
         Param::bool("local_follow").default("true"),
+        Param::bool("decrypt").default("true"),
         Param::str("validate"),
         Param::str("checksum"),
         Param::mode("directory_mode"),
@@ -138,7 +139,7 @@ impl Module for Copy {
             State::File(destination) => match Source::of(args, context)? {
                 Source::Content(_) if destination.in_directory => Err(content_in_directory()),
                 Source::Content(bytes) => destination.decide(args, Content::Bytes { name: String::new(), bytes }, context),
-                Source::LocalFile(path) => destination.decide(args, Content::File(path), context),
+                Source::LocalFile(path) => destination.decide(args, Content::of_file(path, args.is("decrypt"))?, context),
                 _ => Err(Failure::argument("src", "is not a file any more")),
             },
         }

@@ -3,11 +3,13 @@
 use super::attributes::{Fix, Ids, Mode, Wanted};
 use super::file::make_directories;
 use super::look::{Entry, FUNCTIONS, Fields};
-use super::put::{checksum_of, mode_of, read};
+use super::put::{self, checksum_of, mode_of, read, sha1_of};
 use super::write_file::{CLEANING, Write};
 use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
 use crate::sh::{Output, Script, quote, words};
+use crate::vault::Plain;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A directory of the controller: what is below it, by its path below the destination, folders before what is in them.
 pub struct LocalTree {
@@ -17,7 +19,12 @@ pub struct LocalTree {
 
 enum Item {
     Directory,
-    File { path: PathBuf, size: u64 },
+    /// `decrypted`: what is in it, if it is encrypted.
+    File {
+        path: PathBuf,
+        size: u64,
+        decrypted: Option<Arc<Plain>>,
+    },
     Link(String),
 }
 
@@ -42,7 +49,7 @@ impl LocalTree {
             }
             _ => String::new(),
         };
-        add_items(path, &prefix, args.is("local_follow"), 0, &mut items)?;
+        add_items(path, &prefix, args, 0, &mut items)?;
         let mut source_path = path.to_path_buf();
         if source.ends_with('/') {
             source_path.push("");
@@ -79,7 +86,7 @@ impl LocalTree {
             return Err(Failure::argument("src", "changed while it was looked at"));
         }
         let mut lines = String::new();
-        let mut parts: Vec<(usize, &Path)> = Vec::new();
+        let mut parts: Vec<(&Path, Option<&Plain>)> = Vec::new();
         for ((name, item), (entry, detail)) in self.items.iter().zip(&there.found) {
             let path = format!("{}/{name}", there.dest);
             match item {
@@ -96,7 +103,7 @@ impl LocalTree {
                         lines.push_str(&format!("ln -sfn -- {} {} || exit 1\n", quote(target), quote(&path)));
                     }
                 }
-                Item::File { path: source, .. } => {
+                Item::File { path: source, decrypted, .. } => {
                     let existing = entry.as_ref().filter(|entry| !entry.is_link());
                     if existing.is_some_and(Entry::is_dir) {
                         return Err(Failure::argument("dest", format!("{path} is a directory")));
@@ -113,7 +120,10 @@ impl LocalTree {
                         None if context.check_mode() => Fix::default(),
                         None => wanted.fix_new(0o666, false, &there.ids)?,
                     };
-                    let checksum = checksum_of(source)?;
+                    let checksum = match decrypted {
+                        Some(plain) => sha1_of(plain),
+                        None => checksum_of(source)?,
+                    };
                     if existing.is_some() && *detail == checksum {
                         if !fix.is_nothing() {
                             lines.push_str(&fix.lines(&quote(&path), false));
@@ -131,7 +141,7 @@ impl LocalTree {
                         before: "",
                     };
                     lines.push_str(&write.lines()?);
-                    parts.push((parts.len(), source));
+                    parts.push((source, decrypted.as_deref()));
                 }
             }
         }
@@ -171,7 +181,7 @@ impl There {
     }
 }
 
-fn add_items(folder: &Path, prefix: &str, follow: bool, depth: usize, items: &mut Vec<(String, Item)>) -> Result<(), Failure> {
+fn add_items(folder: &Path, prefix: &str, args: &Args, depth: usize, items: &mut Vec<(String, Item)>) -> Result<(), Failure> {
     let failed = |path: &Path, err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
     if depth > 100 {
         return Err(Failure::argument("src", format!("{} is too deep: a link that leads back?", folder.display())));
@@ -184,26 +194,31 @@ fn add_items(folder: &Path, prefix: &str, follow: bool, depth: usize, items: &mu
         let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
             return Err(Failure::argument("src", format!("the name of {} is not UTF-8", path.display())));
         };
-        let meta = if follow { path.metadata() } else { path.symlink_metadata() }.map_err(|err| failed(&path, err))?;
+        let meta = if args.is("local_follow") { path.metadata() } else { path.symlink_metadata() }.map_err(|err| failed(&path, err))?;
         if meta.is_dir() {
             items.push((name.clone(), Item::Directory));
-            add_items(&path, &format!("{name}/"), follow, depth + 1, items)?;
+            add_items(&path, &format!("{name}/"), args, depth + 1, items)?;
         } else if meta.is_symlink() {
             let target = std::fs::read_link(&path).map_err(|err| failed(&path, err))?;
             items.push((name, Item::Link(target.to_string_lossy().into_owned())));
         } else {
-            items.push((name, Item::File { path, size: meta.len() }));
+            let decrypted = if args.is("decrypt") { put::decrypted(&path)? } else { None };
+            let size = decrypted.as_ref().map_or(meta.len(), |plain| plain.len() as u64);
+            items.push((name, Item::File { path, size, decrypted }));
         }
     }
     Ok(())
 }
 
 /// The files as a tar archive, each under its number: no name of theirs meets the host's tar.
-fn pack(parts: &[(usize, &Path)]) -> Result<Vec<u8>, Failure> {
+fn pack(parts: &[(&Path, Option<&Plain>)]) -> Result<Vec<u8>, Failure> {
     let mut archive = tar::Builder::new(Vec::new());
     let failed = |path: &Path, err: std::io::Error| Failure::argument("src", format!("pack {}: {err}", path.display()));
-    for (number, path) in parts {
-        let content = read(path)?;
+    for (number, (path, decrypted)) in parts.iter().enumerate() {
+        let content = match decrypted {
+            Some(plain) => (*plain).clone(),
+            None => read(path)?.into(),
+        };
         let mut header = tar::Header::new_ustar();
         header.set_mode(0o600);
         header.set_size(content.len() as u64);

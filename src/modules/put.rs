@@ -6,10 +6,13 @@ use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
 use crate::sh::{Input, Output, Script, quote, words};
+use crate::source::read_bytes;
+use crate::vault::{Plain, is_encrypted};
 use serde_json::Map;
 use sha1::{Digest, Sha1};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is to be put there.
 pub enum Content {
@@ -17,6 +20,8 @@ pub enum Content {
     Bytes { name: String, bytes: Vec<u8> },
     /// A file of the controller.
     File(PathBuf),
+    /// What is in an encrypted file of the controller.
+    Decrypted { path: PathBuf, bytes: Arc<Plain> },
     /// A file of the host, with its SHA-1 and what it is.
     OnHost { path: String, checksum: String, entry: Entry },
 }
@@ -172,6 +177,7 @@ impl Destination {
         match content {
             Content::Bytes { bytes, .. } => input = Input::Bytes(bytes.into()),
             Content::File(path) => input = Input::File(path),
+            Content::Decrypted { bytes, .. } => input = Input::Bytes(bytes.as_slice().into()),
             Content::OnHost { path, entry, .. } => {
                 source = format!("cat -- {}", quote(&path));
                 // As Ansible: a file that is replaced on the host takes its source's mode.
@@ -212,6 +218,7 @@ impl Destination {
                 }
                 read(path)?
             }
+            Content::Decrypted { .. } => return Ok(diff_of_words(headers, "diff skipped: the source is encrypted\n".to_owned())),
             Content::OnHost { .. } => Vec::new(),
         };
         Ok(diff_of_contents(headers, self.content.as_deref(), &after))
@@ -227,10 +234,18 @@ impl Wanted {
 }
 
 impl Content {
+    /// A file of the controller, decrypted if it is encrypted and `decrypt` wants that.
+    pub fn of_file(path: PathBuf, decrypt: bool) -> Result<Content, Failure> {
+        Ok(match if decrypt { decrypted(&path)? } else { None } {
+            Some(bytes) => Content::Decrypted { path, bytes },
+            None => Content::File(path),
+        })
+    }
+
     fn name(&self) -> String {
         match self {
             Content::Bytes { name, .. } => name.clone(),
-            Content::File(path) => path.to_string_lossy().into_owned(),
+            Content::File(path) | Content::Decrypted { path, .. } => path.to_string_lossy().into_owned(),
             Content::OnHost { path, .. } => path.clone(),
         }
     }
@@ -238,6 +253,7 @@ impl Content {
     fn checksum(&self) -> Result<String, Failure> {
         match self {
             Content::Bytes { bytes, .. } => Ok(sha1_of(bytes)),
+            Content::Decrypted { bytes, .. } => Ok(sha1_of(bytes)),
             Content::File(path) => checksum_of(path),
             Content::OnHost { checksum, .. } => Ok(checksum.clone()),
         }
@@ -249,10 +265,22 @@ impl Content {
             // What has no file has Ansible's temporary file's mode.
             Content::Bytes { name, .. } if name.is_empty() => Ok(0o600),
             Content::Bytes { name, .. } => mode_of(Path::new(name)),
-            Content::File(path) => mode_of(path),
+            Content::File(path) | Content::Decrypted { path, .. } => mode_of(path),
             Content::OnHost { entry, .. } => Ok(entry.mode()),
         }
     }
+}
+
+/// What is in a file of the controller, if it is encrypted.
+pub fn decrypted(path: &Path) -> Result<Option<Arc<Plain>>, Failure> {
+    let mut head = [0; 32];
+    let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head));
+    let length = length.map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))?;
+    if !is_encrypted(&head[..length]) {
+        return Ok(None);
+    }
+    let (plain, _) = read_bytes(path).map_err(|err| Failure::argument("src", err.into_diag().title))?;
+    Ok(Some(Arc::new(plain)))
 }
 
 pub fn mode_of(path: &Path) -> Result<u32, Failure> {

@@ -187,7 +187,7 @@ pub(super) fn holds_template(node: &Node) -> bool {
     }
 }
 
-/// A value as it would be without templates. `None`: a number that JSON cannot hold.
+/// A value as it would be without templates. `None`: a number that JSON cannot hold, or something encrypted.
 pub(super) fn plain(node: &Node) -> Option<Json> {
     Some(match &node.kind {
         Kind::Null => Json::Null,
@@ -195,6 +195,7 @@ pub(super) fn plain(node: &Node) -> Option<Json> {
         Kind::Int(value) => (*value).into(),
         Kind::Float(value) => serde_json::Number::from_f64(*value)?.into(),
         Kind::Str(string) => Json::from(string.text.as_ref()),
+        Kind::Vault(_) => return None,
         Kind::Seq(items) => Json::Array(items.iter().map(plain).collect::<Option<_>>()?),
         Kind::Map(pairs) => {
             let mut map = Map::new();

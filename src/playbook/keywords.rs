@@ -2,7 +2,7 @@
 
 use super::Keywords;
 use super::load::Reading;
-use crate::source::{Diag, Kind, Node, Span, Str};
+use crate::source::{Diag, Kind, Node, Span, Str, yaml};
 use crate::vars::{VarMap, Variable};
 use std::sync::Arc;
 
@@ -360,6 +360,7 @@ impl Reading<'_> {
                 return None;
             }
         };
+        yaml::keep_secret(value);
         let mut vars = VarMap::new();
         for (key, value) in pairs {
             if let Some(name) = self.variable_name(key) {
@@ -465,10 +466,6 @@ impl Reading<'_> {
             _ => value.kind_name().to_owned(),
         };
         self.say(Diag::error(format!("`{word}` must be {wanted}, not {said}")).at(&value.span));
-    }
-
-    pub(super) fn not_supported_yet(&mut self, word: &str, at: &Span) {
-        self.say(Diag::error(format!("`{word}` is not supported yet")).at(at));
     }
 }
 

@@ -167,15 +167,10 @@ impl<'l> Reading<'l> {
         let source = match Source::read(path) {
             Ok(source) => source,
             Err(err) => {
-                let why = std::error::Error::source(&err).map(|why| format!(": {why}")).unwrap_or_default();
-                self.say(at(Diag::error(format!("{err}{why}"))));
+                self.say(at(err.into_diag()));
                 return None;
             }
         };
-        if source.text.starts_with("$ANSIBLE_VAULT;") {
-            self.say(at(Diag::error(format!("`{}` is encrypted with ansible-vault, which is not supported here", path.display()))));
-            return None;
-        }
         match yaml::load_one(&source) {
             Ok((node, warnings)) => {
                 self.findings.extend(warnings);
@@ -423,7 +418,7 @@ impl<'l> Reading<'l> {
     }
 
     fn vars_prompt(&mut self, value: &Node) -> Vec<Node> {
-        const WORDS: [&str; 6] = ["name", "prompt", "default", "private", "confirm", "unsafe"];
+        const WORDS: [&str; 9] = ["name", "prompt", "default", "private", "confirm", "encrypt", "salt", "salt_size", "unsafe"];
         let prompts = match &value.kind {
             Kind::Null => return Vec::new(),
             Kind::Seq(prompts) => prompts,
@@ -439,9 +434,7 @@ impl<'l> Reading<'l> {
             };
             for (key, value) in pairs {
                 let word = key.as_str().unwrap_or("");
-                if ["encrypt", "salt", "salt_size"].contains(&word) {
-                    self.not_supported_yet(word, &key.span);
-                } else if !WORDS.contains(&word) {
+                if !WORDS.contains(&word) {
                     self.say(Diag::error(format!("a prompt has no keyword `{word}`")).at(&key.span).did_you_mean(word, WORDS));
                 } else if word == "name" {
                     self.variable_name(value);

@@ -6,7 +6,7 @@ use super::load::{Reading, Scope, first_line, path_variable, same_file};
 use super::search::{ancestors, tidy};
 use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest, Task};
 use crate::source::{Diag, Kind, Node};
-use crate::vars::{VarMap, Variable};
+use crate::vars::{VarMap, Variable, combine};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -376,7 +376,7 @@ impl Reading<'_> {
         let mut all = VarMap::new();
         for file in files {
             if let Some(node) = self.file(&file, Some(asked)) {
-                all.extend(self.vars(&node, folder).unwrap_or_default());
+                combine(&mut all, self.vars(&node, folder).unwrap_or_default());
             }
         }
         all

@@ -33,6 +33,12 @@ pub use error::{ConnectError, HostKeyError, RunError};
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
 impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
@@ -41,7 +47,9 @@ impl Secret {
 
 impl<S: Into<String>> From<S> for Secret {
     fn from(text: S) -> Secret {
-        Secret(text.into())
+        let text = text.into();
+        crate::secrets::register(&text);
+        Secret(text)
     }
 }
 

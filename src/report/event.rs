@@ -103,6 +103,9 @@ pub enum Event {
     /// The last event. Hosts in the order of their names.
     Recap {
         hosts: IndexMap<String, Stats>,
+        /// What `set_stats` gathered, of hosts and (without a name) of the whole run.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        custom: Vec<(Option<String>, Json)>,
         elapsed: Duration,
     },
 }

@@ -18,11 +18,13 @@ pub struct Style {
     pub show_skipped: bool,
     /// Lines around a change in a diff.
     pub diff_context: usize,
+    /// Tell what `set_stats` gathered.
+    pub show_custom_stats: bool,
 }
 
 impl Default for Style {
     fn default() -> Style {
-        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3 }
+        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3, show_custom_stats: false }
     }
 }
 
@@ -102,13 +104,29 @@ impl Lines {
             Event::Asked { question } => vec![Line::Out(question.clone())],
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => vec![Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))],
-            Event::Recap { hosts, .. } => {
+            Event::Recap { hosts, custom, .. } => {
                 let mut lines = self.banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
                 lines.push(Line::Out(String::new()));
+                if self.style.show_custom_stats && !custom.is_empty() {
+                    lines.extend(self.custom_stats(custom));
+                }
                 lines
             }
         }
+    }
+
+    fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
+        let mut lines = self.banner("CUSTOM STATS:");
+        for (host, stats) in custom {
+            let stats = pretty(&sorted(stats.clone()), b" ").replace('\n', "");
+            match host {
+                Some(host) => lines.push(Line::Out(format!("\t{host}: {stats}"))),
+                None => lines.extend([Line::Out(String::new()), Line::Out(format!("\tRUN: {stats}"))]),
+            }
+        }
+        lines.push(Line::Out(String::new()));
+        lines
     }
 
     /// A task's header, if the last lines were another's.
@@ -216,8 +234,7 @@ impl Lines {
         if result.module == "debug" {
             // Only what was asked for, not what the engine adds to a result.
             match map.remove("msg") {
-                Some(msg) if result.status != Status::Failed => map = BTreeMap::from([("msg".to_owned(), msg)]),
-                Some(msg) => drop(map.insert("msg".to_owned(), msg)),
+                Some(msg) => map = BTreeMap::from([("msg".to_owned(), msg)]),
                 None => ["changed", "ansible_loop_var", "ansible_index_var"].into_iter().for_each(|key| drop(map.remove(key))),
             }
         }
@@ -234,6 +251,11 @@ impl Lines {
         let mut lines = Vec::new();
         for diff in diffs {
             let (before, after) = (text(diff, "before"), text(diff, "after"));
+            let prepared = text(diff, "prepared");
+            if !prepared.is_empty() {
+                lines.extend(prepared.lines().map(|line| Line::Out(line.to_owned())));
+                lines.push(Line::Out(String::new()));
+            }
             if before == after {
                 continue;
             }
@@ -293,7 +315,11 @@ impl Lines {
 
 /// A warning of one line gets Ansible's mark; one that was drawn with a caret speaks for itself.
 fn warning(text: &str) -> String {
-    if text.contains('\n') { text.to_owned() } else { format!("[WARNING]: {}", text.strip_prefix("warning: ").unwrap_or(text)) }
+    // What is drawn with its place says itself that it is a warning.
+    if text.starts_with("warning: ") && text.contains('\n') {
+        return text.to_owned();
+    }
+    format!("[WARNING]: {}", text.strip_prefix("warning: ").unwrap_or(text))
 }
 
 fn sorted(value: Json) -> Json {
@@ -309,8 +335,12 @@ fn sorted(value: Json) -> Json {
 }
 
 fn indented(value: &Json) -> String {
+    pretty(value, b"    ")
+}
+
+fn pretty(value: &Json, indent: &[u8]) -> String {
     let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
     match serde::Serialize::serialize(value, &mut serializer) {
         Ok(()) => String::from_utf8_lossy(&out).into_owned(),
@@ -381,6 +411,7 @@ mod tests {
             Event::ItemFinished { task: 3, result: item },
             Event::Recap {
                 hosts: [("web1".to_owned(), Stats { ok: 2, changed: 1, ..Stats::default() })].into_iter().collect(),
+                custom: Vec::new(),
                 elapsed: Duration::ZERO,
             },
         ];

@@ -3,6 +3,7 @@
 mod event;
 mod json;
 mod lines;
+mod mask;
 mod plain;
 mod terminal;
 
@@ -12,6 +13,7 @@ pub use lines::Style;
 pub use plain::Plain;
 pub use terminal::Terminal;
 
+use crate::secrets;
 use std::sync::mpsc;
 
 /// Something that tells of a run.
@@ -39,8 +41,13 @@ impl Reporter {
     /// A function that tells an event. It holds the reporter open until it is dropped.
     pub fn teller(&self) -> impl Fn(Event) + Send + Sync + 'static + use<> {
         let sender = self.sender.clone().expect("the reporter is open until it is dropped");
-        // Only a sink's panic closes the channel, and then there is nobody left to tell.
-        move |event| drop(sender.send(event))
+        move |mut event| {
+            if secrets::any() {
+                mask::mask(&mut event);
+            }
+            // Only a sink's panic closes the channel, and then there is nobody left to tell.
+            drop(sender.send(event));
+        }
     }
 }
 

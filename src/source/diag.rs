@@ -19,23 +19,47 @@ pub struct Diag {
     pub places: Vec<(Span, String)>,
     pub notes: Vec<String>,
     pub hints: Vec<String>,
+    /// What was being done, innermost first: a task's message says it, the place makes it needless elsewhere.
+    pub during: Vec<String>,
+    /// Nothing is wrong but that a file could not be decrypted: as in Ansible, that ends a run in another way than a mistake in it.
+    pub is_locked: bool,
 }
 
 impl Diag {
     pub fn error(title: impl Into<String>) -> Diag {
-        Diag { level: Level::Error, title: title.into(), places: Vec::new(), notes: Vec::new(), hints: Vec::new() }
+        Diag {
+            level: Level::Error,
+            title: title.into(),
+            places: Vec::new(),
+            notes: Vec::new(),
+            hints: Vec::new(),
+            during: Vec::new(),
+            is_locked: false,
+        }
     }
 
     pub fn warning(title: impl Into<String>) -> Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
     }
 
-    /// Points at `span`, with no words under the caret.
-    /// The same, said of what it was a part of.
-    pub fn within(self, words: impl std::fmt::Display) -> Diag {
-        Diag { title: format!("{words}: {}", self.title), ..self }
+    /// Says what was being done.
+    pub fn during(mut self, what: impl Into<String>) -> Diag {
+        self.during.push(what.into());
+        self
     }
 
+    /// The finding as the message of a failed task: everything in one line.
+    pub fn message(&self) -> String {
+        if self.during.is_empty() { self.title.clone() } else { format!("Task failed: {}", self.in_full()) }
+    }
+
+    /// What was being done, and what was wrong, in one line.
+    pub fn in_full(&self) -> String {
+        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
+        format!("{outer}{}", self.title)
+    }
+
+    /// Points at `span`, with no words under the caret.
     pub fn at(self, span: &Span) -> Diag {
         self.label(span, "")
     }
@@ -84,6 +108,12 @@ impl Diag {
         };
         let mut group = Group::with_title(level.primary_title(self.title.as_str()));
         for (n, (span, words)) in self.places.iter().enumerate() {
+            if span.source.is_secret {
+                let words = if words.is_empty() { "here" } else { words };
+                group =
+                    group.element(SnippetLevel::NOTE.message(format!("{span}: {words} (the file is encrypted: its text is not shown)")));
+                continue;
+            }
             let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let text = &span.source.text;
             let start = floor_char(text, span.start.min(text.len()));
@@ -128,6 +158,10 @@ pub fn origin(span: &Span) -> String {
     let name = &span.source.name;
     let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
     let mut text = format!("Origin: {path}:{line}:{column}\n\n");
+    if span.source.is_secret {
+        text.push_str("(the file is encrypted: its text is not shown)\n");
+        return text;
+    }
     let width = line.to_string().len();
     for (n, words) in span.source.text.lines().enumerate().take(line).skip(line.saturating_sub(3)) {
         text.push_str(format!("{:>width$} {words}", n + 1).trim_end());

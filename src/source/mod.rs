@@ -7,16 +7,28 @@ pub mod yaml;
 pub use diag::{Diag, Level, nearest, origin};
 pub use node::{Kind, Node, Str, Tag, may_be_template};
 
+use crate::vault;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
 
 /// One text that was read: a file, or something typed (`-e`, a prompt).
 pub struct Source {
     /// How the user would name it: the path as it was given, or `<extra vars>`.
     pub name: String,
     pub text: String,
+    /// The file is encrypted: its text is not to be shown, not even where it is wrong, and its values are secrets.
+    pub is_secret: bool,
     line_starts: Vec<usize>,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if self.is_secret {
+            self.text.zeroize();
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +41,48 @@ pub enum ReadError {
     },
     #[error("`{}` is not UTF-8: byte {} begins no character", path.display(), at)]
     NotUtf8 { path: PathBuf, at: usize },
+    #[error("cannot decrypt `{}`", path.display())]
+    Decrypt {
+        path: PathBuf,
+        #[source]
+        err: vault::Error,
+    },
+}
+
+impl ReadError {
+    /// The finding for the user, cause included.
+    pub fn into_diag(self) -> Diag {
+        let why = std::error::Error::source(&self).map(|why| format!(": {why}")).unwrap_or_default();
+        Diag { is_locked: matches!(self, ReadError::Decrypt { .. }), ..Diag::error(format!("{self}{why}")) }
+    }
+}
+
+/// A file's bytes, decrypted if they are encrypted, and whether they were.
+pub fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, bool), ReadError> {
+    let bytes = std::fs::read(path).map_err(|err| ReadError::Read { path: path.to_owned(), err })?;
+    if !vault::is_encrypted(&bytes) {
+        return Ok((Zeroizing::new(bytes), false));
+    }
+    let plain = vault::decrypt(&bytes).map_err(|err| ReadError::Decrypt { path: path.to_owned(), err })?;
+    Ok((plain, true))
 }
 
 impl Source {
-    /// Reads a file whole. The name in messages is `path` as given.
+    /// Reads a file whole, decrypted if need be. The name in messages is `path` as given.
     pub fn read(path: &Path) -> Result<Arc<Source>, ReadError> {
-        let bytes = std::fs::read(path).map_err(|err| ReadError::Read { path: path.to_owned(), err })?;
-        let text =
-            String::from_utf8(bytes).map_err(|err| ReadError::NotUtf8 { path: path.to_owned(), at: err.utf8_error().valid_up_to() })?;
-        Ok(Source::from_text(path.display().to_string(), text))
+        let (mut bytes, is_secret) = read_bytes(path)?;
+        let text = String::from_utf8(std::mem::take(&mut *bytes))
+            .map_err(|err| ReadError::NotUtf8 { path: path.to_owned(), at: err.utf8_error().valid_up_to() })?;
+        Ok(Source::new(path.display().to_string(), text, is_secret))
     }
 
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
-        let text = text.into();
+        Source::new(name.into(), text.into(), false)
+    }
+
+    fn new(name: String, text: String, is_secret: bool) -> Arc<Source> {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Source { name: name.into(), text, line_starts })
+        Arc::new(Source { name, text, is_secret, line_starts })
     }
 
     /// Line and column, both from 1, of a byte offset. Columns count characters.

@@ -17,6 +17,8 @@ pub enum Kind {
     Int(i64),
     Float(f64),
     Str(Str),
+    /// `!vault`: a string that is encrypted, and decrypted where it is used.
+    Vault(Arc<str>),
     Seq(Vec<Node>),
     /// In the order of the file. Keys are unique: of two that are the same the last one stays, as in Ansible.
     Map(Vec<(Node, Node)>),
@@ -91,14 +93,16 @@ impl Node {
             Kind::Bool(_) => "a boolean",
             Kind::Int(_) | Kind::Float(_) => "a number",
             Kind::Str(_) => "a string",
+            Kind::Vault(_) => "an encrypted value",
             Kind::Seq(_) => "a list",
             Kind::Map(_) => "a mapping",
         }
     }
 
-    /// Whether this string may hold a template: it has `{{`, `{%` or `{#` and is not `!unsafe`.
+    /// Whether this string has to be rendered before it is known: it has `{{`, `{%` or `{#` and is not `!unsafe`, or it is encrypted.
     pub fn is_template(&self) -> bool {
         match &self.kind {
+            Kind::Vault(_) => true,
             Kind::Str(string) => string.tag == Tag::Plain && may_be_template(&string.text),
             _ => false,
         }

@@ -70,7 +70,7 @@ fn check(name: &str) {
 }
 
 fn json(node: &Node) -> serde_json::Value {
-    serde_json::to_value(super::filters::yaml_value(node)).expect("plain data")
+    serde_json::to_value(super::filters::yaml_value(node).expect("plain data")).expect("plain data")
 }
 
 #[test]
@@ -137,12 +137,12 @@ fn the_check_before_the_run_finds_all_of_it() {
     assert_eq!(
         titles,
         [
-            "no filter named 'uper'",
-            "no test named 'defind'",
+            "No filter named 'uper'.",
+            "No test named 'defind'.",
             "The lookup plugin 'fiel' was not found.",
-            "syntax error in template: unexpected end of input, expected end of variable block",
-            "no filter named 'nope'",
-            "syntax error in expression: unexpected end of input, expected expression",
+            "Syntax error in template: unexpected end of input, expected end of variable block",
+            "No filter named 'nope'.",
+            "Syntax error in expression: unexpected end of input, expected expression",
         ]
     );
 }
@@ -211,9 +211,11 @@ fn extremes_end() {
         items keys update setdefault bit_length strftime";
     let (view, templar, span) = (view(&load("errors.yml")), Templar::new(), Source::from_text("x", "").span(0, 0));
     let render = |text: String| drop(templar.render(&Node::string(format!("{{{{ {text} }}}}"), span.clone()), &view));
+    // Hashing a password is slow on purpose.
+    let names: Vec<String> = super::filters::all_names().filter(|name| !name.ends_with("password_hash")).collect();
     for value in values {
         for arg in &args {
-            super::filters::names().for_each(|name| render(format!("{value} | {name}({arg})")));
+            names.iter().for_each(|name| render(format!("{value} | {name}({arg})")));
             methods.split_whitespace().for_each(|name| render(format!("({value}).{name}({arg})")));
         }
         for arg in far {

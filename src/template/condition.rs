@@ -5,7 +5,7 @@ use super::fail::{Fail, Res, check};
 use super::lazy::Run;
 use super::parse::{Dialect, Origin, Root, parse};
 use super::value::{Type, type_name, type_of};
-use crate::source::{Kind, Node, Tag};
+use crate::source::{Kind, Node, Span, Tag};
 use crate::vars::Variable;
 use minijinja::Value;
 use minijinja::machinery::ast::{Expr, Stmt};
@@ -27,17 +27,24 @@ pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
             Err(Fail::error("Empty conditional expressions are not allowed.").at(Some(node.span.clone())))
         }
         Kind::Str(text) => {
-            let whole_template = text.tag == Tag::Plain && node.is_template();
-            let result = match whole_template.then(|| whole_expression(&text.text)).flatten() {
-                Some(expr) => indirect(run, node, expr)?,
-                None => eval::expression(run, &text.text, Origin::Node(node.clone()))?,
+            let whole_template = text.tag == Tag::Plain && node.is_template() && is_enclosed(&text.text);
+            let result = match whole_template {
+                true => indirect(run, node, whole_expression(&text.text)),
+                false => eval::expression(run, &text.text, Origin::Node(node.clone())),
             };
-            strictly_boolean(&result).map_err(|fail| fail.at(Some(node.span.clone())))
+            let holds = result.and_then(|result| strictly_boolean(&result, || origin(run, node, &text.text)));
+            holds.map_err(|fail| fail.evaluating("Error while evaluating conditional").at(Some(node.span.clone())))
         }
-        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) => {
+        Kind::Int(_) | Kind::Float(_) | Kind::Map(_) | Kind::Vault(_) => {
             Err(Fail::error("Conditional expressions must be strings.").at(Some(node.span.clone())))
         }
     }
+}
+
+/// Whether a text begins and ends with a tag: then it is a template that makes the condition.
+fn is_enclosed(text: &str) -> bool {
+    let text = text.trim();
+    (text.starts_with("{{") || text.starts_with("{%")) && (text.ends_with("}}") || text.ends_with("%}"))
 }
 
 /// The expression of a text that is exactly one `{{ expression }}`.
@@ -54,12 +61,12 @@ fn whole_expression(text: &str) -> Option<&'static Expr<'static>> {
 
 /// `"{{ variable }}"`: its value if that is a boolean; a text is an expression in its turn. Only a text that somebody wrote into a file may be one:
 /// to evaluate what a host printed would let the host run code here.
-fn indirect(run: &Arc<Run>, node: &Node, expr: &'static Expr<'static>) -> Res {
+fn indirect(run: &Arc<Run>, node: &Node, expr: Option<&'static Expr<'static>>) -> Res {
     let text = node.as_str().unwrap_or("");
     let value = eval::inline(run, text.trim(), Origin::Node(node.clone()))?;
     check(&value)?;
     let Some(inner) = value.as_str() else { return Ok(value) };
-    if !is_written(run, expr) {
+    if !expr.is_some_and(|expr| is_written(run, expr)) {
         return Err(Fail::error(format!(
             "the conditional's variable is the text '{inner}', which is not from a file and so is not evaluated"
         ))
@@ -99,14 +106,28 @@ fn written_node(run: &Arc<Run>, expr: &'static Expr<'static>) -> Option<Node> {
     }
 }
 
-fn strictly_boolean(value: &Value) -> Res<bool> {
+/// Where the value of a condition was written: a text in place, or the variable that the condition is.
+fn origin(run: &Arc<Run>, node: &Node, text: &str) -> Option<Span> {
+    let bare = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).unwrap_or(text);
+    match &parse(bare, &Dialect::Expr).ok()?.root {
+        Root::Expr(Expr::Const(_)) => Some(node.span.clone()),
+        Root::Expr(Expr::Var(var)) => match run.view.get(var.id)? {
+            Variable::Node(node) => Some(node.span.clone()),
+            Variable::Data(_) => None,
+        },
+        _ => None,
+    }
+}
+
+fn strictly_boolean(value: &Value, origin: impl FnOnce() -> Option<Span>) -> Res<bool> {
     check(value)?;
     if type_of(value) == Type::Bool {
         return Ok(value.is_true());
     }
     let truth = if value.is_true() { "True" } else { "False" };
+    let at = origin().map(|span| format!(" at '{span}'")).unwrap_or_default();
     let fail = Fail::error(format!(
-        "Conditional result ({truth}) was derived from value of type '{}'. Conditionals must have a boolean result.",
+        "Conditional result ({truth}) was derived from value of type '{}'{at}. Conditionals must have a boolean result.",
         type_name(value)
     ));
     Err(match type_of(value) {

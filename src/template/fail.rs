@@ -17,6 +17,10 @@ pub(super) struct Fail {
     pub places: Vec<(Span, String)>,
     pub notes: Vec<String>,
     pub hints: Vec<String>,
+    /// The words say already which plugin failed or what was being done.
+    complete: bool,
+    /// What goes before the words of something undefined.
+    evaluating: Option<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,11 +72,35 @@ impl fmt::Display for Lack {
 
 impl Fail {
     fn new(kind: FailKind) -> Box<Fail> {
-        Box::new(Fail { kind, places: Vec::new(), notes: Vec::new(), hints: Vec::new() })
+        Box::new(Fail { kind, places: Vec::new(), notes: Vec::new(), hints: Vec::new(), complete: false, evaluating: None })
     }
 
     pub fn error(words: impl Into<String>) -> Box<Fail> {
         Fail::new(FailKind::Error(words.into()))
+    }
+
+    /// An error in words that need nothing before them.
+    pub fn complete(words: impl Into<String>) -> Box<Fail> {
+        let mut fail = Fail::error(words);
+        fail.complete = true;
+        fail
+    }
+
+    /// Says in front what was being done, unless something further in has said so already.
+    pub fn while_doing(mut self: Box<Self>, what: impl FnOnce() -> String) -> Box<Fail> {
+        if let FailKind::Error(words) = &mut self.kind
+            && !self.complete
+        {
+            *words = format!("{}: {words}", what());
+            self.complete = true;
+        }
+        self
+    }
+
+    /// What was being evaluated when something was undefined.
+    pub fn evaluating(mut self: Box<Self>, what: &'static str) -> Box<Fail> {
+        self.evaluating = self.evaluating.or(Some(what));
+        self
     }
 
     pub fn undefined(lack: Lack) -> Box<Fail> {
@@ -117,7 +145,10 @@ impl Fail {
 
     pub fn words(&self) -> String {
         match &self.kind {
-            FailKind::Undefined(lack) => lack.to_string(),
+            FailKind::Undefined(lack) => match self.evaluating {
+                Some(what) => format!("{what}: {lack}"),
+                None => lack.to_string(),
+            },
             FailKind::Error(words) => words.clone(),
             FailKind::Break => "`break` outside of a loop".to_owned(),
             FailKind::Continue => "`continue` outside of a loop".to_owned(),

@@ -1,7 +1,7 @@
 //! The functions that every template has: `lookup`, `query`, `now`, `range`, `dict` and the like.
 
 use super::args::Args;
-use super::fail::{Fail, Lack, Res, marker};
+use super::fail::{Fail, Lack, Res, check, marker};
 use super::lazy::Run;
 use super::objects::{MutMap, Stamp};
 use super::value::{self, ValueMap, as_int, int, items, list, map, text, type_name};
@@ -65,7 +65,15 @@ pub(super) fn call(run: &Arc<Run>, function: &GlobalFn, mut args: Args) -> Res {
     };
     match *name {
         "lookup" | "query" | "q" => {
-            let plugin = args.need_text("name")?;
+            let plugin = args.need("plugin_name")?;
+            check(&plugin)?;
+            let Some(plugin) = plugin.as_str().map(str::to_owned) else {
+                return Err(Fail::complete(format!(
+                    "The lookup plugin {} failed to load: unsupported type <class '{}'>",
+                    value::repr(&plugin)?,
+                    type_name(&plugin)
+                )));
+            };
             lookups::from_template(run, &plugin, args, *name != "lookup")
         }
         "now" => {
@@ -82,7 +90,7 @@ pub(super) fn call(run: &Arc<Run>, function: &GlobalFn, mut args: Args) -> Res {
             }
         }
         "undef" => {
-            let hint = args.text("hint")?.unwrap_or_else(|| "a value was marked as undefined".to_owned());
+            let hint = args.text("hint")?.unwrap_or_else(|| "Mandatory variable has not been overridden".to_owned());
             args.done()?;
             Ok(marker(Fail::undefined(Lack::Words(hint))))
         }

@@ -62,8 +62,8 @@ impl Run {
         };
         let value = match looped {
             Some(chain) => {
-                let words = format!("recursive loop detected in template: {chain} -> {name}");
-                marker(Fail::error(words).at(Some(node.span.clone())))
+                let words = format!("Recursive loop detected in template: {chain} -> {name}");
+                marker(Fail::complete(words).at(Some(node.span.clone())))
             }
             None => self.node(&node, Vec::new()),
         };
@@ -86,6 +86,7 @@ impl Run {
             Kind::Float(value) => Value::from(*value),
             Kind::Str(text) if node.is_template() => or_marker(eval::inline(self, &text.text, Origin::Node(node.clone()))),
             Kind::Str(text) => Value::from(text.text.clone()),
+            Kind::Vault(vaulted) => or_marker(decrypted(vaulted).map_err(|fail| fail.at(Some(node.span.clone())))),
             Kind::Seq(items) => Value::from_object(LazySeq { run: self.clone(), len: items.len(), part: Part::new(root, path) }),
             Kind::Map(pairs) => {
                 let pair = |(n, (key, _)): (usize, &(Node, Node))| (key_value(key), n);
@@ -104,6 +105,14 @@ impl Run {
 /// All variables of a view as a mapping that renders one when it is looked at.
 pub(super) fn view_map(view: Arc<View>) -> Value {
     Value::from_object(ViewMap(Run::new(view)))
+}
+
+/// The text of an encrypted value: text for good, no template.
+pub(super) fn decrypted(vaulted: &Arc<str>) -> Res {
+    match crate::vault::decrypt_value(vaulted) {
+        Ok(text) => Ok(Value::from(text)),
+        Err(err) => Err(Fail::error(format!("Attempt to use undecryptable variable: {err}"))),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -143,7 +152,7 @@ fn key_value(key: &Node) -> Value {
         Kind::Int(value) => Value::from(*value),
         Kind::Float(value) => Value::from(*value),
         Kind::Str(text) => Value::from(text.text.clone()),
-        Kind::Seq(_) | Kind::Map(_) => Value::from(key.span.text()),
+        Kind::Seq(_) | Kind::Map(_) | Kind::Vault(_) => Value::from(key.span.text()),
     }
 }
 

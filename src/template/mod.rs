@@ -8,12 +8,14 @@ mod args;
 mod cases;
 mod check;
 mod condition;
+mod configparser;
 mod eval;
 mod fail;
 mod filters;
 mod functions;
 mod lazy;
 mod lookups;
+mod names;
 mod objects;
 mod parse;
 mod tests;
@@ -119,7 +121,7 @@ fn file_vars(source: &Arc<Source>, options: &TemplateOptions) -> VarMap {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default();
     let owner = meta.map(|meta| {
         use std::os::unix::fs::MetadataExt;
-        user_name(meta.uid())
+        name_of(std::path::Path::new("/etc/passwd"), meta.uid()).unwrap_or_else(|| meta.uid().to_string())
     });
     let all = [
         ("template_host", Value::from(host.trim())),
@@ -133,11 +135,12 @@ fn file_vars(source: &Arc<Source>, options: &TemplateOptions) -> VarMap {
     all.into_iter().map(|(name, value)| (name.to_owned(), Variable::Data(value))).collect()
 }
 
-fn user_name(uid: u32) -> String {
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+/// The name of a user or group by its number, as the controller's file of them has it.
+fn name_of(file: &std::path::Path, id: u32) -> Option<String> {
+    let all = std::fs::read_to_string(file).unwrap_or_default();
     let named =
-        users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2).is_some_and(|id| *id == uid.to_string()));
-    named.map_or_else(|| uid.to_string(), |user| user[0].to_owned())
+        all.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry.get(2).is_some_and(|own| *own == id.to_string()));
+    named.map(|entry| entry[0].to_owned())
 }
 
 /// The value of `omit`.

@@ -68,6 +68,37 @@ impl Object for MutMap {
     }
 }
 
+/// What `groupby` gives: a pair that also has names.
+#[derive(Debug)]
+pub(super) struct Group {
+    grouper: Value,
+    list: Value,
+}
+
+impl Group {
+    pub fn value(grouper: Value, list: Value) -> Value {
+        Value::from_object(Group { grouper, list })
+    }
+}
+
+impl Object for Group {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match (key.as_usize(), key.as_str()) {
+            (Some(0), _) | (_, Some("grouper")) => Some(self.grouper.clone()),
+            (Some(1), _) | (_, Some("list")) => Some(self.list.clone()),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Seq(2)
+    }
+}
+
 /// A `datetime` without a zone, as `now()` and `to_datetime` give it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp(pub DateTime);

@@ -17,6 +17,14 @@ pub(super) struct Parsed {
     pub root: Root,
     /// Whether it calls a method that changes a list or a mapping: its literals must then be changeable.
     pub mutates: bool,
+    /// Where a minus was written as a plus.
+    pluses: Vec<usize>,
+}
+
+impl Parsed {
+    pub fn is_plus(&self, span: machinery::Span) -> bool {
+        !self.pluses.is_empty() && self.pluses.contains(&(span.start_offset as usize))
+    }
 }
 
 pub(super) enum Root {
@@ -89,22 +97,81 @@ fn parse_afresh(text: &str, dialect: &Dialect) -> Result<&'static Parsed, Syntax
         _ => keep_newline_after_raw(text),
     };
     let kept: &'static str = readable.leak();
-    let parsed = match dialect {
-        Dialect::Expr => machinery::parse_expr(kept).map(Root::Expr),
-        _ => syntax(dialect).and_then(|syntax| machinery::parse(kept, "template", syntax)).map(Root::Template),
-    };
+    let parsed = parse_text(kept, dialect);
     if let (Err(err), Some(bracketed)) = (&parsed, bracket_bare_tuples(kept))
         && err.kind() == minijinja::ErrorKind::SyntaxError
     {
         return parse_afresh(&bracketed, dialect);
     }
+    let (kept, parsed, pluses) = match (&parsed, signs(kept, dialect)) {
+        (Err(err), Some((signed, pluses))) if err.kind() == minijinja::ErrorKind::SyntaxError => {
+            let signed: &'static str = signed.leak();
+            (signed, parse_text(signed, dialect), pluses)
+        }
+        _ => (kept, parsed, Vec::new()),
+    };
     match parsed {
-        Ok(root) => Ok(Box::leak(Box::new(Parsed { text: kept, root, mutates: mutates(kept) }))),
+        Ok(root) => Ok(Box::leak(Box::new(Parsed { text: kept, root, mutates: mutates(kept), pluses }))),
         Err(err) => {
             let words = err.detail().map_or_else(|| err.kind().to_string(), str::to_owned);
             Err(SyntaxError { words, range: err.range() })
         }
     }
+}
+
+fn parse_text(text: &'static str, dialect: &Dialect) -> Result<Root, minijinja::Error> {
+    match dialect {
+        Dialect::Expr => machinery::parse_expr(text).map(Root::Expr),
+        _ => syntax(dialect).and_then(|syntax| machinery::parse(text, "template", syntax)).map(Root::Template),
+    }
+}
+
+/// `+x`, which minijinja does not know: written as `-x`, with the places where a minus is a plus. Nothing if there is no such sign.
+fn signs(text: &str, dialect: &Dialect) -> Option<(String, Vec<usize>)> {
+    let mut out = text.as_bytes().to_vec();
+    let mut pluses = Vec::new();
+    let mut inside = *dialect == Dialect::Expr;
+    let mut quote = None;
+    // Whether what stands before is a value, after which a plus adds.
+    let mut after_value = false;
+    let mut word = String::new();
+    for (at, c) in text.char_indices() {
+        if !inside {
+            inside = text[..at + c.len_utf8()].ends_with("{{") || text[..at + c.len_utf8()].ends_with("{%");
+            after_value = false;
+            continue;
+        }
+        if let Some(open) = quote {
+            if c == open && !text[..at].ends_with('\\') {
+                quote = None;
+            }
+            continue;
+        }
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            after_value = true;
+            continue;
+        }
+        if !word.is_empty() {
+            after_value = !matches!(word.as_str(), "and" | "or" | "not" | "in" | "if" | "else" | "is");
+            word.clear();
+        }
+        match c {
+            '"' | '\'' => {
+                quote = Some(c);
+                after_value = true;
+            }
+            '+' if !after_value && !text[..at].ends_with("{%") => {
+                out[at] = b'-';
+                pluses.push(at);
+            }
+            '}' if *dialect != Dialect::Expr && (text[..at].ends_with('}') || text[..at].ends_with('%')) => inside = false,
+            ')' | ']' | '}' => after_value = true,
+            c if c.is_whitespace() => {}
+            _ => after_value = false,
+        }
+    }
+    (!pluses.is_empty()).then(|| String::from_utf8(out).ok()).flatten().map(|out| (out, pluses))
 }
 
 fn syntax(dialect: &Dialect) -> Result<SyntaxConfig, minijinja::Error> {
@@ -202,7 +269,7 @@ pub(super) fn parse_at(text: &str, dialect: &Dialect, origin: &Origin) -> Res<&'
         let range = err.range.unwrap_or(0..text.len());
         let range = if range.is_empty() { range.start..range.start + 1 } else { range };
         let end = range.end.min(text.len());
-        let mut fail = Fail::error(format!("syntax error in {what}: {}", err.words)).at(origin.locate(range.start.min(end)..end));
+        let mut fail = Fail::complete(format!("Syntax error in {what}: {}", err.words)).at(origin.locate(range.start.min(end)..end));
         if *dialect == Dialect::Expr && (text.contains("{{") || text.contains("{%")) {
             fail = fail.hint("this is an expression already: write variables without `{{ }}`");
         }

@@ -1,7 +1,7 @@
 //! Values as Python sees them: names of types, truth, equality, order, `str()` and `repr()`; and the step from lazy values to plain data.
 
 use super::fail::{Fail, Res, check};
-use super::objects::{Delta, MutMap, MutSeq, Stamp};
+use super::objects::{Delta, Group, MutMap, MutSeq, Stamp};
 use super::{is_omit, omit};
 use minijinja::Value;
 use minijinja::value::{ObjectRepr, ValueKind};
@@ -240,7 +240,7 @@ pub(super) fn contains(container: &Value, needle: &Value) -> Res<bool> {
             }
             Ok(false)
         }
-        _ => Err(Fail::error(format!("argument of type '{}' is not a container or iterable", type_name(container)))),
+        _ => Err(Fail::error(format!("argument of type '{}' is not iterable", type_name(container)))),
     }
 }
 
@@ -251,31 +251,44 @@ pub(super) fn text(value: &Value) -> Res<String> {
         return Ok(text.to_owned());
     }
     let mut out = String::new();
-    write_text(&mut out, value, false)?;
+    write_text(&mut out, value, false, true)?;
+    Ok(out)
+}
+
+/// The same of what a template puts out: tuples have become lists there.
+pub(super) fn output_text(value: &Value) -> Res<String> {
+    let mut out = String::new();
+    write_text(&mut out, value, false, false)?;
     Ok(out)
 }
 
 /// Python's `repr()`.
 pub(super) fn repr(value: &Value) -> Res<String> {
     let mut out = String::new();
-    write_text(&mut out, value, true)?;
+    write_text(&mut out, value, true, true)?;
     Ok(out)
 }
 
-fn write_text(out: &mut String, value: &Value, quoted: bool) -> Res<()> {
+fn write_text(out: &mut String, value: &Value, quoted: bool, tuples: bool) -> Res<()> {
     check(value)?;
     match type_of(value) {
         Type::Str if quoted => write_quoted(out, value.as_str().unwrap_or("")),
         Type::Float => out.push_str(&float_text(f64::try_from(value.clone()).unwrap_or(0.0))),
         Type::List => {
-            out.push('[');
-            for (n, item) in raw_items(value)?.iter().enumerate() {
+            let is_tuple = tuples && (value.is_tuple() || value.downcast_object_ref::<Group>().is_some());
+            let items = raw_items(value)?;
+            out.push(if is_tuple { '(' } else { '[' });
+            for (n, item) in items.iter().enumerate() {
                 if n > 0 {
                     out.push_str(", ");
                 }
-                write_text(out, item, true)?;
+                write_text(out, item, true, tuples)?;
             }
-            out.push(']');
+            out.push_str(match (is_tuple, items.len()) {
+                (true, 1) => ",)",
+                (true, _) => ")",
+                _ => "]",
+            });
         }
         Type::Map => {
             out.push('{');
@@ -283,9 +296,9 @@ fn write_text(out: &mut String, value: &Value, quoted: bool) -> Res<()> {
                 if n > 0 {
                     out.push_str(", ");
                 }
-                write_text(out, key, true)?;
+                write_text(out, key, true, tuples)?;
                 out.push_str(": ");
-                write_text(out, item, true)?;
+                write_text(out, item, true, tuples)?;
             }
             out.push('}');
         }

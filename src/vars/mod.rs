@@ -1,9 +1,13 @@
 //! One host's variables in order of precedence. `engine` builds a [`View`] per host and task; `template` looks names up in it.
 
+mod merge;
+
+pub use merge::{combine, combine_merging, merge_mappings, node_of};
+
 use crate::source::{Node, Span};
 use indexmap::IndexMap;
 use minijinja::Value;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A variable as it stands: data from a file, which may hold templates and is templated when it is used, or finished data, which never is
 /// (module results, facts, `set_fact`): rendering that again would be code injection.
@@ -90,6 +94,8 @@ pub enum Level {
 pub struct View {
     /// Ascending by level; of one level, the later beats the earlier.
     layers: Vec<(Level, Arc<VarMap>)>,
+    /// Where mappings are merged: the variables of more than one layer. Made when it is first asked for.
+    shared: OnceLock<Arc<VarMap>>,
 }
 
 impl View {
@@ -100,6 +106,7 @@ impl View {
         }
         let at = self.layers.partition_point(|(other, _)| *other <= level);
         self.layers.insert(at, (level, vars));
+        self.shared = OnceLock::new();
     }
 
     /// This view with one map more.
@@ -111,7 +118,8 @@ impl View {
 
     /// The variable that wins.
     pub fn get(&self, name: &str) -> Option<&Variable> {
-        self.layers.iter().rev().find_map(|(_, vars)| vars.get(name))
+        let shared = merge::merges().then(|| self.shared.get_or_init(|| Arc::new(merge::shared(&self.layers))));
+        shared.and_then(|shared| shared.get(name)).or_else(|| self.layers.iter().rev().find_map(|(_, vars)| vars.get(name)))
     }
 
     /// Every name, once.

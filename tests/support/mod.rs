@@ -133,3 +133,72 @@ pub fn total(stdout: &str, field: &str) -> u32 {
     assert!(!recap.is_empty(), "no recap in:\n{stdout}");
     recap.iter().flat_map(|(_, counts)| counts).filter(|(name, _)| name == field).map(|(_, count)| count).sum()
 }
+
+fn is_header(line: &str) -> bool {
+    ["PLAY ", "TASK ", "RUNNING HANDLER ", "NO MORE HOSTS"].iter().any(|start| line.starts_with(start))
+}
+
+fn is_result(line: &str) -> bool {
+    let starts = ["ok: [", "changed: [", "skipping: [", "failed: [", "fatal: [", "included: ", "FAILED - RETRYING"];
+    starts.iter().any(|start| line.starts_with(start)) || line.contains(" : ok=")
+}
+
+/// A run's output without what may differ: stars, times, paths, the order of hosts within a task, the results of failures (their words are our own).
+pub fn transcript(stdout: &str, places: &[(&Path, &str)], code: Option<i32>) -> String {
+    let mut out = String::new();
+    let mut records: Vec<String> = Vec::new();
+    let flush = |records: &mut Vec<String>, out: &mut String| {
+        records.sort();
+        out.extend(records.drain(..));
+    };
+    // ansible-core explains a failure before its line, in words of its own; so do we, on standard error.
+    let mut in_explanation = false;
+    for line in stdout.lines() {
+        in_explanation = line.starts_with("[ERROR]") || (in_explanation && !is_header(line) && !is_result(line));
+        if in_explanation || line.starts_with("No config file found") {
+            continue;
+        }
+        let line = places.iter().fold(line.to_owned(), |line, (path, name)| line.replace(&path.display().to_string(), name));
+        let line = line.trim_end();
+        if line.is_empty() {
+            continue;
+        }
+        // ansible-core says this twice when the hosts that are left are not to go on.
+        if line.starts_with("NO MORE HOSTS") && out.trim_end().ends_with("NO MORE HOSTS LEFT") && records.is_empty() {
+            continue;
+        }
+        if is_header(line) {
+            flush(&mut records, &mut out);
+            out.push_str(line.trim_end_matches('*').trim_end());
+            out.push('\n');
+        } else if is_result(line) {
+            records.push(format!("{}\n", settled(line)));
+        } else if let Some(record) = records.last_mut() {
+            record.push_str(line);
+            record.push('\n');
+        } else {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    flush(&mut records, &mut out);
+    out.push_str(&format!("exit {}\n", code.unwrap_or(-1)));
+    out
+}
+
+/// A result's line without the result of a failure, and with the hosts of an include in order.
+fn settled(line: &str) -> String {
+    if let Some((file, hosts)) = line.strip_prefix("included: ").and_then(|line| line.split_once(" for ")) {
+        let (hosts, item) = hosts.split_once(" => ").unwrap_or((hosts, ""));
+        let mut hosts: Vec<&str> = hosts.split(", ").collect();
+        hosts.sort_unstable();
+        return format!("included: {file} for {} {item}", hosts.join(", ")).trim_end().to_owned();
+    }
+    match line.split_once("! => {") {
+        Some((before, _)) => format!("{before}!"),
+        None => match (line.starts_with("failed: ["), line.split_once(") => {")) {
+            (true, Some((before, _))) => format!("{before})"),
+            _ => line.to_owned(),
+        },
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::{guard, one_of, raw};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::modules::put;
 use crate::sh::{Output, Script, quote, words};
 use guard::Guard;
 
@@ -18,6 +19,7 @@ static SCRIPT: Spec = Spec {
         Param::path("creates"),
         Param::path("removes"),
         Param::str("executable"),
+        Param::bool("decrypt").default("true"),
     ],
     free_form: FreeForm::Param("_raw_params"),
 };
@@ -53,6 +55,7 @@ impl Module for ScriptFile {
         let first = words::split_first(line).map_err(|why| Failure::new(format!("cannot split `{line}` into words: {why}")))?;
         let Some((name, arguments)) = first else { return Err(Failure::new("no script given")) };
         let file = context.find_file("files", &name)?;
+        let decrypted = if args.is("decrypt") { put::decrypted(&file)? } else { None };
         let base = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
 
         let enter = args.str("chdir").map(|chdir| guard::enter(chdir, "chdir")).unwrap_or_default();
@@ -70,7 +73,11 @@ impl Module for ScriptFile {
             Some(errno) => Err(no_directory(&chdir, errno)),
             None => raw::finish(output, outcome),
         };
-        Ok(Change::new(Outcome::changed(), Script::new(text).with_file(file)).finish(finish).in_check_mode(would).into())
+        let script = match decrypted {
+            Some(plain) => Script::new(text).with_input(plain.as_slice()),
+            None => Script::new(text).with_file(file),
+        };
+        Ok(Change::new(Outcome::changed(), script).finish(finish).in_check_mode(would).into())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Loaded, MAX_COPIED, MAX_DEPTH, Pairs, duplicate_key, scalar, syntax, too_deep};
 use crate::source::{Diag, Kind, Node, Source, Span, Tag};
+use crate::vault::is_encrypted;
 use base64::Engine;
 use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Mark, Parser, ScalarStyle, SequenceStyle};
 use std::borrow::Cow;
@@ -189,6 +190,10 @@ impl Composer<'_> {
             None => Ok(scalar::string(value)),
             // Ansible resolves it again, quotes or not: `!unsafe "5"` is a number.
             Some("!unsafe") => scalar::plain(value),
+            Some("!vault" | "!vault-encrypted") => match is_encrypted(value.trim_start().as_bytes()) {
+                true => Ok(Kind::Vault(value.into())),
+                false => Err("a `!vault` holds what `ansible-vault encrypt_string` wrote, and this is something else".to_owned()),
+            },
             Some(tag) => match tag.strip_prefix(STANDARD) {
                 Some("str") => Ok(scalar::string(value)),
                 Some("int") => scalar::integer(value).map(Kind::Int),
@@ -355,9 +360,6 @@ fn expect_tag(properties: &Properties, standard: &str, what: &str) -> Result<(),
 }
 
 fn unknown_tag(tag: &str, what: &str, at: &Span) -> Diag {
-    if matches!(tag, "!vault" | "!vault-encrypted") {
-        return Diag::error("this value is encrypted with ansible-vault, which is not supported yet").at(at);
-    }
     match tag.strip_prefix(STANDARD) {
         Some(name @ ("str" | "int" | "float" | "bool" | "null" | "timestamp" | "binary" | "seq" | "map")) => {
             Diag::error(format!("the tag `!!{name}` does not fit {what}")).at(at)

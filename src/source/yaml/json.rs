@@ -2,6 +2,7 @@
 
 use super::{Loaded, MAX_DEPTH, Pairs, compose, duplicate_key, scalar, too_deep};
 use crate::source::{Diag, Kind, Node, Source};
+use crate::vault::is_encrypted;
 use std::sync::Arc;
 
 /// None if this is no JSON (it may be YAML); an error only for what is JSON and cannot be held.
@@ -107,7 +108,14 @@ impl<'a> Reader<'a> {
             compose::spread_unsafe(&mut value);
             return Ok(value.kind);
         }
-        Ok(Kind::Map(pairs))
+        match pairs.as_slice() {
+            [(key, Node { kind: Kind::Str(text), .. })]
+                if key.as_str() == Some("__ansible_vault") && is_encrypted(text.text.trim_start().as_bytes()) =>
+            {
+                Ok(Kind::Vault(text.text.clone()))
+            }
+            _ => Ok(Kind::Map(pairs)),
+        }
     }
 
     fn array(&mut self, depth: usize) -> Result<Kind, Stop> {

@@ -10,6 +10,7 @@ mod scalar;
 mod syntax;
 
 use super::{Diag, Kind, Node, Source};
+use crate::secrets;
 use std::sync::Arc;
 
 /// Deeper nesting is refused: nobody writes it by hand, and the scanner's time grows with the square of it.
@@ -25,10 +26,6 @@ pub struct Loaded {
 }
 
 pub fn load(source: &Arc<Source>) -> Result<Loaded, Diag> {
-    if source.text.starts_with("$ANSIBLE_VAULT;") {
-        let first_line = source.text.find('\n').unwrap_or(source.text.len());
-        return Err(Diag::error("this file is encrypted with ansible-vault, which is not supported yet").at(&source.span(0, first_line)));
-    }
     if let Some(loaded) = json::load(source) {
         return loaded;
     }
@@ -68,7 +65,7 @@ impl Key {
             Kind::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Key::Number(*value as i64),
             Kind::Float(value) => Key::Float(value.to_bits()),
             Kind::Str(string) => Key::Text(string.text.clone()),
-            Kind::Seq(_) | Kind::Map(_) => return None,
+            Kind::Seq(_) | Kind::Map(_) | Kind::Vault(_) => return None,
         })
     }
 }
@@ -96,6 +93,20 @@ fn duplicate_key(first: &Node, second: &Node) -> Diag {
     Diag::warning(format!("the key `{}` is here twice; the last one counts", second.span.text()))
         .label(&second.span, "this one counts")
         .label(&first.span, "first set here")
+}
+
+/// Makes secrets of a file's values, if the file is encrypted. Of files of variables, that is: the words of tasks are none.
+pub fn keep_secret(node: &Node) {
+    if !node.span.source.is_secret {
+        return;
+    }
+    match &node.kind {
+        Kind::Str(string) => secrets::register(&string.text),
+        Kind::Int(_) | Kind::Float(_) => secrets::register(node.span.text()),
+        Kind::Seq(items) => items.iter().for_each(keep_secret),
+        Kind::Map(pairs) => pairs.iter().for_each(|(_, value)| keep_secret(value)),
+        Kind::Null | Kind::Bool(_) | Kind::Vault(_) => {}
+    }
 }
 
 fn too_deep(at: &super::Span) -> Diag {

@@ -12,6 +12,7 @@ fn show(node: &Node) -> String {
         Kind::Int(value) => value.to_string(),
         Kind::Float(value) => format!("{value:?}"),
         Kind::Str(string) => format!("{}{:?}", if string.tag == Tag::Unsafe { "!" } else { "" }, string.text),
+        Kind::Vault(vaulted) => format!("!vault {vaulted:?}"),
         Kind::Seq(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(", ")),
         Kind::Map(pairs) => {
             format!("{{{}}}", pairs.iter().map(|(key, value)| format!("{}: {}", show(key), show(value))).collect::<Vec<_>>().join(", "))
@@ -32,6 +33,14 @@ fn refused(text: &str) -> String {
         Ok((value, _)) => panic!("{text:?} was read as {value}"),
         Err(diag) => diag.to_string(),
     }
+}
+
+#[test]
+fn encrypted_values_are_kept_as_they_are() {
+    let vaulted = "$ANSIBLE_VAULT;1.1;AES256\n00\n";
+    assert_eq!(value("a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  00\n"), format!("{{\"a\": !vault {vaulted:?}}}"));
+    let json = format!("[{{\"__ansible_vault\": {vaulted:?}}}, {{\"__ansible_vault\": \"x\"}}]");
+    assert_eq!(value(&json), format!("[!vault {vaulted:?}, {{\"__ansible_vault\": \"x\"}}]"));
 }
 
 #[test]
@@ -161,8 +170,7 @@ fn errors_point_at_the_place() {
         "a: *nope\n",
         "a: &a [*a]",
         "a: &x 1\nb: &x 2",
-        "a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  00",
-        "$ANSIBLE_VAULT;1.1;AES256\n00\n",
+        "a: !vault |\n  not encrypted",
         "a: !foo bar",
         "a: !!set {b}",
         "a: !!str [b]",

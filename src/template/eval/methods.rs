@@ -1,7 +1,7 @@
 //! The methods that strings, lists, mappings and dates have in Python and that templates call.
 
 use crate::template::args::Args;
-use crate::template::fail::{Fail, Res, check};
+use crate::template::fail::{Fail, Lack, Res, check};
 use crate::template::filters;
 use crate::template::lazy::Run;
 use crate::template::objects::{Delta, MutMap, MutSeq, Stamp};
@@ -34,7 +34,7 @@ pub(super) fn call(run: &Arc<Run>, of: &Value, name: &str, mut args: Args) -> Re
             Err(Fail::error(format!("`.{name}()` works on lists and mappings of this template, not on a part of a variable"))
                 .hint("copy the part with `{% set copy = ... %}` first, or use `combine` or `+`"))
         }
-        None => Err(Fail::error(format!("object of type '{}' has no attribute '{name}'", type_name(of)))),
+        None => Err(Fail::undefined(Lack::Item(repr(&Value::from(name))?, of.clone()))),
     }
 }
 

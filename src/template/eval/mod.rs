@@ -12,12 +12,13 @@ use super::args::Args;
 use super::fail::{Fail, FailKind, Lack, Res, check, is_undefined, marker};
 use super::functions::GlobalFn;
 use super::lazy::{Deeper, Run};
-use super::objects::{MutMap, MutSeq};
+use super::objects::{Group, MutMap, MutSeq};
 use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
 use super::value::ValueMap;
 use super::value::{self, Type, text, truth, type_of};
 use super::{filters, functions, tests};
-use crate::source::{Node, Span, may_be_template};
+use crate::source::{Kind, Node, Span, Tag, may_be_template};
+use crate::vars::Variable;
 use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::machinery::ast::{self, Expr};
@@ -29,6 +30,10 @@ use std::sync::Arc;
 
 /// A string of a playbook: its value, with its type if it is one expression. The value may be undefined.
 pub(super) fn inline(run: &Arc<Run>, text: &str, origin: Origin) -> Res {
+    inline_value(run, text, origin).map_err(|fail| fail.while_doing(|| "Error rendering template".to_owned()))
+}
+
+fn inline_value(run: &Arc<Run>, text: &str, origin: Origin) -> Res {
     let _deeper = Deeper::enter()?;
     let parsed = parse_at(text, &Dialect::Inline, &origin)?;
     let Root::Template(ast::Stmt::Template(template)) = &parsed.root else { return Ok(Value::from(text)) };
@@ -51,7 +56,7 @@ pub(super) fn expression(run: &Arc<Run>, text: &str, origin: Origin) -> Res {
     let parsed = parse_at(text, &Dialect::Expr, &origin)?;
     let Root::Expr(expr) = &parsed.root else { return Ok(Value::from(())) };
     let mut eval = Eval::new(run, Unit { parsed, origin, dialect: Dialect::Expr, raw_strings: false });
-    eval.soft(expr)
+    eval.soft(expr).map_err(|fail| fail.while_doing(|| "Error rendering expression".to_owned()))
 }
 
 /// Jinja drops the newline at the end of a template; Ansible gives a text as many as its template has.
@@ -78,7 +83,7 @@ fn file_into(run: &Arc<Run>, text: &str, origin: Origin, dialect: &Dialect, mut 
     let parsed = parse_at(text, dialect, &origin)?;
     let Root::Template(ast::Stmt::Template(template)) = &parsed.root else { return Ok(Value::from(text)) };
     let mut eval = Eval::new(run, Unit { parsed, origin, dialect: dialect.clone(), raw_strings: false });
-    eval.template(&template.children, &mut out)?;
+    eval.template(&template.children, &mut out).map_err(|fail| fail.while_doing(|| "Error rendering template".to_owned()))?;
     Ok(with_last_newlines(out.into_value(), text))
 }
 
@@ -242,7 +247,7 @@ impl Eval {
             match (type_of(&value), value::as_int(&value)) {
                 (Type::None, _) => Ok(None),
                 (_, Some(number)) => Ok(Some(number)),
-                _ => Err(Fail::error("slice indices must be integers")),
+                _ => Err(Fail::error("slice indices must be integers or None or have an __index__ method")),
             }
         };
         let (start, stop, step) = (bound(&slice.start)?, bound(&slice.stop)?, bound(&slice.step)?);
@@ -256,10 +261,11 @@ impl Eval {
         Ok(self.new_list(picked))
     }
 
-    fn unary(&mut self, op: &'static ast::UnaryOp<'static>) -> Res {
+    fn unary(&mut self, op: &'static ast::Spanned<ast::UnaryOp<'static>>) -> Res {
         let value = self.firm(&op.expr)?;
         match op.op {
             ast::UnaryOpKind::Not => Ok(Value::from(!truth(&value)?)),
+            ast::UnaryOpKind::Neg if self.unit.parsed.is_plus(op.span()) => ops::plus(value),
             ast::UnaryOpKind::Neg => ops::negate(&value),
         }
     }
@@ -340,16 +346,34 @@ impl Eval {
     fn apply_filter(&mut self, filter: &'static ast::Spanned<ast::Filter<'static>>, value: Value) -> Res {
         let args = self.args(&filter.args)?;
         let result = filters::apply(&self.run, filter.name, value, args);
-        let result =
-            result.map_err(|fail| if fail.is_undefined() { fail } else { fail.at(self.name_place(filter.span(), filter.name)) })?;
+        let result = result.map_err(|fail| self.plugin_failed(fail, filter.span(), filter.name))?;
         if self.unit.parsed.mutates && filter.name == "list" { value::to_mutable(result) } else { Ok(result) }
     }
 
     fn test(&mut self, test: &'static ast::Spanned<ast::Test<'static>>) -> Res {
+        // These ask what a file says: to look at the value would be to render it, or to decrypt it without a password.
+        let file_says = |is: fn(&Kind) -> bool| written(&self.run, &test.expr).is_some_and(|node| is(&node.kind));
+        match test.name.strip_prefix("ansible.builtin.").unwrap_or(test.name) {
+            "vault_encrypted" if file_says(|kind| matches!(kind, Kind::Vault(_))) => return Ok(Value::from(true)),
+            "tagged_with" if file_says(|kind| matches!(kind, Kind::Str(text) if text.tag == Tag::Plain)) => {
+                let mut args = self.args(&test.args)?;
+                return Ok(Value::from(args.need_text("tag_name")? == "TrustedAsTemplate"));
+            }
+            _ => {}
+        }
         let value = self.soft(&test.expr)?;
         let args = self.args(&test.args)?;
-        let result = tests::perform(&self.run, test.name, value, args);
-        result.map(Value::from).map_err(|fail| if fail.is_undefined() { fail } else { fail.at(self.name_place(test.span(), test.name)) })
+        let result = tests::perform(test.name, value, args);
+        result.map(Value::from).map_err(|fail| self.plugin_failed(fail, test.span(), test.name))
+    }
+
+    /// Where a filter or test failed. What does not say so itself is that there is none of this name.
+    fn plugin_failed(&self, fail: Box<Fail>, span: minijinja::machinery::Span, name: &str) -> Box<Fail> {
+        if fail.is_undefined() {
+            return fail;
+        }
+        let what = if self.unit.dialect == Dialect::Expr { "Syntax error in expression" } else { "Syntax error in template" };
+        fail.while_doing(|| what.to_owned()).at(self.name_place(span, name))
     }
 
     /// The place of a filter's or test's name inside its expression.
@@ -446,6 +470,30 @@ impl Eval {
     }
 }
 
+/// What a file says of `name`, `name.key` or `name[key]`, not rendered.
+fn written(run: &Run, expr: &Expr<'_>) -> Option<Node> {
+    let (of, key) = match expr {
+        Expr::Var(var) => {
+            return match run.view.get(var.id)? {
+                Variable::Node(node) => Some(Node::clone(node)),
+                Variable::Data(_) => None,
+            };
+        }
+        Expr::GetAttr(attr) => (&attr.expr, Value::from(attr.name)),
+        Expr::GetItem(item) => match &item.subscript_expr {
+            Expr::Const(key) => (&item.expr, key.value.clone()),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let of = written(run, of)?;
+    match (key.as_str(), key.as_usize()) {
+        (Some(name), _) => of.get(name).cloned(),
+        (None, Some(n)) => of.as_seq()?.get(n).cloned(),
+        (None, None) => None,
+    }
+}
+
 /// `of.key` or `of[key]`: the value, or a marker that says what is not there.
 pub(super) fn member(of: &Value, key: &Value) -> Res {
     if is_undefined(of) {
@@ -466,7 +514,8 @@ pub(super) fn member(of: &Value, key: &Value) -> Res {
                     None => of.get_item_by_index(index).ok(),
                 })
             }
-            None => None,
+            // The members of a `groupby` have names.
+            None => of.downcast_object_ref::<Group>().and_then(|_| of.as_object()?.get_value(key)),
         },
         _ => of.as_object().and_then(|object| object.get_value(key)),
     };
@@ -520,14 +569,14 @@ impl Out {
         }
         match value.as_str() {
             Some(text) => self.raw(text),
-            None => self.raw(&text(&value)?),
+            None => self.raw(&value::output_text(&value)?),
         }
     }
 
     /// A second piece comes: the first becomes text.
     fn spill(&mut self) -> Res<()> {
         if let Some(first) = self.single.take() {
-            self.text.push_str(&text(&first)?);
+            self.text.push_str(&value::output_text(&first)?);
         }
         Ok(())
     }

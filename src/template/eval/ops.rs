@@ -110,6 +110,14 @@ fn dates(op: &str, a: &Value, b: &Value) -> Option<Res> {
     })
 }
 
+pub(super) fn plus(value: Value) -> Res {
+    match as_int(&value) {
+        Some(number) => Ok(int(number)),
+        None if is_number(&value) => Ok(value),
+        None => Err(Fail::error(format!("bad operand type for unary +: '{}'", type_name(&value)))),
+    }
+}
+
 pub(super) fn negate(value: &Value) -> Res {
     match (as_int(value), as_float(value)) {
         (Some(number), _) => number.checked_neg().map(int).ok_or_else(|| Fail::error("the number is too large")),
@@ -215,7 +223,7 @@ impl Spec {
         let number = |value: &Value| {
             as_int(value)
                 .or_else(|| as_float(value).and_then(value::cut))
-                .ok_or_else(|| Fail::error(format!("%{kind} format: a number is required, not {}", type_name(value))))
+                .ok_or_else(|| Fail::error(format!("%{kind} format: a real number is required, not {}", type_name(value))))
         };
         let (negative, prefix, body) = match kind {
             's' | 'r' | 'a' => {

@@ -339,7 +339,7 @@ impl Eval {
             Origin::File(source, _) => std::path::Path::new(&source.name).parent(),
             Origin::Node(_) => None,
         };
-        let source = files::template_source(&self.run.view, name, beside)?;
+        let source = files::template_source(&self.run.view, name, beside, "")?;
         let dialect = match &self.unit.dialect {
             Dialect::File { .. } => self.unit.dialect.clone(),
             _ => Dialect::File { trim_blocks: true, lstrip_blocks: false, delimiters: Delimiters::default() },

@@ -5,6 +5,7 @@ use crate::source::{Kind, Node, Source};
 use crate::template::args::Args;
 use crate::template::fail::{Fail, FailKind, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
+use crate::template::lazy::decrypted;
 use crate::template::value::{self, Type, as_int, float_text, items, list, map, pairs, text, truth, type_name, type_of};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -241,7 +242,17 @@ pub(in crate::template) fn from_json(text: &str) -> Res {
     }
 }
 
-fn json_value(json: serde_json::Value) -> Value {
+/// As the data it is, for what reads JSON.
+pub(super) fn to_plain_json(value: &Value) -> Res<serde_json::Value> {
+    serde_json::to_value(value::finalize(value)?).map_err(|err| Fail::error(err.to_string()))
+}
+
+/// Sorted, four blanks deep.
+pub(super) fn nice_json(value: &Value) -> Res<String> {
+    text(&to_json(value, &mut Args::default(), true)?)
+}
+
+pub(super) fn json_value(json: serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::Null => Value::from(()),
@@ -260,18 +271,19 @@ fn json_value(json: serde_json::Value) -> Value {
 pub(in crate::template) fn from_yaml(text: &str) -> Res<Vec<Value>> {
     let source = Source::from_text("<text>", text);
     let loaded = crate::source::yaml::load(&source).map_err(|diag| Fail::error(format!("not YAML: {}", diag.title)))?;
-    Ok(loaded.documents.iter().map(yaml_value).collect())
+    loaded.documents.iter().map(yaml_value).collect()
 }
 
 /// A node as plain data: nothing in it is a template.
-pub(in crate::template) fn yaml_value(node: &Node) -> Value {
-    match &node.kind {
+pub(in crate::template) fn yaml_value(node: &Node) -> Res {
+    Ok(match &node.kind {
         Kind::Null => Value::from(()),
         Kind::Bool(value) => Value::from(*value),
         Kind::Int(value) => Value::from(*value),
         Kind::Float(value) => Value::from(*value),
         Kind::Str(text) => Value::from(text.text.clone()),
-        Kind::Seq(all) => list(all.iter().map(yaml_value)),
-        Kind::Map(all) => map(all.iter().map(|(key, value)| (yaml_value(key), yaml_value(value)))),
-    }
+        Kind::Vault(vaulted) => decrypted(vaulted)?,
+        Kind::Seq(all) => list(all.iter().map(yaml_value).collect::<Res<Vec<_>>>()?),
+        Kind::Map(all) => map(all.iter().map(|(key, value)| Ok((yaml_value(key)?, yaml_value(value)?))).collect::<Res<Vec<_>>>()?),
+    })
 }

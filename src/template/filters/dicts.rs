@@ -16,16 +16,6 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("items2dict", items2dict),
     ("dictsort", dictsort),
     ("rekey_on_member", rekey_on_member),
-    ("dict", |_, value, _| {
-        let mut made = ValueMap::new();
-        for pair in items(&value)? {
-            match value::raw_items(&pair)?.as_slice() {
-                [key, value] => made.insert(key.clone(), value.clone()),
-                _ => return Err(Fail::error("`dict` takes a list of pairs")),
-            };
-        }
-        Ok(Value::from_object(made))
-    }),
 ];
 
 fn combine(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {

@@ -50,7 +50,7 @@ fn uuid(name: &str, namespace: &str) -> Res {
 }
 
 /// Python's `random.Random`: a Mersenne Twister, seeded as Python seeds it.
-pub(super) struct PythonRandom {
+pub(in crate::template) struct PythonRandom {
     state: [u32; N],
     at: usize,
 }

@@ -1,27 +1,40 @@
 //! Filters, by family. Each is a function of the value and its arguments; the tables at the ends of the files name them.
 
+mod community;
 mod data;
 mod dicts;
+mod durations;
 mod hashes;
+mod inis;
+mod keys;
 mod lists;
 mod net;
+mod net_more;
 mod numbers;
+mod passwords;
 mod paths;
 mod regexes;
 mod select;
 mod sets;
 mod texts;
 mod times;
+mod urls;
+mod vault;
 pub(super) mod yaml;
 
+pub(super) use data::bool_of;
 #[cfg(test)]
 pub(super) use data::yaml_value;
+pub(super) use hashes::PythonRandom;
 pub(super) use lists::subelements_of;
+pub(super) use net_more::{get_path, index_of, to_paths};
+pub(super) use passwords::Scheme;
+pub(super) use urls::Url;
 
 use super::args::Args;
 use super::fail::{Fail, Res, check, is_undefined};
 use super::lazy::Run;
-use crate::source::nearest;
+use super::names;
 use minijinja::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -30,47 +43,54 @@ pub(super) type Filter = fn(&Arc<Run>, Value, &mut Args) -> Res;
 
 type Table = &'static [(&'static str, Filter)];
 
-static FILTERS: LazyLock<HashMap<&'static str, Filter>> = LazyLock::new(|| {
-    let families: [Table; 12] = [
-        data::TABLE,
-        dicts::TABLE,
-        hashes::TABLE,
-        lists::TABLE,
-        net::TABLE,
-        numbers::TABLE,
-        paths::TABLE,
-        regexes::TABLE,
-        select::TABLE,
-        sets::TABLE,
-        texts::TABLE,
-        times::TABLE,
-    ];
-    families.into_iter().flatten().copied().collect()
+/// The filters of each collection. A bare name is one of the first.
+static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 3]> = LazyLock::new(|| {
+    let table = |families: &[Table]| families.iter().copied().flatten().copied().collect();
+    [
+        (
+            names::BUILTIN,
+            table(&[
+                data::TABLE,
+                dicts::TABLE,
+                hashes::TABLE,
+                lists::TABLE,
+                numbers::TABLE,
+                passwords::TABLE,
+                paths::TABLE,
+                regexes::TABLE,
+                select::TABLE,
+                sets::TABLE,
+                texts::TABLE,
+                times::TABLE,
+                urls::TABLE,
+                vault::TABLE,
+            ]),
+        ),
+        (names::UTILS, table(&[net::TABLE, net_more::TABLE, keys::UTILS])),
+        (names::GENERAL, table(&[community::TABLE, keys::GENERAL, durations::TABLE, inis::TABLE])),
+    ]
 });
 
 /// The filters that take undefined values.
-const ABOUT_UNDEFINED: &[&str] = &["default", "d", "mandatory", "type_debug"];
+const ABOUT_UNDEFINED: &[&str] = &["default", "d", "mandatory", "type_debug", "ternary"];
 
-/// The name without its collection: `ansible.builtin.combine` is `combine`.
-pub(super) fn short_name(name: &str) -> &str {
-    match name.splitn(3, '.').collect::<Vec<_>>().as_slice() {
-        [_, _, rest] => rest,
-        _ => name,
-    }
+/// Every filter by its full name.
+#[cfg(test)]
+pub(super) fn all_names() -> impl Iterator<Item = String> {
+    FILTERS.iter().flat_map(|(collection, filters)| filters.keys().map(move |name| format!("{collection}.{name}")))
 }
 
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FILTERS.keys().copied()
-}
-
-fn find(name: &str) -> Option<Filter> {
-    FILTERS.get(short_name(name)).copied()
+/// A filter, with its collection and its name there.
+fn find(name: &str) -> Option<(&'static str, &str, Filter)> {
+    let (collection, short) = names::resolve(name, names::FILTERS_MOVED)?;
+    let (_, filters) = FILTERS.iter().find(|(known, _)| *known == collection)?;
+    filters.get(short).map(|filter| (collection, short, *filter))
 }
 
 pub(super) fn apply(run: &Arc<Run>, name: &str, value: Value, mut args: Args) -> Res {
-    let name: String = name.chars().filter(|c| !c.is_whitespace()).collect();
-    let Some(filter) = find(&name) else { return Err(unknown(&name)) };
-    if !ABOUT_UNDEFINED.contains(&short_name(&name)) {
+    let name = names::compact(name);
+    let Some((collection, short, filter)) = find(&name) else { return Err(unknown(&name)) };
+    if !ABOUT_UNDEFINED.contains(&short) {
         if is_undefined(&value) {
             return Ok(value);
         }
@@ -80,19 +100,12 @@ pub(super) fn apply(run: &Arc<Run>, name: &str, value: Value, mut args: Args) ->
         }
     }
     let result = filter(run, value, &mut args).and_then(|result| args.done().map(|()| result));
-    result.map_err(|mut fail| {
-        if let super::fail::FailKind::Error(words) = &mut fail.kind
-            && fail.places.is_empty()
-        {
-            *words = format!("the filter `{}` failed: {words}", short_name(&name));
-        }
-        fail
-    })
+    result.map_err(|fail| fail.while_doing(|| format!("The filter plugin '{collection}.{short}' failed")))
 }
 
 pub(super) fn unknown(name: &str) -> Box<Fail> {
-    let fail = Fail::error(format!("no filter named '{name}'"));
-    match nearest(short_name(name), names()) {
+    let fail = Fail::error(format!("No filter named '{name}'."));
+    match names::near(name, FILTERS.iter().map(|(collection, filters)| (*collection, filters.keys().copied().collect()))) {
         Some(near) => fail.hint(format!("did you mean `{near}`?")),
         None => fail,
     }

@@ -44,12 +44,12 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
 
 /// An address, and its prefix if one was written.
 #[derive(Clone, Copy)]
-struct Net {
-    address: IpAddr,
+pub(super) struct Net {
+    pub address: IpAddr,
     prefix: Option<u8>,
 }
 
-fn parse(value: &Value) -> Res<Option<Net>> {
+pub(super) fn parse(value: &Value) -> Res<Option<Net>> {
     if let (Type::Int, Some(number)) = (type_of(value), as_int(value)) {
         let address = match u32::try_from(number) {
             Ok(number) => Some(IpAddr::V4(Ipv4Addr::from(number))),
@@ -77,7 +77,7 @@ fn parse(value: &Value) -> Res<Option<Net>> {
     Ok(Some(Net { address, prefix }))
 }
 
-fn offset(address: IpAddr, by: i128) -> Option<IpAddr> {
+pub(super) fn offset(address: IpAddr, by: i128) -> Option<IpAddr> {
     match address {
         IpAddr::V4(address) => i64::try_from(by)
             .ok()
@@ -96,12 +96,12 @@ impl Net {
         self.prefix.unwrap_or_else(|| self.longest())
     }
 
-    fn net(&self) -> IpNet {
+    pub fn net(&self) -> IpNet {
         IpNet::new_assert(self.address, self.len())
     }
 
     /// How many addresses there are, as far as a number can say.
-    fn size(&self) -> u128 {
+    pub fn size(&self) -> u128 {
         1u128.checked_shl(u32::from(self.longest() - self.len())).unwrap_or(u128::MAX)
     }
 
@@ -124,7 +124,7 @@ impl Net {
         format!("{}/{}", self.address, self.len())
     }
 
-    fn first_usable(&self) -> Option<IpAddr> {
+    pub fn first_usable(&self) -> Option<IpAddr> {
         match self.size() {
             0 | 1 => None,
             2 => Some(self.net().network()),
@@ -132,7 +132,7 @@ impl Net {
         }
     }
 
-    fn last_usable(&self) -> Option<IpAddr> {
+    pub fn last_usable(&self) -> Option<IpAddr> {
         match self.size() {
             0 | 1 => None,
             2 => Some(self.net().broadcast()),
@@ -142,7 +142,7 @@ impl Net {
 }
 
 /// Applies to a value or to every member of a list, leaving out what gives false.
-fn each(value: &Value, query: &dyn Fn(&Value) -> Res) -> Res {
+pub(super) fn each(value: &Value, query: &dyn Fn(&Value) -> Res) -> Res {
     if !is_list(value) {
         return query(value);
     }

@@ -3,8 +3,9 @@
 use super::Filter;
 use crate::template::args::Args;
 use crate::template::eval::{binary, member};
-use crate::template::fail::{Fail, Res, check, is_undefined};
+use crate::template::fail::{Fail, Lack, Res, check, is_undefined, marker};
 use crate::template::lazy::Run;
+use crate::template::objects::Group;
 use crate::template::tests;
 use crate::template::value::{self, Type, equal, list, order, raw_items, text, truth, type_of};
 use minijinja::Value;
@@ -76,7 +77,7 @@ fn pick(run: &Arc<Run>, value: &Value, args: &mut Args, attribute: Option<&Value
             None => item.clone(),
         };
         let holds = match &test {
-            Some(test) => tests::perform(run, test, subject, Args::new(positional.clone(), named.clone()))?,
+            Some(test) => tests::perform(test, subject, Args::new(positional.clone(), named.clone()))?,
             None => truth(&subject)?,
         };
         if holds == wanted {
@@ -107,10 +108,10 @@ fn key_of(item: &Value, attribute: Option<&Value>, case_sensitive: bool) -> Res<
         .collect()
 }
 
-fn compare(a: &[Value], b: &[Value]) -> Res<Ordering> {
+fn compare(a: &[Value], b: &[Value], operator: &str) -> Res<Ordering> {
     for (a, b) in a.iter().zip(b) {
         if !equal(a, b)? {
-            return order(a, b, "<");
+            return order(a, b, operator);
         }
     }
     Ok(Ordering::Equal)
@@ -119,7 +120,7 @@ fn compare(a: &[Value], b: &[Value]) -> Res<Ordering> {
 /// Sorts by keys that may have no order, which is an error.
 pub(super) fn sort_by_keys(mut keyed: Vec<(Vec<Value>, Value)>, reverse: bool) -> Res<Vec<(Vec<Value>, Value)>> {
     let mut fail = None;
-    keyed.sort_by(|(a, _), (b, _)| match compare(a, b) {
+    keyed.sort_by(|(a, _), (b, _)| match compare(a, b, "<") {
         Ok(order) if reverse => order.reverse(),
         Ok(order) => order,
         Err(err) => {
@@ -163,14 +164,17 @@ fn extreme(value: &Value, args: &mut Args, wanted: Ordering) -> Res {
     let mut best: Option<(Vec<Value>, Value)> = None;
     for (key, item) in keyed(value, attribute.as_ref(), case_sensitive)? {
         let better = match &best {
-            Some((other, _)) => compare(&key, other)? == wanted,
+            Some((other, _)) => compare(&key, other, if wanted == Ordering::Less { "<" } else { ">" })? == wanted,
             None => true,
         };
         if better {
             best = Some((key, item));
         }
     }
-    best.map(|(_, item)| item).ok_or_else(|| Fail::error("the sequence is empty"))
+    Ok(match best {
+        Some((_, item)) => item,
+        None => marker(Fail::undefined(Lack::Words("No aggregated item, sequence was empty.".to_owned()))),
+    })
 }
 
 fn sum(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
@@ -211,7 +215,7 @@ fn groupby(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
             _ => groups.push((folded[0].clone(), key, vec![item])),
         }
     }
-    Ok(list(groups.into_iter().map(|(_, key, members)| list([key, list(members)]))))
+    Ok(list(groups.into_iter().map(|(_, key, members)| Group::value(key, list(members)))))
 }
 
 fn attr(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {

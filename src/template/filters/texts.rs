@@ -1,13 +1,12 @@
-//! Filters on texts: case, trimming, indenting, quoting, wrapping, comments, URLs.
+//! Filters on texts: case, trimming, indenting, quoting, wrapping, comments.
 
 use super::Filter;
 use crate::template::args::Args;
 use crate::template::eval::{capitalize, format_percent};
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
-use crate::template::value::{self, Type, as_int, dict, items, list, map, pairs, text, type_of};
+use crate::template::value::{self, as_int, list, map, text};
 use minijinja::Value;
-use std::fmt::Write;
 use std::sync::Arc;
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
@@ -41,19 +40,7 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     }),
     ("wordwrap", wordwrap),
     ("comment", comment),
-    ("escape", escape),
-    ("e", escape),
-    ("forceescape", escape),
-    ("safe", |_, value, _| Ok(value)),
     ("pprint", |_, value, _| value::repr(&value).map(Value::from)),
-    ("version_sort", |_, value, _| {
-        let mut versions = items(&value)?.iter().map(text).collect::<Res<Vec<_>>>()?;
-        crate::template::version::sort(&mut versions);
-        Ok(list(versions.into_iter().map(Value::from)))
-    }),
-    ("urlencode", urlencode),
-    ("urldecode", |_, value, _| Ok(Value::from(urldecode(&text(&value)?)))),
-    ("urlsplit", urlsplit),
 ];
 
 fn title(text: &str) -> String {
@@ -223,110 +210,4 @@ fn comment(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         out.push_str(&end);
     }
     Ok(Value::from(out))
-}
-
-fn escape(_: &Arc<Run>, value: Value, _: &mut Args) -> Res {
-    let escaped = text(&value)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    Ok(Value::from(escaped.replace('"', "&#34;").replace('\'', "&#39;")))
-}
-
-fn percent_encode(text: &str, safe: &str, plus: bool) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b' ' if plus => out.push('+'),
-            byte if byte.is_ascii_alphanumeric() || b"_.-~".contains(&byte) || safe.as_bytes().contains(&byte) => out.push(byte as char),
-            byte => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
-}
-
-fn urlencode(_: &Arc<Run>, value: Value, _: &mut Args) -> Res {
-    let all = match type_of(&value) {
-        Type::Map => pairs(&value)?,
-        Type::List => {
-            let mut all = Vec::new();
-            for pair in items(&value)? {
-                match items(&pair)?.as_slice() {
-                    [key, value] => all.push((key.clone(), value.clone())),
-                    _ => return Err(Fail::error("`urlencode` takes a text, a mapping or a list of pairs")),
-                }
-            }
-            all
-        }
-        _ => return Ok(Value::from(percent_encode(&text(&value)?, "/", false))),
-    };
-    let mut parts = Vec::new();
-    for (key, item) in all {
-        parts.push(format!("{}={}", percent_encode(&text(&key)?, "", true), percent_encode(&text(&item)?, "", true)));
-    }
-    Ok(Value::from(parts.join("&")))
-}
-
-fn urldecode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = tail;
-            }
-            (byte, _) => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn urlsplit(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
-    let query = args.text_or("query", "")?;
-    let url = text(&value)?;
-    let (rest, fragment) = url.split_once('#').unwrap_or((&url, ""));
-    let (rest, search) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_scheme = |scheme: &str| {
-        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    };
-    let (scheme, rest) = match rest.split_once(':') {
-        Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_lowercase(), rest),
-        _ => (String::new(), rest),
-    };
-    let (netloc, path) = match rest.strip_prefix("//") {
-        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
-        None => ("", rest),
-    };
-    let (user_info, host_port) = netloc.rsplit_once('@').map_or((None, netloc), |(user, host)| (Some(user), host));
-    let (host, port) = match host_port.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, rest)) => (host, rest.strip_prefix(':').unwrap_or("")),
-        None => host_port.split_once(':').unwrap_or((host_port, "")),
-    };
-    let (user, password) = user_info
-        .map_or((None, None), |info| info.split_once(':').map_or((Some(info), None), |(user, password)| (Some(user), Some(password))));
-    let maybe = |text: Option<&str>| text.map_or(Value::from(()), Value::from);
-    let host = host.to_lowercase();
-    let all = dict([
-        ("fragment", Value::from(fragment)),
-        ("hostname", maybe((!host.is_empty()).then_some(&host))),
-        ("netloc", Value::from(netloc)),
-        ("password", maybe(password)),
-        ("path", Value::from(path)),
-        ("port", port.parse::<u16>().map_or(Value::from(()), Value::from)),
-        ("query", Value::from(search)),
-        ("scheme", Value::from(scheme)),
-        ("username", maybe(user)),
-    ]);
-    if query.is_empty() {
-        return Ok(all);
-    }
-    value::get(&all, &query).ok_or_else(|| Fail::error(format!("urlsplit: unknown URL component: {query}")))
 }

@@ -2,13 +2,14 @@
 
 use super::Lookup;
 use crate::module::TemplateOptions;
+use crate::secrets;
 use crate::source::{ReadError, Source};
 use crate::template::args::Args;
 use crate::template::eval;
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
 use crate::template::parse::{Origin, file_dialect};
-use crate::template::value::{self, is_list, is_map, items, pairs, text, truth};
+use crate::template::value::{self, items, pairs, text};
 use crate::vars::{Level, VarMap, Variable, View};
 use minijinja::Value;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,24 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         let mut contents = Vec::new();
         for term in terms {
             let name = text(&term)?;
-            let path = find_file(&run.view, &name, &["files"]).ok_or_else(|| not_found(&run.view, &name))?;
+            let path = find_file(&run.view, &name, &["files"])
+                .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
             let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
+            keep_secret(&source);
             let content = if right { source.text.trim_end() } else { source.text.as_str() };
             contents.push(Value::from(if left { content.trim_start() } else { content }));
+        }
+        Ok(contents)
+    }),
+    ("unvault", |run, terms, _| {
+        let mut contents = Vec::new();
+        for term in terms {
+            let name = text(&term)?;
+            let path = find_file(&run.view, &name, &["files"])
+                .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
+            let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
+            keep_secret(&source);
+            contents.push(Value::from(source.text.as_str()));
         }
         Ok(contents)
     }),
@@ -43,8 +58,14 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         }
         Ok(all)
     }),
-    ("first_found", first_found),
 ];
+
+/// The content of an encrypted file is a secret.
+fn keep_secret(source: &Source) {
+    if source.is_secret {
+        secrets::register(&source.text);
+    }
+}
 
 /// Error and cause in one line.
 fn with_cause(err: &ReadError) -> String {
@@ -69,7 +90,7 @@ pub(in crate::template) fn search_path(view: &Arc<View>) -> Vec<PathBuf> {
     path
 }
 
-fn candidates(view: &Arc<View>, name: &str, kinds: &[&str]) -> Vec<PathBuf> {
+pub(super) fn candidates(view: &Arc<View>, name: &str, kinds: &[&str]) -> Vec<PathBuf> {
     let name = expand_home(name);
     if name.is_absolute() {
         return vec![name];
@@ -87,14 +108,25 @@ fn expand_home(name: &str) -> PathBuf {
     }
 }
 
-fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<PathBuf> {
+pub(super) fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<PathBuf> {
     candidates(view, name, kinds).into_iter().find(|path| path.exists())
 }
 
-fn not_found(view: &Arc<View>, name: &str) -> Box<Fail> {
+/// A file's text in an encoding of Python's names.
+pub(super) fn read_text(path: &Path, encoding: &str) -> Res<String> {
+    let bytes = std::fs::read(path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
+    match encoding.to_lowercase().replace('_', "-").as_str() {
+        "utf-8" | "utf8" | "ascii" => {
+            String::from_utf8(bytes).map_err(|_| Fail::error(format!("`{}` is not text in UTF-8", path.display())))
+        }
+        "iso8859-1" | "iso-8859-1" | "latin-1" | "latin1" => Ok(bytes.into_iter().map(char::from).collect()),
+        other => Err(Fail::error(format!("the encoding '{other}' is not supported"))),
+    }
+}
+
+fn not_found(view: &Arc<View>, words: String) -> Box<Fail> {
     let searched: Vec<String> = search_path(view).iter().map(|dir| dir.display().to_string()).collect();
-    Fail::error(format!("could not find the file `{name}`"))
-        .hint(format!("searched in {}, and in `files` and `templates` there", searched.join(", ")))
+    Fail::error(words).hint(format!("searched in {}, and in `files` and `templates` there", searched.join(", ")))
 }
 
 /// A path of the controller: relative ones stand in the playbook's folder.
@@ -107,9 +139,10 @@ pub(super) fn on_controller(run: &Arc<Run>, path: &str) -> PathBuf {
 }
 
 /// A template that another one includes or imports: beside it, or on the search path.
-pub(in crate::template) fn template_source(view: &Arc<View>, name: &str, beside: Option<&Path>) -> Res<Arc<Source>> {
+pub(in crate::template) fn template_source(view: &Arc<View>, name: &str, beside: Option<&Path>, whence: &str) -> Res<Arc<Source>> {
     let near = beside.map(|dir| dir.join(name)).filter(|path| path.is_file());
-    let path = near.or_else(|| find_file(view, name, &["templates"])).ok_or_else(|| not_found(view, name))?;
+    let path = near.or_else(|| find_file(view, name, &["templates"]));
+    let path = path.ok_or_else(|| not_found(view, format!("the template file {name} could not be found{whence}")))?;
     Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))
 }
 
@@ -131,7 +164,7 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
     let mut rendered = Vec::new();
     for term in terms {
         let name = text(&term)?;
-        let source = template_source(&run.view, &name, None)?;
+        let source = template_source(&run.view, &name, None, " for the lookup")?;
         let (body, from, dialect) = file_dialect(&source.text, &style)?;
         let inner = Run::new(Arc::new(run.view.with(Level::Magic, Arc::new(extra.clone()))));
         let result = eval::file_value(&inner, body, Origin::File(source.clone(), from), &dialect);
@@ -164,56 +197,4 @@ pub(in crate::template) fn glob(pattern: &str) -> Res<Vec<String>> {
         .collect();
     found.sort();
     Ok(found)
-}
-
-/// The first of several files that exists. Terms are names, or mappings of `files`, `paths` and `skip`.
-fn first_found(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
-    const KINDS: &[&str] = &["files", "templates", "vars", "tasks"];
-    let split = |value: &Value, ends: &[char]| -> Res<Vec<String>> {
-        let all = if is_list(value) { items(value)? } else { vec![value.clone()] };
-        let mut names = Vec::new();
-        for one in all {
-            names.extend(text(&one)?.split(ends).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
-        }
-        Ok(names)
-    };
-    let mut skip = options.named_flag("skip", false)?;
-    let (own_files, own_paths) = (options.named("files"), options.named("paths"));
-    let mut wanted: Vec<String> = Vec::new();
-    let mut add = |files: &[String], paths: &[String]| {
-        if paths.is_empty() {
-            wanted.extend_from_slice(files);
-        }
-        for path in paths {
-            wanted.extend(files.iter().map(|file| Path::new(path).join(file).display().to_string()));
-        }
-    };
-    let own_paths = own_paths.map(|paths| split(&paths, &[',', ':', ';'])).transpose()?.unwrap_or_default();
-    let own_files = own_files.map(|files| split(&files, &[',', ';'])).transpose()?.unwrap_or_default();
-    let mut todo = terms;
-    todo.reverse();
-    while let Some(term) = todo.pop() {
-        if is_map(&term) {
-            let files = value::get(&term, "files").map(|files| split(&files, &[',', ';'])).transpose()?.unwrap_or_default();
-            let paths = value::get(&term, "paths").map(|paths| split(&paths, &[',', ':', ';'])).transpose()?.unwrap_or_default();
-            if let Some(flag) = value::get(&term, "skip") {
-                skip = truth(&flag)?;
-            }
-            // Paths without files are files themselves.
-            if files.is_empty() { add(&paths, &[]) } else { add(&files, &paths) }
-        } else if is_list(&term) {
-            todo.extend(items(&term)?.into_iter().rev());
-        } else {
-            let name = text(&term)?;
-            add(&[name], &own_paths);
-        }
-    }
-    if !own_files.is_empty() {
-        add(&own_files, &own_paths);
-    }
-    match wanted.iter().find_map(|name| find_file(&run.view, name, KINDS)) {
-        Some(path) => Ok(vec![Value::from(path.display().to_string())]),
-        None if skip => Ok(Vec::new()),
-        None => Err(Fail::error("No file was found when using first_found.").hint(format!("looked for {}", wanted.join(", ")))),
-    }
 }

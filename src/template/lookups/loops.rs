@@ -11,13 +11,16 @@ use std::sync::Arc;
 
 pub(super) const TABLE: &[(&str, Lookup)] = &[
     ("items", |_, terms, _| flatten(terms)),
-    ("flattened", |run, terms, _| items(&filters::apply(run, "flatten", list(terms), Args::default())?)),
     ("list", |_, terms, _| Ok(terms)),
     ("dict", |_, terms, _| {
         let mut all = Vec::new();
         for term in flatten(terms)? {
             if !is_map(&term) {
-                return Err(Fail::error("with_dict expects a dict"));
+                return Err(Fail::error(format!(
+                    "the 'dict' lookup plugin expects a dictionary, got '{}' of type <class '{}'>)",
+                    text(&term)?,
+                    value::type_name(&term)
+                )));
             }
             all.extend(pairs(&term)?.into_iter().map(|(key, value)| dict([("key", key), ("value", value)])));
         }
@@ -25,7 +28,6 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
     }),
     ("indexed_items", |_, terms, _| Ok(flatten(terms)?.into_iter().enumerate().map(|(n, item)| list([int(n as i128), item])).collect())),
     ("nested", nested),
-    ("cartesian", nested),
     ("together", |_, terms, _| {
         let columns = terms.iter().map(items).collect::<Res<Vec<_>>>()?;
         let rows =
@@ -42,7 +44,7 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         }
         match terms.as_slice() {
             [of, path] | [of, path, _] => filters::subelements_of(of, path, skip_missing),
-            _ => Err(Fail::error("subelements lookup expects a list of two or three items")),
+            _ => Err(Fail::error(SUBELEMENTS)),
         }
     }),
     ("random_choice", |_, terms, _| {
@@ -52,6 +54,12 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
     ("sequence", sequence),
     ("inventory_hostnames", inventory_hostnames),
 ];
+
+pub(super) const GENERAL: &[(&str, Lookup)] =
+    &[("flattened", |run, terms, _| items(&filters::apply(run, "flatten", list(terms), Args::default())?)), ("cartesian", nested)];
+
+const SUBELEMENTS: &str =
+    "subelements lookup expects a list of two or three items, first a dict or a list, second a string pointing to the subkey";
 
 /// One level of lists becomes part of the outer one.
 fn flatten(terms: Vec<Value>) -> Res<Vec<Value>> {

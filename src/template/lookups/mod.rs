@@ -1,26 +1,52 @@
 //! Lookups: what `lookup()`, `query()` and `with_NAME` run on the controller.
 
+mod collections;
+mod config;
 pub(super) mod files;
+mod first_found;
+mod ini;
+mod inline;
 mod loops;
+mod password;
+mod tables;
+mod url;
 mod vars;
 
 use super::args::Args;
-use super::fail::{Fail, FailKind, Res, check};
-use super::filters::short_name;
+use super::fail::{Fail, Res, check};
 use super::lazy::Run;
+use super::names;
 use super::value::{Type, list, text, truth, type_of};
-use crate::source::nearest;
 use minijinja::Value;
 use std::sync::Arc;
 
 /// Terms and options to a list of answers.
 type Lookup = fn(&Arc<Run>, Vec<Value>, &mut Args) -> Res<Vec<Value>>;
 
-const LOOKUPS: &[&[(&str, Lookup)]] = &[files::TABLE, loops::TABLE, vars::TABLE];
+/// The lookups of each collection. A bare name is one of the first.
+const LOOKUPS: &[(&str, &[&[(&str, Lookup)]])] = &[
+    (
+        names::BUILTIN,
+        &[
+            config::TABLE,
+            files::TABLE,
+            first_found::TABLE,
+            ini::TABLE,
+            loops::TABLE,
+            password::TABLE,
+            tables::TABLE,
+            url::TABLE,
+            vars::TABLE,
+        ],
+    ),
+    (names::UTILS, &[collections::UTILS]),
+    (names::GENERAL, &[loops::GENERAL, collections::GENERAL]),
+];
 
-fn find(name: &str) -> Option<Lookup> {
-    let name = short_name(name);
-    LOOKUPS.iter().copied().flatten().find(|(known, _)| *known == name).map(|(_, lookup)| *lookup)
+fn find(name: &str) -> Option<(&str, Lookup)> {
+    let (collection, short) = names::resolve(name, names::LOOKUPS_MOVED)?;
+    let (_, families) = LOOKUPS.iter().find(|(known, _)| *known == collection)?;
+    families.iter().copied().flatten().find(|(known, _)| *known == short).map(|(_, lookup)| (short, *lookup))
 }
 
 pub(super) fn is_known(name: &str) -> bool {
@@ -28,30 +54,27 @@ pub(super) fn is_known(name: &str) -> bool {
 }
 
 pub(super) fn unknown(name: &str) -> Box<Fail> {
-    let fail = Fail::error(format!("The lookup plugin '{name}' was not found."));
-    match nearest(short_name(name), LOOKUPS.iter().copied().flatten().map(|(known, _)| *known)) {
+    let fail = Fail::complete(format!("The lookup plugin '{name}' was not found."));
+    let known = LOOKUPS.iter().map(|(collection, families)| {
+        let names = families.iter().copied().flatten().map(|(name, _)| *name).collect();
+        (*collection, names)
+    });
+    match names::near(name, known) {
         Some(near) => fail.hint(format!("did you mean `{near}`?")),
         None => fail,
     }
 }
 
 pub(super) fn run(run: &Arc<Run>, name: &str, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
-    let Some(lookup) = find(name) else { return Err(unknown(name)) };
+    let Some((_, lookup)) = find(name) else { return Err(unknown(name)) };
     let answers = lookup(run, terms, options).and_then(|answers| options.done().map(|()| answers));
-    answers.map_err(|mut fail| {
-        if let FailKind::Error(words) = &mut fail.kind
-            && fail.places.is_empty()
-        {
-            *words = format!("the lookup `{}` failed: {words}", short_name(name));
-        }
-        fail
-    })
+    answers.map_err(|fail| fail.while_doing(|| format!("The lookup plugin '{name}' failed")))
 }
 
 /// `lookup(name, terms..., options...)`: one answer as itself, texts joined with commas; a list for `query` or with `wantlist`.
 pub(super) fn from_template(on: &Arc<Run>, name: &str, mut args: Args, want_list: bool) -> Res {
     if let Some(undefined) = args.first_undefined()
-        && short_name(name) != "vars"
+        && find(name).is_none_or(|(short, _)| short != "vars")
     {
         return Ok(undefined.clone());
     }
@@ -70,6 +93,7 @@ pub(super) fn from_template(on: &Arc<Run>, name: &str, mut args: Args, want_list
         return Ok(list(answers));
     }
     match answers.as_slice() {
+        [] => Ok(list([])),
         [one] => Ok(one.clone()),
         all if all.iter().all(|answer| type_of(answer) == Type::Str) => {
             Ok(Value::from(all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")))

@@ -1,18 +1,20 @@
-//! Tests (`is ...`): about being there, types, comparisons, task results, versions, regular expressions, files of the controller.
+//! Tests (`is ...`): about being there, types, comparisons, texts, versions. The other families stand in their own files.
+
+mod files;
+mod net;
+mod results;
+mod uris;
 
 use super::args::Args;
-use super::fail::{Fail, FailKind, Res, check, is_undefined};
-use super::filters::short_name;
-use super::lazy::Run;
+use super::fail::{Fail, Res, check, is_undefined};
+use super::names;
 use super::objects::{MutMap, MutSeq};
 use super::value::{self, Type, as_float, as_int, contains, equal, is_map, items, text, truth, type_of};
 use super::version;
 use crate::python::regex::{Flags, Pattern};
-use crate::source::nearest;
 use minijinja::Value;
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 type Test = fn(&Value, &mut Args) -> Res<bool>;
 
@@ -35,7 +37,11 @@ const TESTS: &[(&str, Test)] = &[
     ("escaped", |_, _| Ok(false)),
     ("truthy", |value, args| truthy(value, args)),
     ("falsy", |value, args| truthy(value, args).map(|truthy| !truthy)),
-    ("nan", |value, _| Ok(as_float(value).is_some_and(f64::is_nan))),
+    ("nan", nan),
+    ("isnan", nan),
+    // Whether there is a filter or test of this name.
+    ("filter", |value, _| Ok(super::filters::is_known(&text(value)?))),
+    ("test", |value, _| Ok(is_known(&text(value)?))),
     // Comparisons.
     ("eq", |value, args| equal(value, &args.need("b")?)),
     ("equalto", |value, args| equal(value, &args.need("b")?)),
@@ -75,88 +81,60 @@ const TESTS: &[(&str, Test)] = &[
     ("issuperset", |value, args| is_subset(&args.need("b")?, value)),
     ("any", |value, _| Ok(items(value)?.iter().any(Value::is_true))),
     ("all", |value, _| Ok(items(value)?.iter().all(Value::is_true))),
-    // Task results.
-    ("failed", |value, _| failed(value, "failed")),
-    ("failure", |value, _| failed(value, "failure")),
-    ("succeeded", |value, _| failed(value, "succeeded").map(|failed| !failed)),
-    ("success", |value, _| failed(value, "success").map(|failed| !failed)),
-    ("successful", |value, _| failed(value, "successful").map(|failed| !failed)),
-    ("reachable", |value, _| flag(value, "unreachable", "reachable").map(|unreachable| !unreachable)),
-    ("unreachable", |value, _| flag(value, "unreachable", "unreachable")),
-    ("timedout", |value, _| flag(value, "timedout", "timedout")),
-    ("changed", |value, _| changed(value, "changed")),
-    ("change", |value, _| changed(value, "change")),
-    ("skipped", |value, _| flag(value, "skipped", "skipped")),
-    ("skip", |value, _| flag(value, "skipped", "skip")),
-    ("started", |value, _| flag(value, "started", "started")),
-    ("finished", |value, _| flag(value, "finished", "finished")),
     // Texts.
     ("match", |value, args| regex_test(value, args, "match")),
     ("search", |value, args| regex_test(value, args, "search")),
     ("regex", |value, args| regex_test(value, args, "search")),
     ("version", version::test),
     ("version_compare", version::test),
-    // Addresses, as in ansible.utils.
-    ("ip", |value, _| Ok(address(value)?.is_some())),
-    ("ip_address", |value, _| Ok(address(value)?.is_some())),
-    ("ipv4", |value, _| Ok(address(value)?.is_some_and(|address| address.is_ipv4()))),
-    ("ipv4_address", |value, _| Ok(address(value)?.is_some_and(|address| address.is_ipv4()))),
-    ("ipv6", |value, _| Ok(address(value)?.is_some_and(|address| address.is_ipv6()))),
-    ("ipv6_address", |value, _| Ok(address(value)?.is_some_and(|address| address.is_ipv6()))),
-    // Files of the controller.
-    ("exists", |value, _| on_path(value, |path| path.exists())),
-    ("link_exists", |value, _| on_path(value, |path| path.symlink_metadata().is_ok())),
-    ("file", |value, _| on_path(value, Path::is_file)),
-    ("directory", |value, _| on_path(value, Path::is_dir)),
-    ("link", |value, _| on_path(value, Path::is_symlink)),
-    ("abs", |value, _| on_path(value, Path::is_absolute)),
+    // What was looked at is decrypted: of an encrypted variable this is asked before it is.
+    ("vault_encrypted", |_, _| Ok(false)),
+    // Likewise: of what is not in a file, nothing is trusted to be a template.
+    ("tagged_with", |_, args| args.need_text("tag_name").map(|_| false)),
 ];
 
-/// The file tests with their older names.
-const ALIASES: &[(&str, &str)] = &[("is_file", "file"), ("is_dir", "directory"), ("is_link", "link"), ("is_abs", "abs")];
+type Table = &'static [(&'static str, Test)];
 
-fn find_test(name: &str) -> Option<Test> {
-    let name = short_name(name);
-    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    TESTS.iter().find(|(known, _)| *known == name).map(|(_, test)| *test)
+/// The tests of each collection. A bare name is one of the first.
+static ALL: LazyLock<[(&'static str, HashMap<&'static str, Test>); 3]> = LazyLock::new(|| {
+    let table = |families: &[Table]| families.iter().copied().flatten().copied().collect();
+    [
+        (names::BUILTIN, table(&[TESTS, results::TABLE, files::TABLE, uris::TABLE])),
+        (names::UTILS, table(&[net::TABLE])),
+        (names::GENERAL, table(&[uris::GENERAL])),
+    ]
+});
+
+/// A test, with its collection and its name there.
+fn find(name: &str) -> Option<(&'static str, &str, Test)> {
+    let (collection, short) = names::resolve(name, &[])?;
+    let (_, tests) = ALL.iter().find(|(known, _)| *known == collection)?;
+    tests.get(short).map(|test| (collection, short, *test))
 }
 
 pub(super) fn is_known(name: &str) -> bool {
-    find_test(name).is_some() || matches!(short_name(name), "filter" | "test")
+    find(name).is_some()
 }
 
 pub(super) fn unknown(name: &str) -> Box<Fail> {
-    let fail = Fail::error(format!("no test named '{name}'"));
-    match nearest(short_name(name), TESTS.iter().map(|(known, _)| *known)) {
+    let fail = Fail::error(format!("No test named '{name}'."));
+    match names::near(name, ALL.iter().map(|(collection, tests)| (*collection, tests.keys().copied().collect()))) {
         Some(near) => fail.hint(format!("did you mean `{near}`?")),
         None => fail,
     }
 }
 
-pub(super) fn perform(_: &Arc<Run>, name: &str, value: Value, mut args: Args) -> Res<bool> {
-    let name: String = name.chars().filter(|c| !c.is_whitespace()).collect();
-    // Whether a filter or a test of this name exists.
-    match short_name(&name) {
-        "filter" => return Ok(super::filters::is_known(&text(&value)?)),
-        "test" => return Ok(is_known(&text(&value)?)),
-        _ => {}
-    }
-    let Some(test) = find_test(&name) else { return Err(unknown(&name)) };
-    if !matches!(short_name(&name), "defined" | "undefined") {
+pub(super) fn perform(name: &str, value: Value, mut args: Args) -> Res<bool> {
+    let name = names::compact(name);
+    let Some((collection, short, test)) = find(&name) else { return Err(unknown(&name)) };
+    if !matches!(short, "defined" | "undefined") {
         check(&value)?;
         if let Some(undefined) = args.first_undefined() {
             check(undefined)?;
         }
     }
     let result = test(&value, &mut args).and_then(|result| args.done().map(|()| result));
-    result.map_err(|mut fail| {
-        if let FailKind::Error(words) = &mut fail.kind
-            && fail.places.is_empty()
-        {
-            *words = format!("the test `{}` failed: {words}", short_name(&name));
-        }
-        fail
-    })
+    result.map_err(|fail| fail.while_doing(|| format!("The test plugin '{collection}.{short}' failed")))
 }
 
 fn defined(value: &Value) -> Res<bool> {
@@ -164,6 +142,13 @@ fn defined(value: &Value) -> Res<bool> {
         return Ok(false);
     }
     check(value).map(|()| true)
+}
+
+fn nan(value: &Value, _: &mut Args) -> Res<bool> {
+    match as_float(value) {
+        Some(number) => Ok(number.is_nan()),
+        None => Err(Fail::error("|isnan can only be used on numbers")),
+    }
 }
 
 fn truthy(value: &Value, args: &mut Args) -> Res<bool> {
@@ -202,30 +187,6 @@ fn is_subset(small: &Value, large: &Value) -> Res<bool> {
     Ok(true)
 }
 
-fn result_of(value: &Value, test: &str) -> Res<()> {
-    if is_map(value) { Ok(()) } else { Err(Fail::error(format!("The '{test}' test expects a dictionary"))) }
-}
-
-fn flag(value: &Value, key: &str, test: &str) -> Res<bool> {
-    result_of(value, test)?;
-    value::get(value, key).map_or(Ok(false), |flag| truth(&flag))
-}
-
-fn failed(value: &Value, test: &str) -> Res<bool> {
-    flag(value, "failed", test)
-}
-
-fn changed(value: &Value, test: &str) -> Res<bool> {
-    if let (None, Some(results)) = (value::get(value, "changed"), value::get(value, "results")) {
-        for result in items(&results)? {
-            if flag(&result, "changed", test)? {
-                return Ok(true);
-            }
-        }
-    }
-    flag(value, "changed", test)
-}
-
 fn regex_test(value: &Value, args: &mut Args, default: &str) -> Res<bool> {
     let pattern = args.text_or("pattern", "")?;
     let (ignore_case, multiline) = (args.flag("ignorecase", false)?, args.flag("multiline", false)?);
@@ -239,12 +200,4 @@ fn regex_test(value: &Value, args: &mut Args, default: &str) -> Res<bool> {
         other => return Err(Fail::error(format!("`match_type` cannot be '{other}'"))),
     };
     Ok(regex.is_found(&text)?)
-}
-
-fn address(value: &Value) -> Res<Option<IpAddr>> {
-    Ok(value.as_str().and_then(|text| text.parse().ok()))
-}
-
-fn on_path(value: &Value, holds: fn(&Path) -> bool) -> Res<bool> {
-    Ok(holds(Path::new(&text(value)?)))
 }

@@ -1,0 +1,85 @@
+//! Plain text in front of the user: in an editor, in a pager.
+
+use crate::config::Config;
+use anyhow::{Context, bail};
+use std::io::{IsTerminal, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use zeroize::Zeroizing;
+
+/// What the user made of a text. It lies in a file that nobody else can read, in a folder that nobody else can look into; before it is removed
+/// it is written over.
+pub fn in_editor(plain: &[u8], name: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let dir = tempfile::Builder::new().prefix("ansible-vault-").tempdir().context("cannot create a folder for the editor's file")?;
+    let extension = name.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
+    let mut file = tempfile::Builder::new().suffix(&extension).tempfile_in(dir.path()).context("cannot create a file for the editor")?;
+    file.write_all(plain).and_then(|()| file.flush()).context("cannot write the editor's file")?;
+    let edited = edit(file.path(), config);
+    // An editor may have written another file in place of this one: that one counts, and both are shredded.
+    let shredded = shred(file.as_file_mut()).and_then(|()| shred_all(dir.path()));
+    let edited = edited?;
+    shredded.context("cannot write over the editor's file")?;
+    Ok(edited)
+}
+
+fn edit(path: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let editor = config.text("EDITOR").unwrap_or("vi");
+    let words = shell_words::split(editor).with_context(|| format!("cannot understand the editor's command `{editor}`"))?;
+    let Some((program, args)) = words.split_first() else { bail!("the editor's command is empty") };
+    let shown = format!("{editor} {}", path.display());
+    let status =
+        Command::new(program).args(args).arg(path).status().with_context(|| format!("Unable to execute the command \"{shown}\""))?;
+    if !status.success() {
+        bail!("Unable to execute the command \"{shown}\": it ended with {status}");
+    }
+    std::fs::read(path).map(Zeroizing::new).context("cannot read what the editor left")
+}
+
+fn shred_all(dir: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            shred(&mut std::fs::OpenOptions::new().write(true).open(entry.path())?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes noise over a file's content, down to the disk.
+fn shred(file: &mut std::fs::File) -> std::io::Result<()> {
+    let mut left = file.metadata()?.len() as usize;
+    file.seek(SeekFrom::Start(0))?;
+    while left > 0 {
+        let noise: [u8; 4096] = rand::random();
+        let length = left.min(noise.len());
+        file.write_all(&noise[..length])?;
+        left -= length;
+    }
+    file.sync_all()?;
+    file.set_len(0)
+}
+
+/// Shows a text: through a pager on a terminal, as it is elsewhere.
+pub fn in_pager(plain: &[u8], config: &Config) -> anyhow::Result<()> {
+    let text = String::from_utf8_lossy(plain);
+    let text = Zeroizing::new(text.into_owned());
+    let pager = config.text("PAGER").unwrap_or("less");
+    let words = shell_words::split(pager).with_context(|| format!("cannot understand the pager's command `{pager}`"))?;
+    if let (true, Some((program, args))) = (std::io::stdout().is_terminal(), words.split_first()) {
+        let mut command = Command::new(program);
+        if std::env::var_os("LESS").is_none() {
+            command.env("LESS", "FRSX");
+        }
+        if let Ok(mut child) = command.args(args).stdin(Stdio::piped()).spawn() {
+            if let Some(mut stdin) = child.stdin.take() {
+                // A pager that is left early reads no further.
+                let _ = stdin.write_all(text.as_bytes());
+            }
+            child.wait().context("cannot wait for the pager")?;
+            return Ok(());
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush()).context("cannot write")
+}
