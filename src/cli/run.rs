@@ -123,7 +123,8 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     let reporter = Reporter::start(sinks);
     let tell = reporter.teller();
     for warning in warnings {
-        tell(Event::Warning { text: warning.to_string() });
+        // Drawn with its caret, or with its origin as ansible-core has it.
+        tell(Event::Warning { text: if loader.is_lenient { warning.with_origin() } else { warning.to_string() } });
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let ending = runtime.block_on(async {

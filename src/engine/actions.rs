@@ -108,10 +108,7 @@ impl Action<'_> {
                 Ok(executed)
             }
             (None, Some(msg)) => {
-                let value = self.render(msg).map_err(|diag| {
-                    diag.during("Error while resolving value for 'msg'")
-                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
-                })?;
+                let value = self.render(msg)?;
                 executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
             }

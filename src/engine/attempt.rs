@@ -91,7 +91,9 @@ impl Attempt {
         self.suppress(word);
         self.set_failed(true);
         // A module that broke has no words of its own.
-        if self.result.get("msg").and_then(Json::as_str).is_some_and(|msg| msg.starts_with("Task failed: Module failed")) && word != "break_when" {
+        if self.result.get("msg").and_then(Json::as_str).is_some_and(|msg| msg.starts_with("Task failed: Module failed"))
+            && word != "break_when"
+        {
             self.result.insert("msg".into(), format!("Task failed: Module failed: {words}").into());
         }
         self.say_if_silent(format!("Task failed: Action failed: {words}"));

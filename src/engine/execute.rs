@@ -162,6 +162,7 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
     };
     let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
     if task_run.playing.run.settings.config.flag("INJECT_INVOCATION")
+        && !executed.unreachable
         && let Ok(args) = arguments(&task_run.playing, task_run.task(), view)
     {
         executed.data.insert("invocation".into(), json!({ "module_args": args }));

@@ -3,7 +3,7 @@
 use super::cursor::Included;
 use super::play::{Playing, Walker, identity};
 use crate::playbook::{Entry, Task};
-use crate::source::Diag;
+use crate::source::{Diag, Node};
 use crate::vars::VarMap;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,10 +46,7 @@ impl Playing {
 
     /// The handlers that a notification means.
     fn meant(&self, name: &str) -> Vec<usize> {
-        let view = self.play_view();
-        let listens = |handler: &Arc<Task>| {
-            handler.listen.iter().filter_map(|topic| self.run.text_of(topic, &view).ok()).any(|topic| is_called(&topic, handler, name))
-        };
+        let listens = |handler: &Arc<Task>| handler.listen.iter().filter_map(Node::as_str).any(|topic| is_called(topic, handler, name));
         // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
         let mut seen = HashSet::new();
         let handlers = self.listed_handlers();

@@ -81,7 +81,11 @@ impl Reading<'_> {
             Kind::Null => Vec::new(),
             Kind::Seq(items) => items.iter().filter_map(|item| self.call(item, scope)).collect(),
             _ => {
-                self.wrong_shape(what, "a list of roles", value);
+                let words = match what {
+                    "roles" => "A malformed role declaration was encountered.".to_owned(),
+                    _ => format!("`{what}` must be a list of roles, not {}", value.kind_name()),
+                };
+                self.say(Diag::error(words).at(&value.span));
                 Vec::new()
             }
         }
@@ -92,6 +96,11 @@ impl Reading<'_> {
         let mut params = VarMap::new();
         let mut asked = None;
         match &item.kind {
+            Kind::Str(string) if string.text.contains(',') && !item.is_template() => {
+                let words = format!("Invalid old style role requirement: {}", string.text);
+                self.say(Diag::error(words).at(&item.span));
+                return None;
+            }
             Kind::Str(_) => asked = Some(item),
             Kind::Map(pairs) => {
                 for (key, value) in pairs {

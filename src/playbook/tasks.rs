@@ -19,7 +19,12 @@ impl Reading<'_> {
             Kind::Null => Vec::new(),
             Kind::Seq(entries) => entries.iter().flat_map(|entry| self.entry(entry, scope)).collect(),
             _ => {
-                let diag = Diag::error(format!("`{what}` must be a list of tasks, not {}", list.kind_name())).at(&list.span);
+                let said = list.span.text();
+                let words = format!(
+                    "A malformed block was encountered while loading {what}: {said} should be a list or None but is {}",
+                    list.kind_name()
+                );
+                let diag = Diag::error(words).at(&list.span);
                 self.say(diag.hint("each task begins with `- `"));
                 Vec::new()
             }
@@ -131,7 +136,9 @@ impl Reading<'_> {
             return Vec::new();
         }
         let arguments = Arguments { action: &chosen.action, keywords: &own.module_defaults, outer: &scope.keywords.module_defaults };
-        self.check_arguments(&arguments);
+        if chosen.action.computed.is_none() {
+            self.check_arguments(&arguments);
+        }
         match name {
             "ansible.builtin.import_tasks" => return self.import_tasks(&chosen.action, own, scope),
             "ansible.builtin.import_role" => return self.import_role(&chosen.action, own, scope),
