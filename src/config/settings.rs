@@ -61,6 +61,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("DEFAULT_HOST_LIST", Inventories, "/etc/ansible/hosts", &["ANSIBLE_INVENTORY"], &[("defaults", "inventory")]),
     setting("DEFAULT_POLL_INTERVAL", Int, "15", &["ANSIBLE_POLL_INTERVAL"], &[("defaults", "poll_interval")]),
     setting("DEFAULT_PRIVATE_KEY_FILE", Path, "", &["ANSIBLE_PRIVATE_KEY_FILE"], &[("defaults", "private_key_file")]),
+    setting("DEFAULT_PRIVATE_ROLE_VARS", Bool, "false", &["ANSIBLE_PRIVATE_ROLE_VARS"], &[("defaults", "private_role_vars")]),
     setting("DEFAULT_REMOTE_USER", Text, "", &["ANSIBLE_REMOTE_USER"], &[("defaults", "remote_user")]),
     setting("DEFAULT_ROLES_PATH", Paths, "~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles", &["ANSIBLE_ROLES_PATH"], &[("defaults", "roles_path")]),
     setting("DEFAULT_STDOUT_CALLBACK", Text, "default", &["ANSIBLE_STDOUT_CALLBACK"], &[("defaults", "stdout_callback")]),

@@ -196,7 +196,7 @@ impl Action<'_> {
             allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
             validates: args.bool("rolespec_validate").unwrap_or(true),
         };
-        Ok(self.including(What::Role { request, public: args.is("public") }))
+        Ok(self.including(What::Role { request, public: args.bool("public").unwrap_or(self.task_run.playing.run.includes_publicly()) }))
     }
 
     fn including(&self, what: What) -> Executed {

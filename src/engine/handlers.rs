@@ -89,8 +89,22 @@ impl Playing {
         })
     }
 
+    /// A handler's name, with the play's variables. A name that needs a host's is no name.
     fn handler_name(&self, handler: &Task) -> Option<String> {
-        handler.name.as_ref().map(|name| self.run.templar.render_name(name, &self.play_view()))
+        let name = handler.name.as_ref()?;
+        match self.run.text_of(name, &self.play_view()) {
+            Ok(text) => Some(text),
+            Err(diag) if handler.listen.is_empty() => {
+                let written = name.as_str().unwrap_or_default();
+                self.run.warn_once(format!(
+                    "Handler '{written}' is unusable because it has no listen topics and the name could not be templated \
+                     (host-specific variables are not supported in handler names). The error: {}",
+                    diag.in_full()
+                ));
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     fn listed_handlers(&self) -> Vec<Arc<Task>> {

@@ -240,10 +240,20 @@ impl Run {
 
     /// Warns of a variable with a name that means something else, once.
     fn warn_if_reserved(&self, name: &str, at: &crate::source::Span) {
-        if let Some(words) = crate::playbook::reserved(name)
-            && self.warned.lock().expect("no panic holds the lock").insert(words.clone())
-        {
-            self.warn(format!("{words}\n{}", crate::source::origin(at)));
+        if let Some(words) = crate::playbook::reserved(name) {
+            self.warn_once(format!("{words}\n{}", crate::source::origin(at)));
+        }
+    }
+
+    /// Whether variables of included roles are seen outside of them: not, unless the settings say so outright.
+    fn includes_publicly(&self) -> bool {
+        let config = &self.settings.config;
+        config.is_given("DEFAULT_PRIVATE_ROLE_VARS") && !config.flag("DEFAULT_PRIVATE_ROLE_VARS")
+    }
+
+    fn warn_once(&self, text: String) {
+        if self.warned.lock().expect("no panic holds the lock").insert(text.clone()) {
+            self.warn(text);
         }
     }
 

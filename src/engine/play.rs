@@ -37,6 +37,8 @@ pub struct Playing {
     pub validating: Option<Arc<Task>>,
     /// Tasks that have been told of, by identity, with their numbers.
     pub begun: Mutex<HashMap<usize, usize>>,
+    /// `throttle` of tasks to which hosts come on their own, by identity.
+    pub slots: Mutex<HashMap<usize, Arc<tokio::sync::Semaphore>>>,
 }
 
 /// A host on its way through the play.
@@ -284,6 +286,7 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
             flushing: flushing.clone(),
             validating: validating.clone(),
             begun: Mutex::default(),
+            slots: Mutex::default(),
         });
         playing.renew_magic(&walkers);
         if let Some(name) = run.start_at() {

@@ -138,7 +138,7 @@ async fn perform(
 ) -> Vec<(usize, TaskEnd)> {
     let run_once = terms.as_ref().is_ok_and(|terms| terms.run_once);
     let throttle = terms.as_ref().ok().and_then(|terms| terms.throttle).unwrap_or(Semaphore::MAX_PERMITS);
-    let slots = Arc::new(Semaphore::new(throttle));
+    let slots = playing.slots(&steps[0].1.task, throttle);
     let doers = if run_once { &steps[..1] } else { steps };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
@@ -295,6 +295,15 @@ impl Playing {
             throttle: Some(throttle).filter(|throttle| *throttle > 0),
             check_mode: self.checks(task, view)?,
         })
+    }
+
+    /// The places for those who do a task at once. With `free` the hosts come to it one by one, and share them.
+    fn slots(&self, task: &Arc<Task>, throttle: usize) -> Arc<Semaphore> {
+        if self.strategy == Strategy::Linear {
+            return Arc::new(Semaphore::new(throttle));
+        }
+        let mut slots = self.slots.lock().expect("no panic holds the lock");
+        slots.entry(identity(task)).or_insert_with(|| Arc::new(Semaphore::new(throttle))).clone()
     }
 
     /// Tells that a task begins, and gives the number of its events. With `free` the hosts come to it one by one, and it begins with the first.

@@ -324,6 +324,13 @@ impl Reading<'_> {
                     for tag in string.text.split(',') {
                         let start = at + (tag.len() - tag.trim_start().len());
                         at += tag.len() + 1;
+                        if matches!(tag.trim(), "all" | "tagged" | "untagged") {
+                            let words = format!(
+                                "Found reserved tagnames in tags: ['{}'], we do not recommend doing this as it might give unexpected results",
+                                tag.trim()
+                            );
+                            self.say(Diag::warning(words).at(&part.span));
+                        }
                         if !tag.trim().is_empty() {
                             tags.push(Node::string(tag.trim(), part.locate(start..start + tag.trim().len())));
                         }

@@ -69,7 +69,9 @@ impl Reading<'_> {
             if let Some(read) = self.role(call, scope) {
                 entries.extend(read.entries);
                 handlers.extend(read.handlers);
-                self.play.roles.extend(read.roles);
+                if !self.loader.private_role_vars {
+                    self.play.roles.extend(read.roles);
+                }
             }
         }
         entries
@@ -167,7 +169,10 @@ impl Reading<'_> {
         let inner = scope.inside(own);
         let Some(call) = self.call_of(action, &inner) else { return Vec::new() };
         let Some(read) = self.role(call, &inner) else { return Vec::new() };
-        self.play.roles.extend(read.roles);
+        let public = action.args.iter().find(|(word, _)| word == "public").and_then(|(_, value)| truth(value));
+        if public.unwrap_or(!self.loader.private_role_vars) {
+            self.play.roles.extend(read.roles);
+        }
         self.play.handlers.extend(read.handlers);
         read.entries
     }
@@ -206,7 +211,7 @@ impl Reading<'_> {
             defaults: from("defaults_from")?,
             handlers: from("handlers_from")?,
         };
-        let allow_duplicates = argument("allow_duplicates").and_then(Node::as_bool).unwrap_or(true);
+        let allow_duplicates = argument("allow_duplicates").and_then(truth).unwrap_or(true);
         let key = files.key();
         Some(Call {
             name,
@@ -216,7 +221,7 @@ impl Reading<'_> {
             files,
             key,
             allow_duplicates: Some(allow_duplicates),
-            validates: argument("rolespec_validate").and_then(Node::as_bool).unwrap_or(true),
+            validates: argument("rolespec_validate").and_then(truth).unwrap_or(true),
             is_dependency: false,
         })
     }
@@ -364,6 +369,17 @@ impl Reading<'_> {
         let candidates: Vec<PathBuf> =
             if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
         let found = candidates.into_iter().find(|path| path.is_file() || (may_be_folder && path.is_dir()));
+        // A name with `..` leads out of the role.
+        if let Some(outside) = found.as_ref().filter(|found| !is_inside(found, &role.join(folder))) {
+            let (name, at) = (role.file_name().unwrap_or_default().to_string_lossy(), role.join(folder));
+            let words = format!(
+                "Failed loading '{}' for role ({name}) as it is not inside the expected role path: '{}'",
+                outside.display(),
+                at.display()
+            );
+            self.say(Diag::error(words).at(&asked.span));
+            return None;
+        }
         if found.is_none() && from != "main" {
             let diag = Diag::error(format!("the role has no file `{folder}/{from}`")).at(&asked.span);
             self.say(diag.note(format!("looked for `{}`, also with .yml, .yaml, .json", base.display())));
@@ -454,6 +470,23 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
     }
     let keywords = keywords.with(Keywords { tags: vec![text("always")], ..Keywords::default() });
     Some(Task::unwritten(&name, "validate_argument_spec", args, keywords, Some(role.clone()), &spec.span))
+}
+
+/// A boolean, or one of the words for it.
+fn truth(node: &Node) -> Option<bool> {
+    node.as_bool().or_else(|| match node.as_str()?.to_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" | "y" | "t" => Some(true),
+        "no" | "false" | "off" | "0" | "n" | "f" => Some(false),
+        _ => None,
+    })
+}
+
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        // Links in a role may lead to what is not there.
+        _ => true,
+    }
 }
 
 fn copy_of(role: &Role) -> Role {

@@ -131,7 +131,7 @@ impl Reading<'_> {
             self.beside_include(pairs, &chosen.action.name, scope);
         }
         if scope.is_handlers && name.ends_with("_role") {
-            let diag = Diag::error(format!("`{}` cannot be a handler", chosen.action.name)).at(&chosen.action.name_span);
+            let diag = Diag::error(format!("Using '{}' as a handler is not supported.", chosen.action.name)).at(&chosen.action.name_span);
             self.say(diag.hint("`include_tasks` can"));
             return Vec::new();
         }
