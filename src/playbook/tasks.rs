@@ -136,6 +136,12 @@ impl Reading<'_> {
             return Vec::new();
         }
         let arguments = Arguments { action: &chosen.action, keywords: &own.module_defaults, outer: &scope.keywords.module_defaults };
+        if name == "ansible.builtin.meta" && chosen.action.args.iter().any(|(_, value)| value.as_str() == Some("end_role")) {
+            let from = if scope.is_handlers { Some("from a handler") } else { scope.role.is_none().then_some("from outside of a role") };
+            if let Some(from) = from {
+                self.say(Diag::error(format!("Cannot execute 'end_role' {from}")).at(&chosen.action.name_span));
+            }
+        }
         if chosen.action.computed.is_none() {
             self.check_arguments(&arguments);
         }
