@@ -48,8 +48,7 @@ impl Desk {
         for name in ["ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_INVENTORY"] {
             command.env_remove(name);
         }
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         child.stdin.take().expect("it has an input").write_all(input.as_bytes()).expect("it reads");
         child.wait_with_output().expect("it ends")
     }
@@ -117,7 +116,11 @@ fn standard_input_and_strings() {
 
     let output = desk.run("ansible-vault encrypt_string --vault-id dev@old --stdin-name piped --name given - one two", "in");
     let shown = text(&output.stdout);
-    for part in ["piped: !vault |\n          $ANSIBLE_VAULT;1.2;AES256;dev\n", "\ngiven: !vault |\n          $ANSIBLE", "\n!vault |\n          $ANSIBLE"] {
+    for part in [
+        "piped: !vault |\n          $ANSIBLE_VAULT;1.2;AES256;dev\n",
+        "\ngiven: !vault |\n          $ANSIBLE",
+        "\n!vault |\n          $ANSIBLE",
+    ] {
         assert!(shown.contains(part), "{part:?} is not in\n{shown}");
     }
     assert!(shown.ends_with('\n') && !shown.contains("\n\n"), "{shown}");

@@ -21,6 +21,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
     let done = match spec.short_name() {
         "add_host" => action.add_host(),
         "assert" => action.assert(),
+        "async_status" => action.async_status().await,
         "debug" => action.debug(),
         "fail" => action.args().map(|args| Executed::failed(text(args.get("msg")))),
         "group_by" => action.group_by(),
@@ -30,6 +31,7 @@ pub async fn run(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Option<
         "pause" => action.pause().await,
         "reboot" => action.reboot().await,
         "set_fact" => action.set_fact(),
+        "validate_argument_spec" => action.validate_argument_spec(),
         "set_stats" => action.set_stats(),
         "wait_for_connection" => action.wait_for_connection().await,
         // Imports are resolved when the playbook is loaded; `meta` is the strategy's.
@@ -74,7 +76,11 @@ impl Action<'_> {
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
-        self.task_run.playing.run.templar.render(node, self.view)
+        self.task_run.playing.run.templar.render(node, self.view).map_err(|diag| {
+            let task = self.task_run.task();
+            let argument = task.action.args.iter().find(|(_, given)| std::ptr::eq(given, node));
+            argument.map_or(diag.clone(), |(name, _)| super::execute::of_argument(diag, task, name))
+        })
     }
 
     fn debug(&self) -> Result<Executed, Diag> {
@@ -96,15 +102,15 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
+                    Err(diag) => return Err(diag.within("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
             }
             (None, Some(msg)) => {
                 let value = self.render(msg).map_err(|diag| {
-                    diag.during("Error while resolving value for 'msg'")
-                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
+                    diag.within("Error while resolving value for 'msg'")
+                        .within("Finalization of task args for 'ansible.builtin.debug' failed")
                 })?;
                 executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
@@ -125,7 +131,7 @@ impl Action<'_> {
         let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
         let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
-            if self.task_run.playing.run.templar.condition(condition, self.view)? {
+            if self.task_run.playing.run.evaluate(condition, self.view)? {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
@@ -150,7 +156,8 @@ impl Action<'_> {
             }
         };
         if given.is_empty() {
-            return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
+            let words = "No key/value pairs provided, at least one is required for this action to succeed";
+            return Err(Diag::error(words).at(&self.task_run.task().span));
         }
         let mut executed = Executed::default();
         let mut named = Map::new();
@@ -162,8 +169,9 @@ impl Action<'_> {
                 false => name,
             };
             if !is_name(&name) {
-                return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
+                return Err(Diag::error(format!("Invalid variable name '{name}'.")).at(&self.task_run.task().span));
             }
+            self.task_run.playing.run.warn_if_reserved(&name, &self.task_run.task().span);
             executed.set.push((name.clone(), Variable::data(&value)));
             named.insert(name, value);
         }
@@ -197,6 +205,7 @@ impl Action<'_> {
             handlers_from: part("handlers_from"),
             params: Arc::default(),
             allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
+            validates: args.bool("rolespec_validate").unwrap_or(true),
         };
         Ok(self.including(What::Role { request, public: args.is("public") }))
     }
@@ -205,6 +214,43 @@ impl Action<'_> {
         let vars = self.task_run.task().include.as_ref().map(|include| include.vars.clone()).unwrap_or_default();
         let include = Include { what, vars, item: None };
         Executed { includes: vec![include], ..Executed::default() }
+    }
+
+    /// The host's variables, and what is given over them, against a specification of arguments.
+    fn validate_argument_spec(&self) -> Result<Executed, Diag> {
+        let args = self.args()?;
+        let mapping = |name: &str| match args.get(name) {
+            None => Ok(Map::new()),
+            Some(Json::Object(map)) => Ok(map.clone()),
+            Some(_) => Err(self.at_argument(Failure::argument(name, format!("Incorrect type for {name}, expected dict")))),
+        };
+        let (spec, provided) = (mapping("argument_spec")?, mapping("provided_arguments")?);
+        let mut given = Map::new();
+        for name in spec.keys() {
+            let value = match self.view.get(name) {
+                None => continue,
+                Some(Variable::Node(node)) => self.render(node)?,
+                Some(Variable::Data(value)) => value.clone(),
+            };
+            given.insert(name.clone(), plain(&value));
+        }
+        given.extend(provided);
+        // What is no mapping says nothing of its argument.
+        let spec: Map<String, Json> =
+            spec.into_iter().map(|(name, option)| (name, if option.is_object() { option } else { Json::Object(Map::new()) })).collect();
+        let mistakes = super::argument_spec::mistakes(&spec, &given);
+        let mut executed = match mistakes.is_empty() {
+            true => Executed::default(),
+            false => Executed::failed(format!("Validation of arguments failed:\n{}", mistakes.join("\n"))),
+        };
+        if mistakes.is_empty() {
+            executed.data.insert("msg".into(), "The arg spec validation passed".into());
+        } else {
+            executed.data.insert("argument_spec_data".into(), Json::Object(spec));
+            executed.data.insert("argument_errors".into(), mistakes.into());
+        }
+        executed.data.insert("validate_args_context".into(), mapping("validate_args_context")?.into());
+        Ok(executed)
     }
 
     fn add_host(&self) -> Result<Executed, Diag> {
@@ -276,7 +322,9 @@ fn text(value: Option<&Json>) -> String {
 
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
+    let is_word =
+        chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
+    is_word && !crate::playbook::means_something(name)
 }
 
 #[cfg(test)]

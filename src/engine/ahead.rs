@@ -36,11 +36,18 @@ pub struct Ahead {
     changes: AtomicUsize,
     /// How many probes go with the next.
     window: AtomicUsize,
+    /// Jobs in the background, which may change anything at any time.
+    n_background: AtomicUsize,
 }
 
 impl Default for Ahead {
     fn default() -> Ahead {
-        Ahead { sent: Mutex::default(), changes: AtomicUsize::new(0), window: AtomicUsize::new(MOST_PROBES) }
+        Ahead {
+            sent: Mutex::default(),
+            changes: AtomicUsize::new(0),
+            window: AtomicUsize::new(MOST_PROBES),
+            n_background: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -58,8 +65,22 @@ impl Ahead {
         self.window.store(1, Ordering::Relaxed);
     }
 
+    /// A job goes on in the background from now on.
+    pub fn background_begins(&self) {
+        self.n_background.fetch_add(1, Ordering::SeqCst);
+        self.something_changes();
+    }
+
+    pub fn background_ends(&self) {
+        self.something_changes();
+        self.n_background.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// How many probes may go ahead now.
     fn open_window(&self) -> usize {
+        if self.n_background.load(Ordering::SeqCst) > 0 {
+            return 0;
+        }
         let window = self.window.load(Ordering::Relaxed);
         self.window.store((window * 2).min(MOST_PROBES), Ordering::Relaxed);
         window
@@ -163,7 +184,7 @@ fn probes(task_run: &TaskRun, step: &Step, place: &Place) -> Next {
         }
     };
     let keywords = &task.keywords;
-    if keywords.timeout.is_some() || keywords.delegate_to.is_some() || keywords.run_once.is_some() {
+    if task.asynchronous.is_some() || keywords.timeout.is_some() || keywords.delegate_to.is_some() || keywords.run_once.is_some() {
         return Next::Stop;
     }
     let Ok(view) = playing.view(&task_run.host, Some(task), &step.include_vars).map(Arc::new) else { return Next::Stop };

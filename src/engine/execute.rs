@@ -2,12 +2,13 @@
 
 use super::connect::Place;
 use super::include::Include;
-use super::plain;
+use super::memory::named;
 use super::play::Playing;
 use super::task::TaskRun;
-use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Outcome, Registered, TemplateOptions};
+use super::{Run, plain};
+use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::Task;
-use crate::remote::{Connection, Run as Running, RunError};
+use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
@@ -52,7 +53,17 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        Executed { diagnosis, ..Executed::failed(diag.message()) }
+        let words = match diag.title.starts_with("Task failed") {
+            true => diag.title.clone(),
+            false => format!("Task failed: {}", diag.message()),
+        };
+        Executed { diagnosis, ..Executed::failed(words) }
+    }
+
+    pub fn timed_out(limit: Duration) -> Executed {
+        let mut executed = Executed::failed(format!("Task failed: Timed out after {} second(s).", limit.as_secs()));
+        executed.data.insert("timedout".into(), json!({ "period": limit.as_secs() }));
+        executed
     }
 
     pub fn unreachable(message: impl Into<String>) -> Executed {
@@ -66,7 +77,24 @@ impl Executed {
         !self.facts.is_empty() || !self.set.is_empty() || !self.include_vars.is_empty()
     }
 
-    fn of(outcome: Outcome, diff_mode: bool) -> Executed {
+    pub fn of_trouble(task: &Task, trouble: Trouble) -> Executed {
+        let mut failure = match trouble {
+            Trouble::Unreachable(message) => return Executed::unreachable(message),
+            Trouble::Diag(diag) => return Executed::diagnosed(&diag),
+            Trouble::Failure(failure) => failure,
+        };
+        let mut executed = Executed::failed(failure.message.clone());
+        // A template file's own place is nearer to the mistake than the argument that names the file.
+        executed.diagnosis = failure.diag.take().map(|diag| Arc::new(*diag)).or_else(|| {
+            let span = argument_span(task, failure.argument.as_ref()?)?;
+            Some(Arc::new(Diag::error(failure.message.clone()).at(&span)))
+        });
+        executed.changed = failure.data.get("changed").and_then(Json::as_bool).unwrap_or(false);
+        executed.data.extend(failure.data);
+        executed
+    }
+
+    pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
         if diff_mode && !outcome.diff.is_empty() {
             data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
@@ -74,14 +102,18 @@ impl Executed {
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        if !outcome.facts.is_empty() {
-            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        let facts = named(outcome.facts);
+        if !facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, ..Executed::default() }
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, ..Executed::default() }
     }
 }
 
 fn diff_json(diff: &Diff) -> Json {
+    if !diff.prepared.is_empty() {
+        return json!({ "prepared": diff.prepared });
+    }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
 
@@ -107,7 +139,8 @@ impl From<RunError> for Trouble {
     fn from(err: RunError) -> Trouble {
         match &err {
             RunError::Timeout { after, stdout, stderr } => Trouble::Failure(
-                Failure::new(format!("Timed out after {} second(s); its processes were killed.", after.as_secs()))
+                Failure::new(format!("Task failed: Timed out after {} second(s).", after.as_secs()))
+                    .with("timedout", json!({ "period": after.as_secs() }))
                     .with("stdout", String::from_utf8_lossy(stdout).into_owned())
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
@@ -129,27 +162,14 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
     let Registered::OnHost(module) = task_run.task().action.module else {
         return Executed::failed(format!("BUG: `{}` is the engine's own and has no action", task_run.task().action.name));
     };
-    match try_on_host(task_run, module, place, place_view, view).await {
-        Ok((outcome, diff_mode)) => {
-            let executed = Executed::of(outcome, diff_mode);
-            let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
-            task_run.keep(&executed, delegate, view);
-            executed
-        }
-        Err(Trouble::Unreachable(message)) => Executed::unreachable(message),
-        Err(Trouble::Diag(diag)) => Executed::diagnosed(&diag),
-        Err(Trouble::Failure(mut failure)) => {
-            let mut executed = Executed::failed(failure.message.clone());
-            // A template file's own place is nearer to the mistake than the argument that names the file.
-            executed.diagnosis = failure.diag.take().map(|diag| Arc::new(*diag)).or_else(|| {
-                let span = argument_span(task_run.task(), failure.argument.as_ref()?)?;
-                Some(Arc::new(Diag::error(failure.message.clone()).at(&span)))
-            });
-            executed.changed = failure.data.get("changed").and_then(Json::as_bool).unwrap_or(false);
-            executed.data.extend(failure.data);
-            executed
-        }
-    }
+    let done = match decide(task_run, module, place, place_view, view).await {
+        Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
+        Err(trouble) => Err(trouble),
+    };
+    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
+    task_run.keep(&executed, delegate, view);
+    executed
 }
 
 fn argument_span(task: &Task, argument: &str) -> Option<crate::source::Span> {
@@ -157,46 +177,87 @@ fn argument_span(task: &Task, argument: &str) -> Option<crate::source::Span> {
     task.action.args.iter().find(|(name, _)| param.answers_to(name)).map(|(_, node)| node.span.clone())
 }
 
-async fn try_on_host(
+/// What a module has decided, and whether a diff is to be shown.
+pub struct Decided {
+    pub step: Step,
+    pub diff_mode: bool,
+}
+
+/// What is left to do of a task.
+pub enum Step {
+    Done(Outcome),
+    Act(Box<Act>),
+}
+
+/// A script for the host, and how its answer is understood.
+pub struct Act {
+    pub wire: Wire,
+    pub script: Script,
+    pub outcome: Outcome,
+    finish: Option<Finish>,
+    module: &'static str,
+}
+
+impl Step {
+    async fn finish(self, run: &Run) -> Result<Outcome, Trouble> {
+        let act = match self {
+            Step::Done(outcome) => return Ok(outcome),
+            Step::Act(act) => act,
+        };
+        run.ahead.something_changes();
+        let output = act.wire.apply(act.script.clone()).await;
+        run.ahead.something_changes();
+        Ok(act.understand(&output?)?)
+    }
+}
+
+impl Act {
+    /// What came of it, from what the script said.
+    pub fn understand(self, output: &Output) -> Result<Outcome, Failure> {
+        match self.finish {
+            Some(finish) => finish(output, self.outcome),
+            None if output.success() => Ok(self.outcome),
+            None => Err(Failure::script(self.module, output)),
+        }
+    }
+}
+
+/// Asks the host and lets the module decide.
+pub async fn decide(
     task_run: &TaskRun,
     module: &'static dyn AnyModule,
     place: &Place,
     place_view: &Arc<View>,
     view: &Arc<View>,
-) -> Result<(Outcome, bool), Trouble> {
+) -> Result<Decided, Trouble> {
     let Prepared { args, context, environment } = prepare(&task_run.playing, &task_run.host, task_run.task(), view, place_view)?;
     let run = &task_run.playing.run;
+    let diff_mode = context.diff_mode;
+    let done = |outcome| Ok(Decided { step: Step::Done(outcome), diff_mode });
     let wire = Wire::open(task_run, place, view).await?;
     let output = match module.probe(&args, &context)? {
         Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
         None => nothing_said(),
     };
     let change = match module.decide(&args, &output, &context)? {
-        Decision::Unchanged(outcome) => return Ok((outcome, context.diff_mode)),
+        Decision::Unchanged(outcome) => return done(outcome),
         Decision::Change(change) => change,
     };
     let Change { outcome, apply, finish, in_check_mode } = change;
     if context.check_mode {
-        return Ok((in_check_mode.unwrap_or(outcome), context.diff_mode));
+        return done(in_check_mode.unwrap_or(outcome));
     }
-    let outcome = match apply {
+    match apply {
         Apply::OnController { path, content } => {
             write_here(&path, &content)?;
-            outcome
+            done(outcome)
         }
         Apply::OnHost(script) => {
-            run.ahead.something_changes();
-            let output = wire.apply(with_environment(script, &environment)).await;
-            run.ahead.something_changes();
-            let output = output?;
-            match finish {
-                Some(finish) => finish(&output, outcome)?,
-                None if output.success() => outcome,
-                None => return Err(Failure::script(module.spec().short_name(), &output).into()),
-            }
+            let script = with_environment(script, &environment);
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name() };
+            Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
-    };
-    Ok((outcome, context.diff_mode))
+    }
 }
 
 /// What a module needs to be asked and to decide.
@@ -222,7 +283,7 @@ fn prepare(
         view: view.clone(),
         place_view: place_view.clone(),
         check_mode: playing.checks(task, view)?,
-        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
+        diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
@@ -245,6 +306,24 @@ fn with_environment(script: Script, environment: &[(String, String)]) -> Script 
     Script { text, input, environment: environment.iter().cloned().chain(own).collect() }
 }
 
+impl Run {
+    /// `timeout`; none if it is 0.
+    pub(super) fn timeout_of(&self, keywords: &crate::playbook::Keywords, view: &Arc<View>) -> Result<Option<Duration>, Diag> {
+        let seconds = self.number("timeout", &keywords.timeout, true, view)?;
+        if let Some(seconds) = seconds.filter(|seconds| !(0.0..=100_000_000.0).contains(seconds)) {
+            let diag = Diag::error(format!("Timeout {seconds} is invalid, it must be between 0 and 100000000."));
+            return Err(keywords.timeout.as_ref().map_or(diag.clone(), |node| diag.at(&node.span)));
+        }
+        Ok(seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}
+
+/// A mistake in the value of an argument.
+pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
+    let module = task.action.module.spec().name;
+    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
+}
+
 /// A task's arguments, rendered, under the names that the file uses.
 pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
     let action = &task.action;
@@ -265,7 +344,7 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     }
     if let Some(node) = &action.args_from {
         let rendered =
-            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
+            templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }
@@ -273,11 +352,11 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
             args.extend(values);
         }
     }
+    if let Some((_, node)) = action.args.iter().find(|(name, _)| name == "_raw_params" && spec.param(name).is_none()) {
+        return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
+    }
     for (name, node) in &action.args {
-        let value = templar.render(node, view).map_err(|diag| {
-            diag.during(format!("Error while resolving value for '{name}'"))
-                .during(format!("Finalization of task args for '{}' failed", spec.name))
-        })?;
+        let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
             continue;
@@ -299,18 +378,10 @@ pub struct Wire {
 }
 
 impl Wire {
-    async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
+    pub async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
-        let timeout = match &keywords.timeout {
-            Some(node) => {
-                let value = run.templar.render(node, view)?;
-                let seconds = u64::try_from(value.clone())
-                    .map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
-                (seconds > 0).then(|| Duration::from_secs(seconds))
-            }
-            None => None,
-        };
+        let timeout = run.timeout_of(keywords, view)?;
         let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
@@ -330,6 +401,20 @@ impl Wire {
         self.connection.probe(script, quiet).await
     }
 
+    /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
+    pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
+        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
+        self.connection.start(script, alone).await
+    }
+
+    pub async fn look(&self, job: &str) -> Result<JobState, RunError> {
+        self.connection.look(job, Running { on_line: None, ..self.running.clone() }).await
+    }
+
+    pub async fn forget(&self, job: &str) -> Result<(), RunError> {
+        self.connection.forget(job, Running { on_line: None, ..self.running.clone() }).await
+    }
+
     async fn apply(&self, script: Script) -> Result<Output, RunError> {
         self.connection.apply(script, self.running.clone()).await
     }
@@ -339,7 +424,18 @@ impl Wire {
 fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
     for node in &task.keywords.environment {
-        let rendered = playing.run.templar.render(node, view)?;
+        let is_setup = task.action.module.spec().name == "ansible.builtin.setup";
+        let known;
+        let node = match node.as_map() {
+            // It may ask for what is only now to be gathered.
+            Some(pairs) if is_setup => {
+                let pairs = pairs.iter().filter(|(_, value)| playing.run.templar.render(value, view).is_ok()).cloned();
+                known = Node::new(crate::source::Kind::Map(pairs.collect()), node.span.clone());
+                &known
+            }
+            _ => node,
+        };
+        let rendered = playing.run.templar.render(node, view).map_err(|diag| super::variables::of_keyword(diag, "environment"))?;
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],

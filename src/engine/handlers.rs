@@ -49,7 +49,7 @@ impl Playing {
         let handlers = self.listed_handlers();
         let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
         let last = listening.filter(|handler| {
-            self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.name.clone()))))
+            self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.full_name()))))
         });
         let mut found: Vec<usize> = last.map(identity).collect();
         found.extend(self.named(name).as_ref().map(identity));
@@ -81,7 +81,11 @@ impl Playing {
             flatten(std::slice::from_ref(list), &mut tasks);
             tasks.into_iter().find(|handler| {
                 let Some(own) = self.handler_name(handler) else { return false };
-                own == name || handler.role.as_ref().is_some_and(|role| format!("{} : {own}", role.name) == name)
+                own == name
+                    || handler
+                        .role
+                        .as_ref()
+                        .is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
             })
         })
     }

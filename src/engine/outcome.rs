@@ -15,20 +15,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl TaskRun {
-    /// Keeps the result for the host, and for those for whom it was done too. What `no_log` hides stays hidden when another task shows it.
-    pub fn register(&self, attempt: &Attempt, view: &Arc<View>) {
+    /// Keeps the result for the host, and for those for whom it was done too. Makes a failure of it if an expression of `register` fails.
+    /// What `no_log` hides stays hidden when another task shows it.
+    pub fn register(&self, mut attempt: Attempt, view: &Arc<View>) -> Attempt {
         if self.is_no_log(view) {
             // Facts that a module gathered are no secrets of the user's; those that were set are.
             learn(&attempt.result, attempt.executed.facts.is_empty());
         }
-        let Some(name) = self.register_name() else { return };
-        let value = match &attempt.executed.facts_as_written {
-            Some(facts) => registered_with(&attempt.result, facts),
-            None => registered(&attempt.result),
-        };
+        let (keep, failed) = self.to_keep(&attempt, view);
         for host in self.hosts() {
-            self.playing.run.memory.set(host, [(name.to_owned(), value.clone())]);
+            self.playing.run.memory.set(host, keep.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
+        if failed.is_empty() {
+            return attempt;
+        }
+        attempt.fail_registering(keep.len(), &failed);
+        self.forgive(attempt, view)
     }
 
     /// Keeps facts, `set_fact` and `include_vars` for the host, those of `run_once`, or the delegate.
@@ -43,6 +45,9 @@ impl TaskRun {
         for host in hosts {
             if !executed.facts.is_empty() {
                 run.memory.add_facts(host, &executed.facts);
+            }
+            if Arc::ptr_eq(&self.step.task, &self.playing.gathering) {
+                run.memory.gathered(host);
             }
             if !executed.set.is_empty() {
                 run.memory.set(host, executed.set.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -181,7 +186,7 @@ pub fn shown(result: &Map<String, Json>, hidden: bool) -> Json {
 }
 
 /// A result whose facts are as their files have them.
-fn registered_with(result: &Map<String, Json>, facts: &Node) -> Variable {
+pub fn registered_with(result: &Map<String, Json>, facts: &Node) -> Variable {
     let mut node = node_of(&Json::Object(result.clone()));
     if let Kind::Map(pairs) = &mut node.kind {
         pairs.iter_mut().filter(|(key, _)| key.as_str() == Some("ansible_facts")).for_each(|(_, value)| *value = facts.clone());
@@ -189,9 +194,13 @@ fn registered_with(result: &Map<String, Json>, facts: &Node) -> Variable {
     node.into()
 }
 
-/// A result as `register` keeps it: with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.
+/// A result as `register` keeps it.
 pub fn registered(result: &Map<String, Json>) -> Variable {
-    let mut result = result.clone();
+    Variable::data(&Json::Object(with_lines(result.clone())))
+}
+
+/// A result with `stdout_lines` and `stderr_lines` beside `stdout` and `stderr`.
+pub fn with_lines(mut result: Map<String, Json>) -> Map<String, Json> {
     for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
         if let Some(words) = result.get(text).and_then(Json::as_str)
             && !result.contains_key(lines)
@@ -200,5 +209,5 @@ pub fn registered(result: &Map<String, Json>) -> Variable {
             result.insert(lines.into(), split.into());
         }
     }
-    Variable::data(&Json::Object(result))
+    result
 }

@@ -4,8 +4,7 @@ use super::cursor::{Choose, Cursor, Included};
 use super::strategy::{self, Strategy};
 use super::{Loss, Run};
 use super::{batches, prompt, variables};
-use crate::module::Registered;
-use crate::playbook::{Action, Block, Entry, Keywords, Play, Role, Task};
+use crate::playbook::{Block, Entry, Keywords, Play, Role, Task};
 use crate::report::Event;
 use crate::source::{Diag, Kind, Node, Source};
 use crate::vars::{VarMap, View};
@@ -134,6 +133,7 @@ pub async fn run(run: &Arc<Run>, play: Arc<Play>, playbook: &Path) -> bool {
 }
 
 struct Prepared {
+    validating: Option<Task>,
     name: String,
     hosts: Vec<Arc<str>>,
     prompted: Arc<VarMap>,
@@ -172,6 +172,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         return Err(Diag::clone(&locked));
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
+    let serial = serial.filter(|serial| !crate::template::is_omit(serial) && !serial.is_none());
     let batches = batches::split(
         &batches::in_order(hosts.clone(), text(&play.order)?.as_deref(), &play.span)?,
         serial.as_ref(),
@@ -189,7 +190,8 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
     };
     let strategy = text(&play.strategy)?.or_else(|| run.settings.config.text("DEFAULT_STRATEGY").map(str::to_owned));
     let strategy = Strategy::named(strategy.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
-    Ok(Some(Prepared { name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
+    let validating = super::validating::task(run, play, &name, &view)?;
+    Ok(Some(Prepared { validating, name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
 }
 
 /// The variables by which a play's own keywords are rendered.
@@ -222,7 +224,7 @@ pub fn hosts_of(run: &Run, play: &Play, pattern: &str) -> Result<Vec<Arc<str>>, 
 /// Runs the batches one after another. False: no later play is to be run.
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
     let (gathering, flushing) = (Arc::new(gathering(&play)), Arc::new(flush_handlers(&play)));
-    let sections = Arc::new(sections(&play, &gathering, &flushing, prepared.force_handlers));
+    let sections = Arc::new(sections(&play, &gathering, prepared.validating, &flushing, prepared.force_handlers));
     for batch in prepared.batches {
         run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
         // Who failed in an earlier play still counts as a member of the batch, but takes no part.
@@ -275,9 +277,10 @@ pub fn patterns_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<Vec<Stri
 
 /// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers. Forced handlers run after a
 /// failure, too: they are the section's `always`.
-fn sections(play: &Play, gathering: &Arc<Task>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
+fn sections(play: &Play, gathering: &Arc<Task>, validating: Option<Task>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
     let flush = || Entry::Task(flushing.clone());
     let mut all = vec![Entry::Task(gathering.clone())];
+    all.extend(validating.map(|task| Entry::Task(Arc::new(task))));
     let roles_and_tasks: Vec<Entry> = play.roles.iter().chain(&play.tasks).cloned().collect();
     for section in [play.pre_tasks.clone(), roles_and_tasks, play.post_tasks.clone()] {
         if force_handlers {
@@ -309,42 +312,14 @@ fn gathering(play: &Play) -> Task {
     if keywords.tags.is_empty() {
         keywords.tags.push(Node::string("always", span));
     }
-    synthetic(play, "setup", "Gathering Facts", args, keywords)
+    Task::unwritten("Gathering Facts", "setup", args, keywords, None, &play.span)
 }
 
 fn flush_handlers(play: &Play) -> Task {
     let written = Source::from_text(UNWRITTEN, "flush_handlers");
     let span = written.span(0, written.text.len());
     let always = Keywords { tags: vec![Node::string("always", span.clone())], ..Keywords::default() };
-    synthetic(play, "meta", "flush_handlers", vec![("action".to_owned(), Node::string("flush_handlers", span))], always)
-}
-
-/// A task that nobody wrote but every play has.
-fn synthetic(play: &Play, module: &str, name: &str, args: Vec<(String, Node)>, keywords: Keywords) -> Task {
-    let found: Option<Registered> = crate::module::find(module);
-    Task {
-        name: Some(Node::new(Kind::Str(crate::source::Str { text: name.into(), tag: crate::source::Tag::Unsafe }), play.span.clone())),
-        action: Action {
-            name: module.to_owned(),
-            name_span: play.span.clone(),
-            module: found.expect("the registry holds the modules that the engine itself uses"),
-            args,
-            args_from: None,
-        },
-        keywords,
-        looped: None,
-        register: None,
-        until: None,
-        retries: None,
-        delay: None,
-        changed_when: None,
-        failed_when: None,
-        notify: Vec::new(),
-        listen: Vec::new(),
-        include: None,
-        role: None,
-        span: play.span.clone(),
-    }
+    Task::unwritten("flush_handlers", "meta", vec![("action".to_owned(), Node::string("flush_handlers", span))], always, None, &play.span)
 }
 
 impl Playing {

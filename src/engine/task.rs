@@ -3,13 +3,14 @@
 
 use super::attempt::Attempt;
 use super::cursor::{Cursor, Step};
+use super::in_flight::InFlight;
 use super::include::Include;
 use super::play::Playing;
 use crate::playbook::Task;
 use crate::report::{Event, HostResult, Status};
-use crate::source::{Diag, Node};
-use crate::vars::{Level, VarMap, View};
-use serde_json::{Map, Value as Json};
+use crate::source::Diag;
+use crate::vars::View;
+use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,6 +28,7 @@ pub struct TaskRun {
     pub also: Vec<Arc<str>>,
     /// Where the host is, for reading ahead.
     pub cursor: Cursor,
+    pub in_flight: Arc<InFlight>,
 }
 
 /// How a task ended on a host.
@@ -57,18 +59,18 @@ impl TaskRun {
         let started = Instant::now();
         self.playing.run.emit(Event::HostStarted { task: self.number, host: self.host.to_string() });
         let view = match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
-            Ok(view) => Arc::new(view),
+            Ok(view) => self.with_task(view),
             Err(diag) => return self.end(Attempt::failed(&diag), &Arc::default(), started),
         };
         let task = self.task().clone();
-        let attempt = match &task.looped {
-            None => self.item(&view).await,
+        let (attempt, view) = match &task.looped {
+            None => (self.item(&view).await, view),
             Some(looped) => match self.items(looped, &view) {
-                Ok(items) => self.each(looped, items, &view).await,
+                Ok(items) => self.each(looped, items, view).await,
                 // A loop over something undefined is no error where the task would be skipped anyway.
                 Err(diag) => match self.playing.first_false(&task, &view) {
-                    Ok(Some(condition)) => Attempt::skipped(condition),
-                    _ => self.forgive(Attempt::failed(&diag), &view),
+                    Ok(Some(condition)) => (Attempt::skipped(condition), view),
+                    _ => (self.forgive(Attempt::failed(&diag), &view), view),
                 },
             },
         };
@@ -81,9 +83,13 @@ impl TaskRun {
     }
 
     /// Keeps and tells what came of it.
-    fn end(self, mut attempt: Attempt, view: &Arc<View>, started: Instant) -> TaskEnd {
+    fn end(self, attempt: Attempt, view: &Arc<View>, started: Instant) -> TaskEnd {
+        match attempt.is_loop {
+            true => self.in_flight.end_loop(&attempt.result),
+            false => self.in_flight.record(&attempt.result),
+        }
+        let mut attempt = self.register(attempt, view);
         let ignored = attempt.ignored;
-        self.register(&attempt, view);
         let includes = std::mem::take(&mut attempt.executed.includes);
         let notify = match attempt.executed.notify.is_empty() {
             true => self.notifications(&attempt, view),
@@ -106,25 +112,13 @@ impl TaskRun {
     pub fn checks(&self, view: &Arc<View>) -> Result<bool, Diag> {
         self.playing.checks(self.task(), view)
     }
-
-    /// What `changed_when`, `failed_when`, `until` and `break_when` see: the view with the result under the name that `register` gives it.
-    pub fn with_result(&self, view: &Arc<View>, result: &Map<String, Json>) -> Arc<View> {
-        let Some(name) = self.register_name() else { return view.clone() };
-        let vars = VarMap::from([(name.to_owned(), super::outcome::registered(result))]);
-        Arc::new(view.with(Level::Loop, Arc::new(vars)))
-    }
-
-    pub fn register_name(&self) -> Option<&str> {
-        self.task().register.as_ref().and_then(Node::as_str)
-    }
 }
 
 impl Playing {
     /// The first condition of a task that does not hold, as it was written; `None` if all do.
     pub fn first_false(&self, task: &Task, view: &Arc<View>) -> Result<Option<Json>, Diag> {
         for condition in &task.keywords.when {
-            let holds = self.run.templar.condition(condition, view).map_err(|diag| diag.during("A 'when' expression failed"))?;
-            if !holds {
+            if !self.run.condition("when", condition, view)? {
                 return Ok(Some(match condition.as_bool() {
                     Some(literal) => literal.into(),
                     None => condition.as_str().unwrap_or(condition.span.text()).into(),
@@ -136,13 +130,21 @@ impl Playing {
 
     /// Whether the play wants facts of a host.
     pub fn gathers_facts(&self, host: &str) -> bool {
-        let Some(node) = &self.play.gather_facts else { return true };
-        self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true))
+        let wanted = self
+            .play
+            .gather_facts
+            .as_ref()
+            .map(|node| self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true)));
+        match self.run.settings.config.text("DEFAULT_GATHERING") {
+            Some("explicit") => wanted == Some(true),
+            Some("smart") => wanted != Some(false) && !self.run.memory.of(host).is_gathered,
+            _ => wanted != Some(false),
+        }
     }
 
     /// Whether a task is only to say what it would change.
     pub fn checks(&self, task: &Task, view: &Arc<View>) -> Result<bool, Diag> {
-        task.keywords.check_mode.as_ref().map_or(Ok(self.run.settings.check), |node| self.run.bool_of(node, view))
+        self.run.flag("check_mode", &task.keywords.check_mode, view).map(|checks| checks.unwrap_or(self.run.settings.check))
     }
 
     /// A task's name as it is shown: its role's first, the module's if it has none.

@@ -154,6 +154,8 @@ pub struct Diff {
     pub after_header: String,
     pub before: String,
     pub after: String,
+    /// A diff that the host's own tool made (`git diff`); before and after are then empty.
+    pub prepared: String,
 }
 
 /// Why a task failed. `data` carries return values as on success (`rc`, `stdout`).

@@ -250,7 +250,7 @@ fn plan_removal(request: &Request, state: &State, wanted: &[Wanted], plan: &mut 
     plan.steps.push(format!("apt-get {} || exit $?\n", request.for_packages(&names)));
     plan.changes = true;
     let before = removed.iter().map(|known| format!("{} {}\n", known.name, known.version)).collect();
-    plan.diff = Some(Diff { before_header: "packages before".into(), after_header: "packages after".into(), before, after: String::new() });
+    plan.diff = Some(Diff { before_header: "packages before".into(), after_header: "packages after".into(), before, ..Diff::default() });
 }
 
 fn plan_debs(request: &Request, state: &State, check_mode: bool, plan: &mut Plan) {

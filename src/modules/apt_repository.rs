@@ -145,6 +145,7 @@ impl Module for AptRepository {
                 after_header: header(!new.is_empty()),
                 before: old,
                 after: new,
+                ..Diff::default()
             });
         }
         if args.is("update_cache") {

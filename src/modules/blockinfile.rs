@@ -74,7 +74,13 @@ impl Module for BlockInFile {
             (true, "") => "Block removed",
             (true, _) => "Block inserted",
         };
-        text.decide(args, context, Outcome::unchanged(), new, &Telling { msg, backup_key: "backup_file", header_suffix: " (content)" })
+        text.decide(
+            args,
+            context,
+            Outcome::unchanged(),
+            new,
+            &Telling { msg, backup_key: "backup_file", header_suffix: " (content)", shows_file: false },
+        )
     }
 }
 

@@ -214,7 +214,7 @@ impl Module for Deb822Repository {
         let mut outcome = Outcome { changed: true, ..outcome };
         if writes_file {
             text += &format!("mkdir -p {SOURCES} || exit 1\nprintf '%s' {} | put {mode:o} {}\n", quote(&repo), quote(&dest));
-            outcome = outcome.diff(Diff { before_header: dest.clone(), after_header: dest, before, after: repo });
+            outcome = outcome.diff(Diff { before_header: dest.clone(), after_header: dest, before, after: repo, ..Diff::default() });
         }
         let script = Script::new(text);
         Ok(Change::new(outcome, if let Some((_, bytes)) = new_key { script.with_input(bytes) } else { script }).into())
@@ -237,7 +237,7 @@ fn absent(state: &State, at: usize, slug: &str, dest: &str) -> Decision {
         before_header: dest.to_owned(),
         after_header: "/dev/null".into(),
         before,
-        after: String::new(),
+        ..Diff::default()
     });
     Change::new(outcome, Script::new(format!("rm -f -- {}\n", crate::sh::quote_all(gone)))).into()
 }

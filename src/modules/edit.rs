@@ -1,15 +1,15 @@
-//! A text file of the host that is changed in place: what `lineinfile`, `blockinfile` and `replace` share. The probe sends the whole file,
-//! the modules make the new content of it, and it is written back like any other.
+//! A text file of the host that is changed in place: what `lineinfile`, `blockinfile`, `replace`, `ini_file` and others share. The probe sends
+//! the whole file, the modules make the new content of it, and it is written back like any other.
 
 use super::attributes::{Fix, Ids, Wanted};
 use super::file::make_directories;
 use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::sha1_of;
-use super::write_file::{Write, diff_of_contents, diff_of_states, finish_write, fix_script};
-use crate::module::{Args, Change, Context, Decision, Failure, Outcome};
+use super::write_file::{Write, diff_of_contents, diff_of_states, finish_look, finish_write, fix_script};
+use crate::module::{Args, Change, Context, Decision, Failure, Outcome, Spec};
 use crate::python::regex::{Flags, Pattern};
 use crate::sh::{Output, Script, quote, words};
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
 
 /// The file as it is.
 pub struct Text {
@@ -31,34 +31,80 @@ pub struct Telling<'a> {
     pub backup_key: &'static str,
     /// Put after the path in the headers of the content's diff.
     pub header_suffix: &'static str,
+    /// Return what is at the path too: Ansible does so for modules that return `path` or `dest`.
+    pub shows_file: bool,
 }
 
 pub fn probe(args: &Args) -> Result<Script, Failure> {
-    let text = format!(
-        "{FUNCTIONS}p={}\nr=$p\nif [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${{r%??}}; fi\n\
-         say \"$p\"; say \"$r\"\nlook \"$r\"\n{}if [ -f \"$r\" ]; then cat -- \"$r\" || exit 1; fi\nexit 0\n",
-        words::on_host(args.required("path")?),
-        Wanted::of(args)?.ask_ids()
-    );
+    probe_at(args, true)
+}
+
+/// The same where a link is replaced by a file unless it is followed.
+pub fn probe_at(args: &Args, follow: bool) -> Result<Script, Failure> {
+    let text = format!("{FUNCTIONS}p={}\n{}exit 0\n", words::on_host(args.required("path")?), ask(follow, &Wanted::of(args)?));
     Ok(Script::new(text))
 }
 
+/// Lines of a probe that say what [`Text::read`] reads of the path `$p`; nothing may be said after them.
+pub fn ask(follow: bool, wanted: &Wanted) -> String {
+    let resolve = if follow { "if [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${r%??}; fi\n" } else { "" };
+    format!(
+        "r=$p\n{resolve}say \"$p\"; say \"$r\"\nlook \"$r\" -L\n{}if [ -f \"$r\" ]; then cat -- \"$r\" || exit 1; fi\n",
+        wanted.ask_ids()
+    )
+}
+
 pub fn read(args: &Args, output: &Output) -> Result<Text, Failure> {
-    let mut fields = Fields::of(&format!("read {}", args.required("path")?), output)?;
-    let (path, real) = (fields.text()?, fields.text()?);
-    let entry = fields.entry(&real)?;
-    let ids = Wanted::of(args)?.ids(&mut fields)?;
-    if entry.as_ref().is_some_and(Entry::is_dir) {
-        return Err(Failure::argument("path", format!("Path {path} is a directory !")).with("rc", 256));
-    }
-    let content = String::from_utf8(fields.rest().to_vec())
-        .map_err(|_| Failure::argument("path", format!("{path} is not UTF-8, and cannot be edited as text")))?;
-    Ok(Text { path, real, entry, ids, content })
+    let fields = Fields::of(&format!("read {}", args.required("path")?), output)?;
+    Text::read(fields, &Wanted::of(args)?)
 }
 
 impl Text {
+    pub fn read(mut fields: Fields, wanted: &Wanted) -> Result<Text, Failure> {
+        let (path, real) = (fields.text()?, fields.text()?);
+        let entry = fields.entry(&real)?;
+        let ids = wanted.ids(&mut fields)?;
+        if entry.as_ref().is_some_and(Entry::is_dir) {
+            return Err(Failure::argument("path", format!("Path {path} is a directory !")).with("rc", 256));
+        }
+        let content = String::from_utf8(fields.rest().to_vec())
+            .map_err(|_| Failure::argument("path", format!("{path} is not UTF-8, and cannot be edited as text")))?;
+        Ok(Text { path, real, entry, ids, content })
+    }
+
     pub fn exists(&self) -> bool {
         self.entry.is_some()
+    }
+
+    /// Where the content is: a link's target if it is followed.
+    pub fn real(&self) -> &str {
+        &self.real
+    }
+
+    /// What every file module returns of its file.
+    pub fn add_to(&self, outcome: &mut Outcome) {
+        self.entry.iter().for_each(|entry| entry.add_to(&mut outcome.data));
+    }
+
+    pub fn umask(&self) -> u32 {
+        self.ids.umask
+    }
+
+    /// A script that makes `content` the file's, for [`finish_write`]. What `fix` does not say stays, or is as it is for a new file.
+    pub fn write(&self, content: &str, fix: Fix, before: &str) -> Result<Script, Failure> {
+        let mode = fix.mode.or(self.entry.is_none().then_some(0o666 & !self.ids.umask));
+        let checksum = sha1_of(content.as_bytes());
+        let write = Write {
+            path: &self.real,
+            replaces: self.entry.as_ref(),
+            fix: Fix { mode, ..fix },
+            source: "cat",
+            checksum: Some(&checksum),
+            validate: None,
+            backup: false,
+            before,
+        };
+        Ok(write.script()?.with_input(content.as_bytes().to_vec()))
     }
 
     /// The decision that makes `content` the file's, with the attributes that the task asks for.
@@ -95,6 +141,10 @@ impl Text {
         if telling.backup_key == "backup" {
             outcome = outcome.with("backup", "");
         }
+        if telling.shows_file {
+            outcome = outcome.with("path", self.path.as_str());
+            self.add_to(&mut outcome);
+        }
         if !changed {
             return Ok(outcome.into());
         }
@@ -115,10 +165,15 @@ impl Text {
             return Ok(Change::new(outcome, Script::default()).into());
         }
         let doing = format!("change {}", self.path);
+        let shows_file = telling.shows_file;
         if !differs {
             let script = fix_script(&self.real, &fix.lines("\"$p\"", false));
-            let finish = move |output: &Output, outcome| if output.success() { Ok(outcome) } else { Err(Failure::script(&doing, output)) };
-            return Ok(Change::new(outcome, script).finish(finish).into());
+            let finish = finish_look(doing, self.real.clone());
+            let change = Change::new(outcome, script).finish(move |output, outcome| {
+                let seen = finish(output, outcome.clone())?;
+                Ok(if shows_file { seen } else { outcome })
+            });
+            return Ok(change.into());
         }
         let mut folders = String::new();
         if is_new && let Some((folder, _)) = self.real.rsplit_once('/').filter(|(folder, _)| !folder.is_empty()) {
@@ -140,20 +195,29 @@ impl Text {
         let key = telling.backup_key;
         let finish = finish_write(doing, self.real.clone());
         let change = Change::new(outcome, script).finish(move |output, mut outcome| {
-            let written = finish(output, Outcome::default()).map_err(|failure| match failure.data.get("exit_status") {
+            let mut written = finish(output, Outcome::default()).map_err(|failure| match failure.data.get("exit_status") {
                 Some(status) => {
                     let stderr = failure.data.get("stderr").and_then(|stderr| stderr.as_str()).unwrap_or_default();
                     Failure { message: format!("failed to validate: rc:{status} error:{stderr}"), ..failure }
                 }
                 None => failure,
             })?;
-            if let Some(backup) = written.data.get("backup_file") {
-                outcome.data.insert(key.into(), backup.clone());
+            if let Some(backup) = written.data.shift_remove("backup_file") {
+                outcome.data.insert(key.into(), backup);
+            }
+            if shows_file {
+                outcome.data.append(&mut written.data);
             }
             Ok(outcome)
         });
         Ok(change.into())
     }
+}
+
+/// The arguments as return values, which some of Ansible's modules hand back.
+pub fn told(spec: &Spec, args: &Args) -> Outcome {
+    let value = |name: &str| args.get(name).cloned().unwrap_or(Json::Null);
+    spec.params.iter().fold(Outcome::unchanged(), |outcome, param| outcome.with(param.name, value(param.name)))
 }
 
 /// A pattern that a line is searched for. `argument` is where it comes from.

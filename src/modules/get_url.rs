@@ -46,7 +46,7 @@ static SPEC: Spec = Spec {
 
 /// `download FILE`: what the script's input describes goes to a file, `$code` is the server's answer. The input holds curl's configuration,
 /// wget's, and the address, each ended by a line of its own; with a file of 0600 in `$x` none of it is seen in a list of processes.
-const DOWNLOAD: &str = r#"part() { while IFS= read -r line && [ "$line" != '%end%' ]; do printf '%s\n' "$line"; done > "$1"; }
+pub const DOWNLOAD: &str = r#"part() { while IFS= read -r line && [ "$line" != '%end%' ]; do printf '%s\n' "$line"; done > "$1"; }
 receive() { part "$x/curl"; part "$x/wget"; part "$x/url"; part "$x/plain"; }
 download() {
   code=''
@@ -292,7 +292,7 @@ fn finish(
 }
 
 /// What the last part of a URL's path is called.
-fn file_name(url: &str) -> &str {
+pub fn file_name(url: &str) -> &str {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -318,8 +318,8 @@ fn digest_for(sums: &str, name: &str) -> Option<String> {
     found.map(|(digest, _)| (*digest).to_owned())
 }
 
-/// The input of a script with [`DOWNLOAD`].
-fn request(args: &Args, url: &str, modified_since: Option<i64>) -> Result<Vec<u8>, Failure> {
+/// The input of a script with [`DOWNLOAD`]. Modules that only fetch an archive or a key have fewer parameters: Ansible's defaults stand for those.
+pub fn request(args: &Args, url: &str, modified_since: Option<i64>) -> Result<Vec<u8>, Failure> {
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, value) in args.dict("headers").into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -340,7 +340,8 @@ fn request(args: &Args, url: &str, modified_since: Option<i64>) -> Result<Vec<u8
     both(("url", url), ("timeout", &timeout));
     both(("connect-timeout", &timeout), ("tries", "1"));
     both(("speed-time", &timeout), ("max_redirect", "10"));
-    both(("user-agent", args.required("http_agent")?), ("user_agent", args.required("http_agent")?));
+    let agent = args.str("http_agent").unwrap_or("ansible-httpget");
+    both(("user-agent", agent), ("user_agent", agent));
     let mut is_plain = modified_since.is_none() && headers.is_empty();
     for (name, value) in &headers {
         let header = format!("{name}: {value}");
@@ -360,17 +361,18 @@ fn request(args: &Args, url: &str, modified_since: Option<i64>) -> Result<Vec<u8
             wget.push((of_wget.into(), path.into()));
         }
     }
-    if !args.is("use_proxy") {
+    let use_netrc = args.bool("use_netrc").unwrap_or(true);
+    if args.bool("use_proxy") == Some(false) {
         curl.push(("noproxy".into(), "*".into()));
         wget.push(("use_proxy".into(), "off".into()));
     }
-    wget.push(("netrc".into(), if args.is("use_netrc") { "on" } else { "off" }.into()));
+    wget.push(("netrc".into(), if use_netrc { "on" } else { "off" }.into()));
     let mut text = String::from("silent\nshow-error\nfail\nlocation\nmax-redirs = 10\nspeed-limit = 1\n");
-    if !args.is("validate_certs") {
+    if args.bool("validate_certs") == Some(false) {
         text.push_str("insecure\n");
         wget.push(("check_certificate".into(), "off".into()));
     }
-    if args.is("use_netrc") {
+    if use_netrc {
         text.push_str("netrc-optional\n");
     }
     for (key, value) in &curl {

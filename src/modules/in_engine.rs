@@ -22,6 +22,11 @@ pub static IN_ENGINE: &[Spec] = &[
         ],
         FreeForm::None,
     ),
+    spec(
+        "ansible.builtin.async_status",
+        &[Param::str("jid").required(), Param::str("mode").default("status").choices(&["status", "cleanup"])],
+        FreeForm::None,
+    ),
     spec("ansible.builtin.debug", &[Param::raw("msg"), Param::str("var"), Param::int("verbosity").default("0")], FreeForm::None),
     spec("ansible.builtin.fail", &[Param::raw("msg").default("Failed as requested from task")], FreeForm::None),
     spec("ansible.builtin.group_by", &[Param::str("key").required(), Param::list("parents").default("all")], FreeForm::None),
@@ -71,6 +76,11 @@ pub static IN_ENGINE: &[Spec] = &[
     // Its parameters are the user's own names: whatever is given becomes a fact.
     spec("ansible.builtin.set_fact", &[Param::new("cacheable", ParamKind::Bool).default("false")], FreeForm::None),
     spec(
+        "ansible.builtin.validate_argument_spec",
+        &[Param::raw("argument_spec").required(), Param::raw("provided_arguments"), Param::raw("validate_args_context")],
+        FreeForm::None,
+    ),
+    spec(
         "ansible.builtin.wait_for_connection",
         &[Param::int("delay").default("0"), Param::int("sleep").default("1"), Param::int("timeout").default("600")],
         FreeForm::None,
@@ -91,6 +101,7 @@ const INCLUDE_ROLE: &[Param] = &[
     Param::str("handlers_from").default("main"),
     Param::bool("allow_duplicates").default("true"),
     Param::bool("public"),
+    Param::bool("rolespec_validate").default("true"),
     Param::dict("apply"),
 ];
 

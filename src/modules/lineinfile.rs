@@ -56,7 +56,7 @@ impl Module for LineInFile {
     fn decide(&self, args: &Args, text: Text, context: &dyn Context) -> Result<Decision, Failure> {
         let wanted = Line::of(args)?;
         let mut lines = lines_of(&text.content);
-        let telling = |msg| Telling { msg, backup_key: "backup", header_suffix: " (content)" };
+        let telling = |msg| Telling { msg, backup_key: "backup", header_suffix: " (content)", shows_file: false };
         if args.required("state")? == "absent" {
             if args.str("line").is_none() && args.str("regexp").is_none() && args.str("search_string").is_none() {
                 return Err(Failure::new("one of line, search_string, or regexp is required with state=absent"));

@@ -48,6 +48,13 @@ impl<'a> Fields<'a> {
         Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
     }
 
+    /// So many bytes, whatever they are.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Failure> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(cut_short)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
     /// What follows the last field, as it is: a file's content.
     pub fn rest(self) -> &'a [u8] {
         self.rest

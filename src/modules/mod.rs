@@ -1,13 +1,18 @@
 //! The modules, one file per family; a file's head comment is its manual page.
 
+mod alternatives;
 mod apt;
 mod apt_repository;
+mod assemble;
 mod attributes;
+mod authorized_key;
 mod blockinfile;
 mod command;
 mod copy;
 mod copy_tree;
+mod cron;
 mod deb822_repository;
+mod debconf;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -15,9 +20,13 @@ mod file;
 mod find;
 mod get_url;
 mod getent;
+mod git;
 mod group;
 mod hostname;
 mod in_engine;
+mod ini_file;
+mod iptables;
+mod known_hosts;
 mod lineinfile;
 mod look;
 mod modprobe;
@@ -25,6 +34,7 @@ mod mount;
 mod package;
 mod package_facts;
 mod ping;
+mod pip;
 mod put;
 mod replace;
 mod service_facts;
@@ -37,9 +47,13 @@ mod tempfile;
 mod template;
 #[cfg(test)]
 mod trial;
+mod unarchive;
+mod uri;
 mod user;
 mod wait_for;
+mod web;
 mod write_file;
+mod yum_repository;
 
 pub use in_engine::{IN_ENGINE, TAKES_ANY_PARAMETER};
 
@@ -47,11 +61,16 @@ use crate::module::{AnyModule, Host};
 
 /// Modules that work on a host, in alphabetical order.
 pub static ON_HOST: &[&dyn AnyModule] = &[
+    &Host(alternatives::Alternatives),
     &Host(apt::Apt),
     &Host(apt_repository::AptRepository),
+    &Host(assemble::Assemble),
+    &Host(authorized_key::AuthorizedKey),
     &Host(blockinfile::BlockInFile),
     &Host(command::Command),
     &Host(copy::Copy),
+    &Host(cron::Cron),
+    &Host(debconf::Debconf),
     &Host(deb822_repository::Deb822Repository),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
@@ -59,14 +78,19 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(find::Find),
     &Host(getent::Getent),
     &Host(get_url::GetUrl),
+    &Host(git::Git),
     &Host(group::Group),
     &Host(hostname::Hostname),
+    &Host(ini_file::IniFile),
+    &Host(iptables::Iptables),
+    &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
     &Host(package::Package),
     &Host(package_facts::PackageFacts),
     &Host(ping::Ping),
+    &Host(pip::Pip),
     &Host(command::Raw),
     &Host(replace::Replace),
     &Host(command::ScriptFile),
@@ -80,6 +104,9 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(unarchive::Unarchive),
+    &Host(uri::Uri),
     &Host(user::User),
     &Host(wait_for::WaitFor),
+    &Host(yum_repository::YumRepository),
 ];

@@ -79,6 +79,6 @@ impl Module for Replace {
         let (replaced, count) = (regexp.replace(part, &matches, &template)?, matches.len());
         let new = format!("{}{replaced}{}", &content[..range.start], &content[range.end..]);
         let msg = format!("{count} replacements made");
-        text.decide(args, context, outcome, new, &Telling { msg: &msg, backup_key: "backup_file", header_suffix: "" })
+        text.decide(args, context, outcome, new, &Telling { msg: &msg, backup_key: "backup_file", header_suffix: "", shows_file: false })
     }
 }

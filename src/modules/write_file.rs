@@ -155,6 +155,7 @@ pub fn diff_of_states(before: Map<String, Json>, after: Map<String, Json>) -> Di
 
 fn show_state(mut state: Map<String, Json>) -> String {
     state.sort_keys();
+    state.values_mut().for_each(Json::sort_all_objects);
     let mut shown = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut shown, serde_json::ser::PrettyFormatter::with_indent(b"    "));
     // Writing JSON to memory has no way to fail.
@@ -183,12 +184,13 @@ pub fn diff_of_contents(headers: (&str, &str), before: Option<&[u8]>, after: &[u
         after_header: headers.1.to_owned(),
         before: String::from_utf8_lossy(before.unwrap_or_default()).into_owned(),
         after: String::from_utf8_lossy(after).into_owned(),
+        ..Diff::default()
     }
 }
 
 /// A diff that cannot be shown, and why.
 pub fn diff_of_words(headers: (&str, &str), words: String) -> Diff {
-    Diff { before_header: headers.0.to_owned(), after_header: headers.1.to_owned(), before: String::new(), after: words }
+    Diff { before_header: headers.0.to_owned(), after_header: headers.1.to_owned(), before: String::new(), after: words, ..Diff::default() }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::key_value::{self, Unbalanced};
 use super::keywords::{Place, refused};
 use super::load::Reading;
 use crate::module::{self, FreeForm, Registered};
-use crate::source::{Diag, Kind, Node, Span, may_be_template};
+use crate::source::{Diag, Kind, Node, Span};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
 const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
@@ -14,44 +14,23 @@ const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
-const NOT_HERE: &[(&str, &str)] = &[
+pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
-    ("assemble", ""),
-    ("async_status", ""),
-    ("authorized_key", "`lineinfile` can add a line to `authorized_keys`"),
-    ("cron", "`copy` can write a file into `/etc/cron.d`"),
-    ("debconf", "`command: debconf-set-selections` with `stdin` does it"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
-    ("find", "`command: find ...` with `changed_when: false` does it"),
     ("firewalld", ""),
-    ("gather_facts", "`setup` gathers facts"),
-    ("getent", "`command: getent ...` with `changed_when: false` does it"),
-    ("git", "`command: git clone ...` with `creates` does it"),
     ("helm", ""),
-    ("ini_file", "`lineinfile` or `template` can write the setting"),
-    ("iptables", "`command: iptables ...` does it"),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("known_hosts", "`lineinfile` can add a line to `known_hosts`"),
     ("locale_gen", "`command: locale-gen ...` does it"),
-    ("package_facts", "`command: dpkg-query -W` with `changed_when: false` does it"),
-    ("ping", "`wait_for_connection` tells whether a host answers"),
-    ("pip", "`command: pip install ...` does it"),
     ("rpm_key", ""),
-    ("service_facts", "`command: systemctl list-units` with `changed_when: false` does it"),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
     ("sysvinit", "`service` does it"),
-    ("tempfile", "`command: mktemp -d` does it"),
     ("timezone", "`command: timedatectl set-timezone ...` does it"),
     ("ufw", "`command: ufw ...` does it"),
-    ("unarchive", "`command: tar ...` with `creates` does it"),
-    ("uri", "`get_url` fetches files; `command: curl ...` does the rest"),
-    ("validate_argument_spec", "`assert` checks variables"),
     ("yum", "`package` installs on hosts that have apt"),
-    ("yum_repository", ""),
 ];
 
 /// A task's action, and where it is sent if it was written as `local_action`.
@@ -233,9 +212,8 @@ impl Reading<'_> {
             FreeForm::Param(param) if !rest.is_empty() => {
                 action.args.insert(0, (param.to_owned(), free_text(value, &rest, action.args.is_empty())));
             }
-            // As Ansible: a template among the pairs might bring arguments, so what is wrong is found when it is rendered.
-            FreeForm::None if self.loader.is_lenient && rest.iter().any(|word| may_be_template(&text[word.clone()])) => {
-                action.args_from = rest.first().map(|word| key_value::piece(value, word.clone()));
+            FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
+                action.args.push(("_raw_params".to_owned(), free_text(value, &rest, action.args.is_empty())));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();

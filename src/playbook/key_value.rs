@@ -6,10 +6,10 @@ use std::ops::Range;
 
 /// A quote or a brace that is never closed, at this byte.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unbalanced(pub usize);
+pub struct Unbalanced(pub usize);
 
 /// The words of a text, as byte ranges: cut at white space that stands in no quotes and in no `{{ }}`, `{% %}`, `{# #}`.
-pub(super) fn words(text: &str) -> Result<Vec<Range<usize>>, Unbalanced> {
+pub fn words(text: &str) -> Result<Vec<Range<usize>>, Unbalanced> {
     let mut words = Vec::new();
     let mut start: Option<usize> = None;
     let mut quote: Option<(char, usize)> = None;
@@ -61,7 +61,7 @@ pub(super) fn words(text: &str) -> Result<Vec<Range<usize>>, Unbalanced> {
 }
 
 /// `key=value`, as byte ranges in the text: the first `=` that no backslash precedes. The value is without its quotes.
-pub(super) fn key_value(text: &str, word: Range<usize>) -> Option<(&str, Range<usize>)> {
+pub fn key_value(text: &str, word: Range<usize>) -> Option<(&str, Range<usize>)> {
     let word_text = &text[word.clone()];
     let equals = word_text.match_indices('=').map(|(at, _)| at).find(|&at| at == 0 || word_text.as_bytes()[at - 1] != b'\\')?;
     let value = &word_text[equals + 1..];
@@ -73,7 +73,7 @@ pub(super) fn key_value(text: &str, word: Range<usize>) -> Option<(&str, Range<u
 }
 
 /// A piece of a string as a value of its own. Python's escapes (`\n`, `\x41`) are read.
-pub(super) fn piece(of: &Node, range: Range<usize>) -> Node {
+pub fn piece(of: &Node, range: Range<usize>) -> Node {
     let Kind::Str(string) = &of.kind else { return of.clone() };
     let text = unescape(&string.text[range.clone()]);
     Node { kind: Kind::Str(Str { text: text.into(), tag: string.tag }), span: of.locate(range) }

@@ -50,6 +50,7 @@ const PLAY: &[&str] = &[
     "serial",
     "strategy",
     "tasks",
+    "validate_argspec",
     "vars_files",
     "vars_prompt",
 ];
@@ -185,6 +186,7 @@ impl Keywords {
             vars: self.vars.iter().cloned().chain(inner.vars).collect(),
             environment: joined(&self.environment, inner.environment),
             module_defaults: joined(&self.module_defaults, inner.module_defaults),
+            collections: if inner.collections.is_empty() { self.collections.clone() } else { inner.collections },
             notify: if inner.notify.is_empty() { self.notify.clone() } else { inner.notify },
             r#become: nearest(&self.r#become, inner.r#become),
             become_user: nearest(&self.become_user, inner.become_user),
@@ -238,13 +240,8 @@ impl Reading<'_> {
             "diff" => into.diff = self.boolean(word, value),
             "throttle" => into.throttle = self.number(word, value),
             "timeout" => into.timeout = self.number(word, value),
-            "collections" => {
-                // Unqualified names are resolved by the registry, which knows each name once.
-                let names = value.as_seq().is_some_and(|names| names.iter().all(|name| name.as_str().is_some()));
-                if !names && value.as_str().is_none() && !value.is_null() {
-                    self.wrong_shape(word, "a list of names", value);
-                }
-            }
+            // Unqualified names of modules are resolved by the registry, which knows each name once.
+            "collections" => into.collections = self.strings(word, value),
             "debugger" => {
                 if value.as_str() != Some("never") && !value.is_null() {
                     self.say(Diag::error("`debugger` is not supported").at(&value.span).hint("`-v` shows what each task returned"));
@@ -369,13 +366,13 @@ impl Reading<'_> {
             self.say(Diag::error(format!("a variable's name must be a word, not {}", key.kind_name())).at(&key.span));
             return None;
         };
-        let reserved = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for"];
-        let diag = Diag::error(format!("`{name}` cannot be the name of a variable")).at(&key.span);
+        let diag = Diag::error(format!("Invalid variable name '{name}'.")).at(&key.span);
         if !is_identifier(name) {
             self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
-        } else if reserved.contains(&name) {
+        } else if means_something(name) {
             self.say(diag.hint("it means something else in an expression"));
         }
+        self.warn_if_reserved(name, &key.span);
         Some(name.to_owned())
     }
 
@@ -458,9 +455,48 @@ impl Reading<'_> {
         };
         self.say(Diag::error(format!("`{word}` must be {wanted}, not {said}")).at(&value.span));
     }
+}
 
-    pub(super) fn not_supported_yet(&mut self, word: &str, at: &Span) {
-        self.say(Diag::error(format!("`{word}` is not supported yet")).at(at));
+/// Whether a name means something else in an expression.
+pub fn means_something(name: &str) -> bool {
+    const WORDS: [&str; 14] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for"];
+    WORDS.contains(&name)
+}
+
+/// Words that no variable should be called: keywords, and what every template can call.
+const RESERVED: &[&str] = &[
+    "async_val",
+    "become_exe",
+    "become_flags",
+    "cycler",
+    "dict",
+    "fact_path",
+    "joiner",
+    "lipsum",
+    "loop_with",
+    "namespace",
+    "now",
+    "omit",
+    "q",
+    "query",
+    "lookup",
+    "range",
+    "undef",
+    "with_",
+];
+
+/// What is said of a variable with such a name; nothing of others.
+pub fn reserved(name: &str) -> Option<String> {
+    let all = [EVERYWHERE, BELOW_PLAY, PLAY, BLOCK, TASK, RESERVED];
+    let is_reserved = !matches!(name, "vars" | "gather_subset") && all.iter().any(|words| words.contains(&name));
+    is_reserved.then(|| format!("Found variable using reserved name '{name}'."))
+}
+
+impl Reading<'_> {
+    pub(super) fn warn_if_reserved(&mut self, name: &str, at: &Span) {
+        if let Some(words) = reserved(name) {
+            self.say(Diag::warning(words).at(at));
+        }
     }
 }
 

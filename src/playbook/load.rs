@@ -2,7 +2,7 @@
 
 use super::keywords::Place;
 use super::search::{self, folder_of};
-use super::{Entry, Findings, Keywords, Loader, Play, Playbook, Role};
+use super::{Entry, Findings, Keywords, Loader, Metadata, Play, Playbook, Role};
 use crate::source::{Diag, Kind, Level, Node, Source, yaml};
 use crate::vars::{VarMap, Variable};
 use std::collections::HashSet;
@@ -263,7 +263,8 @@ impl<'l> Reading<'l> {
         let file = file.unwrap_or(entry);
         let mut inner = scope.inside(keywords);
         let Some(name) = self.rendered_name(file, &inner) else { return Vec::new() };
-        let path = search::tidy(&inner.play_dir.join(&name));
+        let path = self.loader.collection_playbook(&name, &inner.play_dir);
+        let path = path.unwrap_or_else(|| search::tidy(&inner.play_dir.join(&name)));
         if !path.is_file() {
             self.say(Diag::error(format!("there is no playbook `{}`", path.display())).at(&file.span));
             return Vec::new();
@@ -294,6 +295,8 @@ impl<'l> Reading<'l> {
             order: None,
             max_fail_percentage: None,
             force_handlers: None,
+            validate_argspec: None,
+            metadata: Metadata::default(),
             keywords: Keywords::default(),
             pre_tasks: Vec::new(),
             roles: Vec::new(),
@@ -322,13 +325,18 @@ impl<'l> Reading<'l> {
                 "gather_subset" => play.gather_subset = (!self.strings(word, value).is_empty()).then(|| value.clone()),
                 "gather_timeout" => play.gather_timeout = self.number(word, value),
                 "serial" => play.serial = self.serial(value),
-                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free"]),
+                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free", "host_pinned", "debug"]),
                 "order" => {
                     let orders = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"];
                     play.order = self.one_of(word, value, &orders);
                 }
                 "max_fail_percentage" => play.max_fail_percentage = self.number(word, value),
                 "force_handlers" => play.force_handlers = self.boolean(word, value),
+                "validate_argspec" => {
+                    self.templates(value);
+                    play.validate_argspec = (!value.is_null()).then(|| value.clone());
+                    play.metadata = self.metadata(&entry.span.source.name);
+                }
                 // After the play's variables and keywords are known.
                 "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {}
                 _ if Place::Play.takes(word) && self.inherited(&mut own, word, value) => {}
@@ -364,6 +372,17 @@ impl<'l> Reading<'l> {
         play.handlers = handlers;
         play.static_roles = gathered.roles;
         Some(play)
+    }
+
+    /// What stands beside a playbook in a file of its own.
+    fn metadata(&mut self, playbook: &str) -> Metadata {
+        let extensions = [".yml", ".yaml", ".json"];
+        let stem = extensions.iter().find_map(|extension| playbook.strip_suffix(extension)).unwrap_or(playbook);
+        let candidates = extensions.iter().chain(&[""]).map(|extension| PathBuf::from(format!("{stem}.meta{extension}")));
+        let looked_in: Vec<PathBuf> = candidates.map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
+        let path = looked_in.iter().find(|path| path.is_file()).cloned();
+        let argument_specs = path.as_ref().and_then(|path| self.file(path, None)).and_then(|node| node.get("argument_specs").cloned());
+        Metadata { path, looked_in, argument_specs }
     }
 
     fn hosts(&mut self, key: &Node, value: &Node) {
@@ -480,5 +499,15 @@ impl Loader {
         let mut reading = Reading::new(self);
         let plays = reading.playbook(path, None, &Scope::new(folder_of(path)));
         reading.finish().map(|warnings| Playbook { plays, warnings })
+    }
+
+    /// A playbook of one play that no file holds. Its files are looked for in `dir`.
+    ///
+    /// # Errors
+    /// Everything that was found, warnings too.
+    pub fn single(&self, play: &Node, dir: &Path) -> Result<Playbook, Findings> {
+        let mut reading = Reading::new(self);
+        let read = reading.play(play, play.as_map().unwrap_or_default(), &Scope::new(dir.to_owned()));
+        reading.finish().map(|warnings| Playbook { plays: read.into_iter().collect(), warnings })
     }
 }

@@ -3,7 +3,8 @@
 
 mod action;
 mod checks;
-mod key_value;
+mod collections;
+pub mod key_value;
 mod keywords;
 mod load;
 mod model;
@@ -11,8 +12,10 @@ mod roles;
 pub mod search;
 pub mod shipped;
 mod tasks;
+pub mod vocabulary;
 
-pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Play, Role, RoleCall, Task};
+pub use keywords::{means_something, reserved};
+pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
 use std::path::PathBuf;
@@ -22,6 +25,8 @@ use std::sync::Arc;
 pub struct Loader {
     /// Folders of roles, nearest first, beside `roles/` of the playbook: `ANSIBLE_ROLES_PATH`, `roles_path`.
     pub roles_path: Vec<PathBuf>,
+    /// Folders of collections: each holds `ansible_collections/NS/NAME`.
+    pub collections_path: Vec<PathBuf>,
     /// What Ansible finds only when it gets there (templates, arguments, files, handlers) is no finding before the run.
     pub is_lenient: bool,
     /// Renders what must be known now (`import_tasks: "{{ x }}.yml"`), with extra vars and the play's vars at hand.
@@ -55,6 +60,25 @@ pub struct RoleRequest {
     pub params: Arc<crate::vars::VarMap>,
     /// The argument of that name; true if not said.
     pub allow_duplicates: bool,
+    /// `rolespec_validate`; true if not said.
+    pub validates: bool,
+}
+
+impl RoleRequest {
+    /// A role's main files, without parameters.
+    pub fn main(name: Node) -> RoleRequest {
+        let main = || "main".to_owned();
+        RoleRequest {
+            name,
+            tasks_from: main(),
+            vars_from: main(),
+            defaults_from: main(),
+            handlers_from: main(),
+            params: Arc::default(),
+            allow_duplicates: true,
+            validates: false,
+        }
+    }
 }
 
 /// An included file of tasks.

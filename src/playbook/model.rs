@@ -1,7 +1,7 @@
 //! Play, block, task, role: what a file says after loading. Values that may hold templates stay nodes; the engine renders them per host.
 
-use crate::module::Registered;
-use crate::source::{Node, Span};
+use crate::module::{self, Registered};
+use crate::source::{Kind, Node, Span, Str, Tag};
 use crate::vars::VarMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct Play {
     pub order: Option<Node>,
     pub max_fail_percentage: Option<Node>,
     pub force_handlers: Option<Node>,
+    /// The specification in the playbook's `.meta.yml` that its hosts' variables have to fit: what the play says, and the file's content.
+    pub validate_argspec: Option<Node>,
+    pub metadata: Metadata,
     /// Keywords that tasks inherit; they are merged into every task already.
     pub keywords: Keywords,
     pub pre_tasks: Vec<Entry>,
@@ -37,6 +40,15 @@ pub struct Play {
     /// The folder of the playbook file.
     pub dir: PathBuf,
     pub span: Span,
+}
+
+/// What stands beside a playbook in a file of its own: `site.meta.yml`.
+#[derive(Clone, Default)]
+pub struct Metadata {
+    pub path: Option<PathBuf>,
+    /// Where it was looked for.
+    pub looked_in: Vec<PathBuf>,
+    pub argument_specs: Option<Node>,
 }
 
 /// A task or a block.
@@ -69,7 +81,11 @@ pub struct Task {
     /// The task's own keywords with all that it inherits merged in.
     pub keywords: Keywords,
     pub looped: Option<Loop>,
-    pub register: Option<Node>,
+    pub register: Option<Register>,
+    /// `async`: seconds that the task may take; it runs as a job that is not waited for.
+    pub asynchronous: Option<Node>,
+    /// Seconds between two looks at that job; 0: it is left alone.
+    pub poll: Option<Node>,
     pub until: Option<Node>,
     pub retries: Option<Node>,
     pub delay: Option<Node>,
@@ -83,6 +99,15 @@ pub struct Task {
     /// What `include_tasks` and `include_role` hand down. `None` for every other module.
     pub include: Option<Include>,
     pub span: Span,
+}
+
+/// What a task keeps of its result.
+#[derive(Clone)]
+pub enum Register {
+    /// `register: name`: all of it.
+    Whole(String),
+    /// `register: {name: expression}`: each an expression over `_task`, as a template.
+    Parts(Vec<(String, Arc<Node>)>),
 }
 
 /// What an include hands down to the tasks that it brings. Its own tags, conditions and other keywords are its own business: the children
@@ -135,6 +160,8 @@ pub struct Keywords {
     pub vars: Vec<Arc<VarMap>>,
     pub environment: Vec<Node>,
     pub module_defaults: Vec<Node>,
+    /// Collections that roles without one are looked for in: the innermost list.
+    pub collections: Vec<Node>,
     /// The innermost that says any counts. On the way down; in a task it has moved to [`Task::notify`].
     pub notify: Vec<Node>,
     /// Those below: the innermost counts.
@@ -160,6 +187,8 @@ pub struct Keywords {
 /// A role that was found and read.
 pub struct Role {
     pub name: String,
+    /// `ns.name` of the collection that it is of.
+    pub collection: Option<String>,
     pub path: PathBuf,
     pub defaults: Arc<VarMap>,
     pub vars: Arc<VarMap>,
@@ -169,4 +198,52 @@ pub struct Role {
     pub parent: Option<Arc<Role>>,
     /// Dependencies' vars and defaults are seen inside the role too.
     pub dependencies: Vec<Arc<Role>>,
+}
+
+impl Role {
+    /// The name with that of its collection.
+    pub fn full_name(&self) -> String {
+        match &self.collection {
+            Some(collection) => format!("{collection}.{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+impl Task {
+    /// A task that nobody wrote: of every play, of every role with argument specs. `module` is one that the registry holds.
+    pub fn unwritten(
+        name: &str,
+        module: &str,
+        args: Vec<(String, Node)>,
+        keywords: Keywords,
+        role: Option<Arc<Role>>,
+        span: &Span,
+    ) -> Task {
+        Task {
+            name: Some(Node::new(Kind::Str(Str { text: name.into(), tag: Tag::Unsafe }), span.clone())),
+            action: Action {
+                name: module.to_owned(),
+                name_span: span.clone(),
+                module: module::find(module).expect("the registry holds the modules that the engine itself uses"),
+                args,
+                args_from: None,
+            },
+            keywords,
+            looped: None,
+            register: None,
+            asynchronous: None,
+            poll: None,
+            until: None,
+            retries: None,
+            delay: None,
+            changed_when: None,
+            failed_when: None,
+            notify: Vec::new(),
+            listen: Vec::new(),
+            role,
+            include: None,
+            span: span.clone(),
+        }
+    }
 }

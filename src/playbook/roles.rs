@@ -4,7 +4,7 @@ use super::checks::plain;
 use super::keywords::Place;
 use super::load::{Reading, Scope, first_line, path_variable, same_file};
 use super::search::{ancestors, tidy};
-use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest};
+use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest, Task};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable, combine};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ struct Call {
     key: String,
     /// Said by the call, which then counts more than the role's own word.
     allow_duplicates: Option<bool>,
+    /// Whether what the role is given is checked against its argument specs.
+    validates: bool,
 }
 
 /// Which of its files a role is read from.
@@ -141,6 +143,7 @@ impl Reading<'_> {
             files: Files::default(),
             key: words.join(" "),
             allow_duplicates: None,
+            validates: true,
         })
     }
 
@@ -202,6 +205,7 @@ impl Reading<'_> {
             files,
             key,
             allow_duplicates: Some(allow_duplicates),
+            validates: argument("rolespec_validate").and_then(Node::as_bool).unwrap_or(true),
         })
     }
 
@@ -219,6 +223,7 @@ impl Reading<'_> {
         let meta = self.meta(&path);
         let mut role = Role {
             name,
+            collection: super::collections::around(&path),
             path: path.clone(),
             defaults: Arc::new(defaults),
             vars: Arc::new(vars),
@@ -251,7 +256,12 @@ impl Reading<'_> {
         }
         let role = Arc::new(role);
         inner.role = Some(role.clone());
-        let tasks = self.role_tasks(&path, "tasks", &call.files.tasks, &call.asked, &inner);
+        let mut tasks = self.role_tasks(&path, "tasks", &call.files.tasks, &call.asked, &inner);
+        if call.validates
+            && let Some(task) = validation(&meta, &call.files.tasks, &role, &inner.keywords)
+        {
+            tasks.insert(0, Entry::Task(Arc::new(task)));
+        }
         let own = self.role_tasks(&path, "handlers", &call.files.handlers, &call.asked, &Scope { is_handlers: true, ..inner });
         handlers.extend(super::tasks::as_block(own, &call.asked.span));
         roles.push(role.clone());
@@ -285,7 +295,20 @@ impl Reading<'_> {
     }
 
     fn find_role(&self, name: &str, scope: &Scope) -> Option<PathBuf> {
-        self.role_folders(scope).into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| tidy(&path))
+        if let Some((collection, role)) = super::collections::parts(name)
+            && let Some(path) = self.loader.collection_role(collection, role, &scope.play_dir)
+        {
+            return Some(path);
+        }
+        // A name without a collection means, in a role of one, its neighbours first; then what `collections` says.
+        let own = scope.role.as_ref().and_then(|role| role.collection.clone());
+        let said = scope.keywords.collections.iter().filter_map(Node::as_str).map(str::to_owned);
+        let of_collection =
+            own.into_iter().chain(said).find_map(|collection| self.loader.collection_role(&collection, name, &scope.play_dir));
+        of_collection.or_else(|| {
+            let folders = self.role_folders(scope);
+            folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_dir()).map(|path| tidy(&path))
+        })
     }
 
     fn role_folders(&self, scope: &Scope) -> Vec<PathBuf> {
@@ -302,8 +325,9 @@ impl Reading<'_> {
     fn no_such_role(&mut self, call: &Call, scope: &Scope) {
         let diag = Diag::error(format!("there is no role `{}`", call.name)).at(&call.asked.span);
         if call.name.matches('.').count() >= 2 && !call.name.contains('/') {
-            return self
-                .say(diag.hint("roles of collections are not supported: copy the role into `roles/` and name it without the collection"));
+            return self.say(
+                diag.hint("the collections of `collections_path` were looked through, and those of `collections/` beside the playbook"),
+            );
         }
         let folders = self.role_folders(scope);
         let mut known: Vec<String> = Vec::new();
@@ -356,14 +380,10 @@ impl Reading<'_> {
     fn meta(&mut self, role: &Path) -> Meta {
         let mut meta = Meta::default();
         let folder = role.join("meta");
-        let specs = |name: &str| folder.join(format!("argument_specs{name}")).is_file();
-        if EXTENSIONS.iter().any(|extension| specs(extension)) {
-            let title = format!("`{}` is not checked: argument specs of roles are not supported", folder.join("argument_specs").display());
-            self.say(Diag::warning(title));
-        }
-        let Some(path) = EXTENSIONS.iter().map(|extension| folder.join(format!("main{extension}"))).find(|path| path.is_file()) else {
-            return meta;
-        };
+        let found = |name: &str| EXTENSIONS.iter().map(|extension| folder.join(format!("{name}{extension}"))).find(|path| path.is_file());
+        let specs = found("argument_specs").and_then(|path| self.file(&path, None));
+        meta.argument_specs = specs.and_then(|node| node.get("argument_specs").cloned());
+        let Some(path) = found("main") else { return meta };
         let Some(node) = self.file(&path, None) else { return meta };
         if node.is_null() {
             return meta;
@@ -378,7 +398,7 @@ impl Reading<'_> {
                     meta.allow_duplicates = self.boolean("allow_duplicates", value).and_then(|node| node.as_bool()).unwrap_or(false);
                 }
                 "dependencies" => meta.dependencies = Some(value.clone()),
-                "argument_specs" => self.say(Diag::warning("argument specs of roles are not supported: this is not checked").at(&key.span)),
+                "argument_specs" => meta.argument_specs = meta.argument_specs.or_else(|| Some(value.clone())),
                 word if META.contains(&word) => {}
                 word => {
                     let diag = Diag::error(format!("a role's `meta` has no keyword `{word}`")).at(&key.span);
@@ -394,11 +414,38 @@ impl Reading<'_> {
 struct Meta {
     allow_duplicates: bool,
     dependencies: Option<Node>,
+    /// By the names of the files of tasks that they are about.
+    argument_specs: Option<Node>,
+}
+
+/// The task that checks what a role is given, if it has a specification of this file of tasks.
+fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywords) -> Option<Task> {
+    let spec = meta.argument_specs.as_ref()?.get(entry_point).filter(|spec| spec.as_map().is_some_and(|pairs| !pairs.is_empty()))?;
+    let text = |text: &str| Node::string(text, spec.span.clone());
+    let map = |pairs: Vec<(Node, Node)>| Node::new(Kind::Map(pairs), spec.span.clone());
+    let given = role.params.iter().filter_map(|(name, value)| match value {
+        Variable::Node(node) => Some((text(name), node.as_ref().clone())),
+        Variable::Data(_) => None,
+    });
+    let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone()).display().to_string();
+    let context = [("type", "role"), ("name", &role.name), ("argument_spec_name", entry_point), ("path", &path)];
+    let args = vec![
+        ("argument_spec".to_owned(), spec.get("options").filter(|options| !options.is_null()).cloned().unwrap_or_else(|| map(Vec::new()))),
+        ("provided_arguments".to_owned(), map(given.collect())),
+        ("validate_args_context".to_owned(), map(context.iter().map(|(key, value)| (text(key), text(value))).collect())),
+    ];
+    let mut name = format!("Validating arguments against arg spec '{entry_point}'");
+    if let Some(description) = spec.get("short_description").and_then(Node::as_str) {
+        name.push_str(&format!(" - {description}"));
+    }
+    let keywords = keywords.with(Keywords { tags: vec![text("always")], ..Keywords::default() });
+    Some(Task::unwritten(&name, "validate_argument_spec", args, keywords, Some(role.clone()), &spec.span))
 }
 
 fn copy_of(role: &Role) -> Role {
     Role {
         name: role.name.clone(),
+        collection: role.collection.clone(),
         path: role.path.clone(),
         defaults: role.defaults.clone(),
         vars: role.vars.clone(),
@@ -473,6 +520,7 @@ impl Loader {
             key: files.key(),
             files,
             allow_duplicates: Some(request.allow_duplicates),
+            validates: request.validates,
         };
         let read = reading.role(call, &at_run_time(inherited, parent, play_dir));
         let mut imported = std::mem::take(&mut reading.play);

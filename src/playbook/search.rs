@@ -50,6 +50,8 @@ pub fn find_tasks(kind: &str, name: &str, role: Option<&Arc<Role>>, play_dir: &P
     let mut candidates = vec![task_dir.join(&name)];
     for role in ancestors(role) {
         candidates.push(role.path.join(kind).join(&name));
+        // Handlers include tasks of their role.
+        candidates.push(role.path.join("tasks").join(&name));
         candidates.push(role.path.join(&name));
     }
     candidates.push(play_dir.join(&name));
@@ -99,6 +101,7 @@ mod tests {
         let vars = Arc::default;
         Arc::new(Role {
             name: "r".into(),
+            collection: None,
             path: path.to_owned(),
             defaults: vars(),
             vars: vars(),

@@ -4,7 +4,7 @@ use super::action::Arguments;
 use super::keywords::{Place, is_identifier, may_stand_beside_include};
 use super::load::{Reading, Scope, first_line, same_file};
 use super::search::{self, folder_of};
-use super::{Block, Entry, Include, Keywords, Loop, LoopControl, Task};
+use super::{Block, Entry, Include, Keywords, Loop, LoopControl, Register, Task};
 use crate::source::{Diag, Kind, Node, Span};
 use std::path::Path;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Reading<'_> {
     fn block(&mut self, entry: &Node, pairs: &[(Node, Node)], scope: &Scope) -> Option<Entry> {
         let part = |word: &str| pairs.iter().find(|(key, _)| key.as_str() == Some(word));
         if scope.is_handlers {
-            self.say(Diag::error("a block cannot be a handler").at(&first_line(pairs, entry)).hint("`include_tasks` can"));
+            self.say(Diag::error("Using a block as a handler is not supported.").at(&first_line(pairs, entry)).hint("`include_tasks` can"));
             return None;
         }
         if part("block").is_none()
@@ -154,6 +154,8 @@ impl Reading<'_> {
             keywords,
             looped: task.looped,
             register: task.register,
+            asynchronous: task.asynchronous,
+            poll: task.poll,
             until: task.until,
             retries: task.retries,
             delay: task.delay,
@@ -185,12 +187,8 @@ impl Reading<'_> {
                 "delay" => words.delay = self.number(word, value),
                 "listen" if scope.is_handlers => words.listen = self.strings(word, value),
                 "loop_control" => control = Some((key, self.loop_control(value))),
-                "async" if !matches!(value.kind, Kind::Int(0) | Kind::Null) => self.not_supported_yet(word, &key.span),
-                "async" => {}
-                // Of use to `async` alone.
-                "poll" => {
-                    self.number(word, value);
-                }
+                "async" => words.asynchronous = self.number(word, value),
+                "poll" => words.poll = self.number(word, value),
                 _ if word == "loop" || word.starts_with("with_") => {
                     if value.is_null() {
                         continue;
@@ -231,18 +229,53 @@ impl Reading<'_> {
         Some(value.clone())
     }
 
-    fn register(&mut self, value: &Node) -> Option<Node> {
+    fn register(&mut self, value: &Node) -> Option<Register> {
         match &value.kind {
-            Kind::Null => return None,
-            Kind::Str(string) if is_identifier(&string.text) => return Some(value.clone()),
-            Kind::Map(_) => self.say(Diag::error("`register` with a mapping is not supported yet").at(&value.span)),
+            Kind::Null => None,
             Kind::Str(string) => {
-                let diag = Diag::error(format!("`register` cannot name a variable `{}`", string.text)).at(&value.span);
-                self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
+                self.registered_name(value);
+                Some(Register::Whole(string.text.to_string()))
             }
-            _ => self.wrong_shape("register", "the name of a variable", value),
+            Kind::Map(pairs) => {
+                let mut parts = Vec::new();
+                for (key, expression) in pairs {
+                    let Some(name) = key.as_str() else {
+                        self.wrong_shape("register", "a mapping of names to expressions", key);
+                        continue;
+                    };
+                    self.registered_name(key);
+                    parts.push((name.to_owned(), Arc::new(self.part_of_result(expression))));
+                }
+                Some(Register::Parts(parts))
+            }
+            _ => {
+                self.registered_name(value);
+                None
+            }
         }
-        None
+    }
+
+    fn registered_name(&mut self, name: &Node) {
+        if !name.as_str().is_some_and(is_identifier) {
+            let diag = Diag::error(format!("Invalid 'register' specified: Invalid variable name '{}'.", name.span.text())).at(&name.span);
+            self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
+        }
+    }
+
+    /// An expression over a task's result, as a template. What is no text is itself.
+    fn part_of_result(&mut self, expression: &Node) -> Node {
+        match expression.as_str() {
+            Some(text) if expression.is_template() => {
+                let title = format!("`register` takes expressions without braces, not `{text}`");
+                self.say(Diag::error(title).at(&expression.span));
+                expression.clone()
+            }
+            Some(text) => {
+                self.findings_of(|loader| (loader.check_condition)(expression));
+                Node::string(format!("{{{{ {text} }}}}"), expression.span.clone())
+            }
+            None => expression.clone(),
+        }
     }
 
     fn looped(&mut self, key: &Node, word: &str, value: &Node) -> Loop {
@@ -319,6 +352,7 @@ impl Reading<'_> {
         if let Some(name) = task.name.as_ref().and_then(Node::as_str) {
             if let Some(role) = &scope.role {
                 self.play.handler_names.insert(format!("{} : {name}", role.name));
+                self.play.handler_names.insert(format!("{} : {name}", role.full_name()));
             }
             self.play.handler_names.insert(name.to_owned());
         }
@@ -432,7 +466,9 @@ impl Reading<'_> {
 struct Words {
     name: Option<Node>,
     looped: Option<Loop>,
-    register: Option<Node>,
+    register: Option<Register>,
+    asynchronous: Option<Node>,
+    poll: Option<Node>,
     until: Option<Node>,
     retries: Option<Node>,
     delay: Option<Node>,

@@ -133,6 +133,19 @@ pub struct UnfinishedJob {
     pub what: String,
 }
 
+/// How a job stands that was started aside.
+#[derive(Clone, Debug)]
+pub enum JobState {
+    Running,
+    /// `late`: it was killed because its time was over.
+    Ended {
+        output: Output,
+        late: bool,
+    },
+    /// The host knows nothing of it, or it was ended from outside.
+    Gone,
+}
+
 /// An open connection to one host. Cheap to clone; calls may overlap: scripts of one user run in the order of the calls, and a probe made
 /// while another runs is on its way already.
 #[derive(Clone)]
@@ -168,8 +181,27 @@ impl Connection {
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
-        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout };
+        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout, aside: false };
         self.call(&run, queue::Work::Job(job)).await
+    }
+
+    /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
+    pub async fn start(&self, script: Script, run: Run) -> Result<String, RunError> {
+        text::check(&script)?;
+        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let id = frame::random_id();
+        let job = text::Job { id: id.clone(), title: run.title.clone(), script, input, timeout: run.timeout, aside: true };
+        self.call(&run, queue::Work::Job(job)).await.map(|_| id)
+    }
+
+    /// How a job stands that was started aside.
+    pub async fn look(&self, id: &str, run: Run) -> Result<JobState, RunError> {
+        self.probe(text::look(id), run).await.map(text::looked)
+    }
+
+    /// Removes what a job left that was started aside.
+    pub async fn forget(&self, id: &str, run: Run) -> Result<(), RunError> {
+        self.probe(Script::new(format!("rm -rf -- \"$nw_jobs\"/{}", crate::sh::quote(id))), run).await.map(drop)
     }
 
     /// Jobs of earlier runs, of the user that `run` names, that have not ended. Removes what older ones left behind.

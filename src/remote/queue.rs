@@ -134,6 +134,7 @@ impl Call {
     fn settle(self) -> Option<Vec<u8>> {
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
+            Work::Job(text::Job { aside: true, .. }) => None,
             Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
             // Whoever started it may want its answer yet.
             Work::Probe(_) | Work::Follow(_) => None,
@@ -150,6 +151,7 @@ impl Call {
                     None => Err(RunError::Gone { why: "its exit status cannot be read", stdout, stderr }),
                 }
             }
+            ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
             ("fail", ..) => Err(RunError::Start(self.answer.trim_start_matches("fail").trim().to_owned())),
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };

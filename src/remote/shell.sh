@@ -53,6 +53,15 @@ nw_is_alive() {
   [ ! -r "/proc/$nw_pid/cmdline" ] || grep -q "${1##*/}" "/proc/$nw_pid/cmdline" 2>/dev/null
 }
 
+# Starts the job that lies in $nw_job, unless it was started before, and leaves it alone.
+nw_start() { # TIMEOUT
+  : >"$nw_job/aside"
+  if nw_claim "$nw_job/started"; then
+    "$nw_setsid" "$nw_sh" -c "$nw_supervisor" nodewright "$nw_job" "$1" "$nw_setsid" "$nw_sh" </dev/null >/dev/null 2>&1 &
+  fi
+  nw_end started
+}
+
 # Starts the job that lies in $nw_job, unless it was started before, and follows it to its end.
 nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
   if nw_claim "$nw_job/started"; then
@@ -84,6 +93,24 @@ nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
   esac
 }
 
+# How a job stands that nobody follows; what it wrote, if it ended.
+nw_look() { # ID
+  nw_job=$nw_jobs/$1
+  for nw_n in 1 2; do
+    nw_state=
+    { read -r nw_state <"$nw_job/state"; } 2>/dev/null || { echo gone; return; }
+    case $nw_state in
+      end*)
+        echo "$nw_state $(($(stat -c %Y "$nw_job/state") - $(stat -c %Y "$nw_job/started")))"
+        cat "$nw_job/out" && cat "$nw_job/err" >&2
+        return ;;
+    esac
+    # The supervisor needs a moment from being started to writing its number down.
+    if [ ! -e "$nw_job/pid" ] || nw_is_alive "$nw_job"; then echo running; return; fi
+  done
+  echo gone
+}
+
 # Jobs of other runs that still go on, and no trace of those of yesterday.
 nw_unfinished() {
   [ -n "$nw_jobs" ] || return 0
@@ -93,7 +120,7 @@ nw_unfinished() {
     nw_whose= nw_b=
     { read -r nw_whose nw_b <"$nw_job/run"; } 2>/dev/null
     read -r nw_state nw_x 2>/dev/null <"$nw_job/state" || nw_state=
-    if [ "$nw_state" = new ] && [ "$nw_whose" != "$nw_this" ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
+    if [ "$nw_state" = new ] && [ ! -e "$nw_job/aside" ] && [ "$nw_whose" != "$nw_this" ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
       printf '%s %s ' "${nw_job##*/}" $((nw_now - $(stat -c %Y "$nw_job/started")))
       cat "$nw_job/title"
       echo

@@ -5,8 +5,8 @@
 
 use super::error::RunError;
 use super::upload::Prepared;
-use super::{Secret, UnfinishedJob};
-use crate::sh::{Script, quote};
+use super::{JobState, Secret, UnfinishedJob};
+use crate::sh::{Output, Script, quote};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub script: Script,
     pub input: Prepared,
     pub timeout: Option<Duration>,
+    /// It is started and not followed.
+    pub aside: bool,
 }
 
 /// How much of a job's output has been seen.
@@ -89,7 +91,7 @@ pub(super) fn probe(probe: &Probe, marker: &str) -> Vec<u8> {
 /// Starts the job if that did not happen yet, and shows the rest of its output.
 /// One compound command: a shell that got only half of it does nothing.
 pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
-    let Job { id, title, script, input, timeout } = job;
+    let Job { id, title, script, input, timeout, aside } = job;
     let mut text = format!(
         "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}; nw_why=\n\
          if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
@@ -115,9 +117,8 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
     }
     let seconds = timeout.map_or("0".to_owned(), seconds);
     let Seen { out, err } = seen;
-    text.extend_from_slice(
-        format!("; }} 2>&1 </dev/null ); then nw_apply {seconds} {out} {err}\nelse nw_end fail $nw_why; fi\n}}\n").as_bytes(),
-    );
+    let call = if *aside { format!("nw_start {seconds}") } else { format!("nw_apply {seconds} {out} {err}") };
+    text.extend_from_slice(format!("; }} 2>&1 </dev/null ); then {call}\nelse nw_end fail $nw_why; fi\n}}\n").as_bytes());
     text
 }
 
@@ -139,6 +140,29 @@ pub(super) fn forget_job(id: &str) -> Vec<u8> {
 pub(super) fn forget_spool(path: &str) -> Vec<u8> {
     let directory = path.strip_suffix("/in").unwrap_or(path);
     format!("rm -rf -- {} </dev/null >/dev/null 2>&1 &\n", quote(directory)).into_bytes()
+}
+
+/// Shows how a job stands that was started aside.
+pub(super) fn look(id: &str) -> Script {
+    Script::new(format!("nw_look {}", quote(id)))
+}
+
+/// What `nw_look` said: the job's state, and its output if it ended.
+pub(super) fn looked(mut output: Output) -> JobState {
+    let line_end = output.stdout.iter().position(|byte| *byte == b'\n').unwrap_or(output.stdout.len());
+    let line = String::from_utf8_lossy(&output.stdout[..line_end]).into_owned();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["running"] => JobState::Running,
+        ["end", status, late, seconds] => {
+            let Ok(status) = status.parse() else { return JobState::Gone };
+            output.stdout.drain(..(line_end + 1).min(output.stdout.len()));
+            let elapsed = Duration::from_secs(seconds.parse::<i64>().unwrap_or(0).max(0).unsigned_abs());
+            let started = output.started.checked_sub(elapsed).unwrap_or(output.started);
+            JobState::Ended { output: Output { status, started, elapsed, ..output }, late: *late == "late" }
+        }
+        _ => JobState::Gone,
+    }
 }
 
 /// A line of `nw_unfinished`: id, age in seconds, title.

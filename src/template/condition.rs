@@ -66,9 +66,7 @@ fn indirect(run: &Arc<Run>, node: &Node, expr: Option<&'static Expr<'static>>) -
     let value = eval::inline(run, text.trim(), Origin::Node(node.clone()))?;
     check(&value)?;
     let Some(inner) = value.as_str() else { return Ok(value) };
-    let root = expr.and_then(root_name);
-    let written = root.is_some_and(|name| matches!(run.view.get(name), Some(Variable::Node(_))));
-    if !written {
+    if !expr.is_some_and(|expr| is_written(run, expr)) {
         return Err(Fail::error(format!(
             "the conditional's variable is the text '{inner}', which is not from a file and so is not evaluated"
         ))
@@ -78,11 +76,32 @@ fn indirect(run: &Arc<Run>, node: &Node, expr: Option<&'static Expr<'static>>) -
     eval::expression(run, inner, Origin::Node(Node::string(inner, node.span.clone())))
 }
 
-fn root_name(expr: &'static Expr<'static>) -> Option<&'static str> {
+/// Whether the text that an expression names stands in a file as it is: as the value of a variable, or of one that this only names.
+fn is_written(run: &Arc<Run>, expr: &'static Expr<'static>) -> bool {
+    let Some(node) = written_node(run, expr) else { return false };
+    if !node.is_template() {
+        return true;
+    }
+    // A variable that goes in circles has been refused by its evaluation.
+    node.as_str().and_then(whole_expression).is_some_and(|inner| is_written(run, inner))
+}
+
+/// The node of a file that an expression without operators comes to.
+fn written_node(run: &Arc<Run>, expr: &'static Expr<'static>) -> Option<Node> {
     match expr {
-        Expr::Var(var) => Some(var.id),
-        Expr::GetAttr(attr) => root_name(&attr.expr),
-        Expr::GetItem(item) => root_name(&item.expr),
+        Expr::Var(var) => match run.view.get(var.id)? {
+            Variable::Node(node) => Some(node.as_ref().clone()),
+            Variable::Data(_) => None,
+        },
+        Expr::GetAttr(attr) => written_node(run, &attr.expr)?.get(attr.name).cloned(),
+        Expr::GetItem(item) => {
+            let Expr::Const(key) = &item.subscript_expr else { return None };
+            let node = written_node(run, &item.expr)?;
+            match key.value.as_str() {
+                Some(key) => node.get(key).cloned(),
+                None => node.as_seq()?.get(key.value.as_usize()?).cloned(),
+            }
+        }
         _ => None,
     }
 }

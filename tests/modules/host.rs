@@ -159,7 +159,13 @@ impl<'a> Host<'a> {
                     data.insert("skipped".into(), true.into());
                 }
                 if !outcome.diff.is_empty() {
-                    let diff = |diff: module::Diff| json!({"before_header": diff.before_header, "after_header": diff.after_header, "before": diff.before, "after": diff.after});
+                    let diff = |diff: module::Diff| {
+                        if !diff.prepared.is_empty() {
+                            json!({"prepared": diff.prepared})
+                        } else {
+                            json!({"before_header": diff.before_header, "after_header": diff.after_header, "before": diff.before, "after": diff.after})
+                        }
+                    };
                     data.insert("diff".into(), outcome.diff.into_iter().map(diff).collect());
                 }
                 Json::Object(data)

@@ -5,6 +5,7 @@
 mod downloads;
 mod host;
 mod mounts;
+mod uri;
 
 use host::{Shell, Step};
 use serde_json::{Map, Value as Json, json};
@@ -24,7 +25,10 @@ fn cases_under_every_shell() {
         if name.contains(&only) {
             let text = std::fs::read_to_string(&path).expect("a case can be read");
             let case: Json = serde_json::from_str(&text).expect("a case is JSON");
-            cases.extend(shells.iter().map(|shell| (name.clone(), case.clone(), shell)));
+            // Not every tool has a busybox's twin: `not_under` names the shells whose tools are too few.
+            let is_left_out =
+                |shell: &&Shell| case["not_under"].as_array().is_some_and(|names| names.iter().any(|name| name == shell.name));
+            cases.extend(shells.iter().filter(|shell| !is_left_out(shell)).map(|shell| (name.clone(), case.clone(), shell)));
         }
     }
     let n_run = cases.len();
@@ -89,7 +93,8 @@ fn expected(given: &Json) -> Json {
                 Json::Array(diffs) => diffs,
                 one => vec![one],
             };
-            let diffs: Vec<Json> = diffs.iter().map(plain_diff).filter(|diff| diff["before"] != diff["after"]).collect();
+            let shows = |diff: &Json| diff.get("prepared").is_some() || diff["before"] != diff["after"];
+            let diffs: Vec<Json> = diffs.iter().map(plain_diff).filter(shows).collect();
             if !diffs.is_empty() {
                 returns.insert("diff".into(), diffs.into());
             }
@@ -111,6 +116,9 @@ fn expected(given: &Json) -> Json {
 
 /// A recorded diff as text, the way it is shown.
 fn plain_diff(diff: &Json) -> Json {
+    if let Some(prepared) = diff.get("prepared") {
+        return json!({"prepared": prepared});
+    }
     let text = |key: &str| match &diff[key] {
         Json::Object(state) => {
             let mut state = state.clone();
@@ -148,7 +156,7 @@ fn comparable(returned: &Json, expected: &Json) -> Json {
         }
     }
     if let Some(Json::Array(files)) = same.get_mut("files") {
-        for file in files.iter_mut() {
+        for file in files.iter_mut().filter(|file| file.is_object()) {
             *file = file["path"].clone();
         }
     }

@@ -50,6 +50,7 @@ pub fn diff(stdout: &str) -> Option<Diff> {
         after_header: "packages after".into(),
         before: side(|versions| versions.0),
         after: side(|versions| versions.1),
+        ..Diff::default()
     })
 }
 
