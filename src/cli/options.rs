@@ -32,8 +32,9 @@ impl Hosts {
     /// # Errors
     /// No password can be had.
     pub fn provide(&self, config: &Config) -> anyhow::Result<()> {
+        self.vault.provide(config)?;
         super::reading::settle(config);
-        self.vault.provide(config)
+        Ok(())
     }
 
     /// What was given, or what the settings say.

@@ -52,6 +52,7 @@ pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>, config: &Config,
     Loader {
         roles_path: config.paths("DEFAULT_ROLES_PATH"),
         collections_path: config.paths("COLLECTIONS_PATHS"),
+        private_role_vars: config.flag("DEFAULT_PRIVATE_ROLE_VARS"),
         is_lenient: manner == Manner::Ansible,
         render: Box::new(move |node, vars| {
             let mut view = View::default();
