@@ -16,21 +16,18 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
 const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
-    ("dnf", "`package` installs on hosts that have apt"),
-    ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
     ("locale_gen", "`command: locale-gen ...` does it"),
-    ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
+    ("mount_facts", "`setup` has `ansible_mounts`"),
     ("sysvinit", "`service` does it"),
     ("timezone", "`command: timedatectl set-timezone ...` does it"),
     ("ufw", "`command: ufw ...` does it"),
-    ("yum", "`package` installs on hosts that have apt"),
 ];
 
 /// A task's action, and where it is sent if it was written as `local_action`.
