@@ -86,7 +86,14 @@ impl Executed {
     pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
         if diff_mode && !outcome.diff.is_empty() {
-            data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
+            data.insert(
+                "diff".into(),
+                match &outcome.diff[..] {
+                    // What a tool of the host made stands by itself, as Ansible's modules return it.
+                    [one] if !one.prepared.is_empty() => diff_json(one),
+                    all => all.iter().map(diff_json).collect(),
+                },
+            );
         }
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());

@@ -230,7 +230,11 @@ impl Lines {
     }
 
     fn diffs(&self, result: &HostResult) -> Vec<Line> {
-        let Some(diffs) = result.result.get("diff").and_then(Json::as_array) else { return Vec::new() };
+        let diffs = match result.result.get("diff") {
+            Some(Json::Array(diffs)) => &diffs[..],
+            Some(one @ Json::Object(_)) => std::slice::from_ref(one),
+            _ => return Vec::new(),
+        };
         let text = |diff: &Json, key: &str| diff.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
         let mut lines = Vec::new();
         for diff in diffs {
