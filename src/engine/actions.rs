@@ -76,7 +76,11 @@ impl Action<'_> {
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
-        self.task_run.playing.run.templar.render(node, self.view)
+        self.task_run.playing.run.templar.render(node, self.view).map_err(|diag| {
+            let task = self.task_run.task();
+            let argument = task.action.args.iter().find(|(_, given)| std::ptr::eq(given, node));
+            argument.map_or(diag.clone(), |(name, _)| super::execute::of_argument(diag, task, name))
+        })
     }
 
     fn debug(&self) -> Result<Executed, Diag> {
@@ -98,15 +102,15 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
+                    Err(diag) => return Err(diag.within("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
             }
             (None, Some(msg)) => {
                 let value = self.render(msg).map_err(|diag| {
-                    diag.during("Error while resolving value for 'msg'")
-                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
+                    diag.within("Error while resolving value for 'msg'")
+                        .within("Finalization of task args for 'ansible.builtin.debug' failed")
                 })?;
                 executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
@@ -127,7 +131,7 @@ impl Action<'_> {
         let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
         let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
-            if self.task_run.playing.run.templar.condition(condition, self.view)? {
+            if self.task_run.playing.run.evaluate(condition, self.view)? {
                 continue;
             }
             let words = message("msg")?.map_or_else(|| "Assertion failed".into(), |value| plain(&value));
@@ -152,7 +156,8 @@ impl Action<'_> {
             }
         };
         if given.is_empty() {
-            return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
+            let words = "No key/value pairs provided, at least one is required for this action to succeed";
+            return Err(Diag::error(words).at(&self.task_run.task().span));
         }
         let mut executed = Executed::default();
         let mut named = Map::new();
@@ -164,8 +169,9 @@ impl Action<'_> {
                 false => name,
             };
             if !is_name(&name) {
-                return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
+                return Err(Diag::error(format!("Invalid variable name '{name}'.")).at(&self.task_run.task().span));
             }
+            self.task_run.playing.run.warn_if_reserved(&name, &self.task_run.task().span);
             executed.set.push((name.clone(), Variable::data(&value)));
             named.insert(name, value);
         }
@@ -316,7 +322,9 @@ fn text(value: Option<&Json>) -> String {
 
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
+    let is_word =
+        chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
+    is_word && !crate::playbook::means_something(name)
 }
 
 #[cfg(test)]

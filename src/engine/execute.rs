@@ -35,6 +35,8 @@ pub struct Executed {
     pub facts_as_written: Option<Node>,
     /// The result is not to be shown: what it holds comes from an encrypted file.
     pub hidden: bool,
+    /// Nobody asked for a diff: it is registered, and not shown.
+    pub hides_diff: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
@@ -52,7 +54,17 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        Executed { diagnosis, ..Executed::failed(diag.message()) }
+        let words = match diag.title.starts_with("Task failed") {
+            true => diag.title.clone(),
+            false => format!("Task failed: {}", diag.message()),
+        };
+        Executed { diagnosis, ..Executed::failed(words) }
+    }
+
+    pub fn timed_out(limit: Duration) -> Executed {
+        let mut executed = Executed::failed(format!("Task failed: Timed out after {} second(s).", limit.as_secs()));
+        executed.data.insert("timedout".into(), json!({ "period": limit.as_secs() }));
+        executed
     }
 
     pub fn unreachable(message: impl Into<String>) -> Executed {
@@ -85,29 +97,32 @@ impl Executed {
 
     pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
-        if diff_mode && !outcome.diff.is_empty() {
-            data.insert(
-                "diff".into(),
-                match &outcome.diff[..] {
-                    // What a tool of the host made stands by itself, as Ansible's modules return it.
-                    [one] if !one.prepared.is_empty() => diff_json(one),
-                    all => all.iter().map(diff_json).collect(),
-                },
-            );
+        if diff_mode || outcome.always_diffs {
+            let mut diffs: Vec<Json> = outcome.diff.iter().map(diff_json).collect();
+            match diffs.len() {
+                0 => {}
+                1 if !outcome.lists_diffs => drop(data.insert("diff".into(), diffs.remove(0))),
+                _ => drop(data.insert("diff".into(), diffs.into())),
+            }
         }
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        if !outcome.facts.is_empty() {
-            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        let facts = outcome.facts;
+        if !facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, ..Executed::default() }
+        let hides_diff = !diff_mode;
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, hides_diff, ..Executed::default() }
     }
 }
 
 fn diff_json(diff: &Diff) -> Json {
     if !diff.prepared.is_empty() {
         return json!({ "prepared": diff.prepared });
+    }
+    if let Some((before, after)) = diff.states.as_deref() {
+        return json!({ "before": before, "after": after });
     }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
@@ -134,7 +149,8 @@ impl From<RunError> for Trouble {
     fn from(err: RunError) -> Trouble {
         match &err {
             RunError::Timeout { after, stdout, stderr } => Trouble::Failure(
-                Failure::new(format!("Timed out after {} second(s); its processes were killed.", after.as_secs()))
+                Failure::new(format!("Task failed: Timed out after {} second(s).", after.as_secs()))
+                    .with("timedout", json!({ "period": after.as_secs() }))
                     .with("stdout", String::from_utf8_lossy(stdout).into_owned())
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
@@ -277,7 +293,7 @@ fn prepare(
         view: view.clone(),
         place_view: place_view.clone(),
         check_mode: playing.checks(task, view)?,
-        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
+        diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
@@ -300,6 +316,24 @@ fn with_environment(script: Script, environment: &[(String, String)]) -> Script 
     Script { text, input, environment: environment.iter().cloned().chain(own).collect() }
 }
 
+impl Run {
+    /// `timeout`; none if it is 0.
+    pub(super) fn timeout_of(&self, keywords: &crate::playbook::Keywords, view: &Arc<View>) -> Result<Option<Duration>, Diag> {
+        let seconds = self.number("timeout", &keywords.timeout, true, view)?;
+        if let Some(seconds) = seconds.filter(|seconds| !(0.0..=100_000_000.0).contains(seconds)) {
+            let diag = Diag::error(format!("Timeout {seconds} is invalid, it must be between 0 and 100000000."));
+            return Err(keywords.timeout.as_ref().map_or(diag.clone(), |node| diag.at(&node.span)));
+        }
+        Ok(seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}
+
+/// A mistake in the value of an argument.
+pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
+    let module = task.action.module.spec().name;
+    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
+}
+
 /// A task's arguments, rendered, under the names that the file uses.
 pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
     let action = &task.action;
@@ -320,7 +354,7 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     }
     if let Some(node) = &action.args_from {
         let rendered =
-            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
+            templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }
@@ -328,11 +362,11 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
             args.extend(values);
         }
     }
+    if let Some((_, node)) = action.args.iter().find(|(name, _)| name == "_raw_params" && spec.param(name).is_none()) {
+        return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
+    }
     for (name, node) in &action.args {
-        let value = templar.render(node, view).map_err(|diag| {
-            diag.during(format!("Error while resolving value for '{name}'"))
-                .during(format!("Finalization of task args for '{}' failed", spec.name))
-        })?;
+        let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
             continue;
@@ -357,15 +391,7 @@ impl Wire {
     pub async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
-        let timeout = match &keywords.timeout {
-            Some(node) => {
-                let value = run.templar.render(node, view)?;
-                let seconds = u64::try_from(value.clone())
-                    .map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
-                (seconds > 0).then(|| Duration::from_secs(seconds))
-            }
-            None => None,
-        };
+        let timeout = run.timeout_of(keywords, view)?;
         let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
@@ -408,7 +434,18 @@ impl Wire {
 fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
     for node in &task.keywords.environment {
-        let rendered = playing.run.templar.render(node, view)?;
+        let is_setup = task.action.module.spec().name == "ansible.builtin.setup";
+        let known;
+        let node = match node.as_map() {
+            // It may ask for what is only now to be gathered.
+            Some(pairs) if is_setup => {
+                let pairs = pairs.iter().filter(|(_, value)| playing.run.templar.render(value, view).is_ok()).cloned();
+                known = Node::new(crate::source::Kind::Map(pairs.collect()), node.span.clone());
+                &known
+            }
+            _ => node,
+        };
+        let rendered = playing.run.templar.render(node, view).map_err(|diag| super::variables::of_keyword(diag, "environment"))?;
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],

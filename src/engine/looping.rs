@@ -1,6 +1,6 @@
 //! A task with a loop: its items, what each sees, and what comes of all of them together.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Forgiving};
 use super::execute::Executed;
 use super::task::TaskRun;
 use crate::playbook::{Loop, LoopControl};
@@ -29,8 +29,8 @@ struct All {
     results: Vec<Json>,
     n_failed: usize,
     n_skipped: usize,
-    /// Every item that failed is to be ignored.
-    ignored: bool,
+    /// What any item forgives is forgiven of all.
+    forgiving: Forgiving,
 }
 
 impl TaskRun {
@@ -67,7 +67,7 @@ impl TaskRun {
             Ok(control) => control,
             Err(diag) => return (Attempt::failed(&diag), view),
         };
-        let mut all = All { ignored: true, ..All::default() };
+        let mut all = All::default();
         let mut last_view = view.clone();
         for (index, item) in items.iter().enumerate() {
             if let (Some(pause), 1..) = (control.pause, index) {
@@ -81,6 +81,7 @@ impl TaskRun {
             self.in_flight.begin_item(of_item.clone());
             let mut attempt = self.item(&item_view).await;
             attempt.result.extend(of_item);
+            let stops = self.stops(&looped.control, &mut attempt, &item_view);
             let label = match &looped.control.label {
                 Some(label) => self.playing.run.text_of(label, &item_view).unwrap_or_else(|diag| diag.title),
                 None => item.to_string(),
@@ -94,7 +95,6 @@ impl TaskRun {
             }
             // When any item changes something, all items' names are notified.
             all.executed.notify.extend(self.notified_names(&attempt, &item_view));
-            let stops = self.stops(&looped.control, &item_view);
             if attempt.executed.is_kept() {
                 match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
                     Ok(renewed) => view = self.with_task(renewed),
@@ -102,15 +102,8 @@ impl TaskRun {
                 }
             }
             all.add(attempt);
-            match stops {
-                Ok(false) => {}
-                Ok(true) => break,
-                Err(diag) => {
-                    all.n_failed += 1;
-                    all.ignored = false;
-                    all.executed.diagnosis = Some(Arc::new(diag));
-                    break;
-                }
+            if stops {
+                break;
             }
         }
         (all.attempt(), last_view)
@@ -119,21 +112,38 @@ impl TaskRun {
     fn control(&self, control: &LoopControl, view: &Arc<View>) -> Result<Control, Diag> {
         let run = &self.playing.run;
         let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, view)).transpose();
-        let flag = |node: &Option<Node>, default| node.as_ref().map_or(Ok(default), |node| run.bool_of(node, view));
-        let pause = control.pause.as_ref().map(|node| self.number_of(node, view)).transpose()?;
+        let pause = run.number("pause", &control.pause, false, view)?;
+        let variable = |word: &str, node: &Option<Node>| {
+            let name = text(node)?.filter(|name| !name.is_empty());
+            match name.as_deref().is_none_or(super::actions::is_name) {
+                true => Ok(name),
+                false => Err(Diag::error(format!("Invalid '{word}': Invalid variable name '{}'.", name.unwrap_or_default()))
+                    .at(node.as_ref().map_or(&self.task().span, |node| &node.span))),
+            }
+        };
         Ok(Control {
-            loop_var: text(&control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
-            index_var: text(&control.index_var)?,
+            loop_var: variable("loop_var", &control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
+            index_var: variable("index_var", &control.index_var)?,
             pause: pause.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|pause| !pause.is_zero()),
-            extended: flag(&control.extended, false)?,
-            with_allitems: flag(&control.extended_allitems, true)?,
+            extended: run.flag("extended", &control.extended, view)?.unwrap_or(false),
+            with_allitems: run.flag("extended_allitems", &control.extended_allitems, view)?.unwrap_or(true),
         })
     }
 
-    fn stops(&self, control: &LoopControl, item_view: &Arc<View>) -> Result<bool, Diag> {
-        let Some(condition) = &control.break_when else { return Ok(false) };
-        let stops = self.playing.run.templar.condition(condition, &self.with_registered(item_view));
-        stops.map_err(|diag| diag.during("A 'break_when' expression failed"))
+    /// Whether an item is the last one that has its turn. A condition that cannot be evaluated is the item's failure, and ends the loop.
+    fn stops(&self, control: &LoopControl, attempt: &mut Attempt, item_view: &Arc<View>) -> bool {
+        let Some(condition) = &control.break_when else { return false };
+        match self.playing.run.condition("break_when", condition, &self.with_registered(item_view)) {
+            Ok(stops) => {
+                attempt.result.insert("break_when_result".into(), stops.into());
+                stops
+            }
+            Err(diag) => {
+                attempt.fail_condition("break_when", &diag);
+                attempt.ignored = attempt.forgiving.forgives(attempt.status);
+                true
+            }
+        }
     }
 }
 
@@ -174,7 +184,8 @@ impl All {
     fn add(&mut self, mut attempt: Attempt) {
         self.n_failed += usize::from(attempt.has_failed());
         self.n_skipped += usize::from(attempt.status == Status::Skipped);
-        self.ignored &= attempt.ignored || !matches!(attempt.status, Status::Failed | Status::Unreachable);
+        self.forgiving.errors |= attempt.forgiving.errors;
+        self.forgiving.unreachable |= attempt.forgiving.unreachable;
         self.executed.changed |= attempt.executed.changed;
         self.executed.hidden |= attempt.executed.hidden;
         self.executed.unreachable |= attempt.status == Status::Unreachable;
@@ -183,7 +194,7 @@ impl All {
     }
 
     fn attempt(self) -> Attempt {
-        let All { mut executed, results, n_failed, n_skipped, ignored } = self;
+        let All { mut executed, results, n_failed, n_skipped, forgiving } = self;
         executed.failed = n_failed > 0;
         executed.skipped = n_skipped == results.len();
         if executed.failed || !executed.changed {
@@ -198,8 +209,8 @@ impl All {
         };
         executed.data.insert("msg".into(), words.into());
         executed.data.insert("results".into(), Json::Array(results));
-        let ignored = ignored && (executed.failed || executed.unreachable);
-        Attempt { is_loop: true, ignored, ..Attempt::of(executed) }
+        let attempt = Attempt::of(executed);
+        Attempt { is_loop: true, ignored: forgiving.forgives(attempt.status), forgiving, ..attempt }
     }
 }
 

@@ -14,6 +14,8 @@ mod connect;
 mod cursor;
 mod custom_stats;
 mod execute;
+mod explaining;
+mod fact_cache;
 mod handlers;
 mod in_flight;
 mod include;
@@ -34,6 +36,7 @@ mod vars_files;
 mod waiting;
 
 pub use connect::ConnectionSettings;
+pub use explaining::Definition;
 pub use listing::Listed;
 pub use tags::TagSelection;
 
@@ -77,6 +80,28 @@ pub struct Settings {
     pub config: Arc<Config>,
 }
 
+impl Settings {
+    /// The settings of a run of which nothing was asked.
+    pub fn new(config: Arc<Config>) -> Settings {
+        Settings {
+            forks: 50,
+            limit: None,
+            tags: TagSelection::new(Vec::new(), Vec::new()),
+            check: false,
+            diff: false,
+            extra_vars: Arc::default(),
+            force_handlers: false,
+            read_ahead: true,
+            verbosity: 0,
+            connection: ConnectionSettings::default(),
+            inventory_sources: Vec::new(),
+            start_at_task: None,
+            step: false,
+            config,
+        }
+    }
+}
+
 /// How a run ended. The numbers are Ansible's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -112,6 +137,8 @@ pub struct Run {
     out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
+    /// What has been warned of and need not be again.
+    warned: Mutex<std::collections::HashSet<String>>,
     interrupted: AtomicBool,
     broken: AtomicBool,
     forks: Arc<tokio::sync::Semaphore>,
@@ -125,13 +152,17 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
+        let cache = fact_cache::FactCache::configured(&settings.config).unwrap_or_else(|words| {
+            events(Event::Warning { text: words });
+            None
+        });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         Arc::new(Run {
             settings,
             templar,
             loader,
             inventory: RwLock::new(inventory),
-            memory: Memory::default(),
+            memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
@@ -141,6 +172,7 @@ impl Run {
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
+            warned: Mutex::default(),
             interrupted: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             forks,
@@ -151,7 +183,7 @@ impl Run {
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
         'all: for (path, playbook) in playbooks {
-            self.emit(Event::PlaybookStarted { playbook: path.display().to_string() });
+            self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
                 let go_on = play::run(self, Arc::new(play), &path).await;
                 if !go_on || self.is_interrupted() {
@@ -166,6 +198,12 @@ impl Run {
         let ending = self.ending();
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Forgets the facts that earlier runs kept: `--flush-cache`.
+    pub fn flush_cache(&self) {
+        let hosts = self.inventory().hosts();
+        hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
     }
 
     /// Asks the run to stop after the tasks that are running.
@@ -196,7 +234,7 @@ impl Run {
     /// Tells of a mistake that is no host's: the run ends with it.
     fn broke(&self, diag: &Diag) {
         self.broken.store(true, Ordering::Relaxed);
-        self.emit(Event::Warning { text: diag.to_string() });
+        self.emit(Event::Broken { diagnosis: diag.to_string(), error: diag.with_origin() });
     }
 
     fn emit(&self, event: Event) {
@@ -205,6 +243,15 @@ impl Run {
 
     fn warn(&self, text: impl Into<String>) {
         self.emit(Event::Warning { text: text.into() });
+    }
+
+    /// Warns of a variable with a name that means something else, once.
+    fn warn_if_reserved(&self, name: &str, at: &crate::source::Span) {
+        if let Some(words) = crate::playbook::reserved(name)
+            && self.warned.lock().expect("no panic holds the lock").insert(words.clone())
+        {
+            self.warn(format!("{words}\n{}", crate::source::origin(at)));
+        }
     }
 
     /// A number for a task's events.

@@ -169,6 +169,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         return Err(Diag::clone(&locked));
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
+    let serial = serial.filter(|serial| !crate::template::is_omit(serial) && !serial.is_none());
     let batches = batches::split(
         &batches::in_order(hosts.clone(), text(&play.order)?.as_deref(), &play.span)?,
         serial.as_ref(),

@@ -35,7 +35,8 @@ impl Strategy {
     pub fn named(name: Option<&str>, at: &Span) -> Result<Strategy, Diag> {
         const KNOWN: [&str; 2] = ["linear", "free"];
         match name.map(|name| name.strip_prefix("ansible.builtin.").unwrap_or(name)) {
-            None | Some("linear") => Ok(Strategy::Linear),
+            // The debugger of `debug` is not asked for by itself.
+            None | Some("linear" | "debug") => Ok(Strategy::Linear),
             // Pinning a worker to a host changes nothing where every host has its own connection.
             Some("free" | "host_pinned") => Ok(Strategy::Free),
             Some(other) => {
@@ -248,7 +249,9 @@ impl Playing {
             Some(node) => {
                 let value = self.run.templar.render(node, view)?;
                 let throttle = value.to_string().parse::<usize>();
-                throttle.map_err(|_| Diag::error(format!("`throttle` must be a number of hosts, not `{value}`")).at(&node.span))?
+                let words =
+                    format!("Failed to convert the throttle value to an integer: invalid literal for int() with base 10: '{value}'");
+                throttle.map_err(|_| Diag::error(words).at(&node.span))?
             }
             None => 0,
         };

@@ -118,8 +118,7 @@ impl Playing {
     /// The first condition of a task that does not hold, as it was written; `None` if all do.
     pub fn first_false(&self, task: &Task, view: &Arc<View>) -> Result<Option<Json>, Diag> {
         for condition in &task.keywords.when {
-            let holds = self.run.templar.condition(condition, view).map_err(|diag| diag.during("A 'when' expression failed"))?;
-            if !holds {
+            if !self.run.condition("when", condition, view)? {
                 return Ok(Some(match condition.as_bool() {
                     Some(literal) => literal.into(),
                     None => condition.as_str().unwrap_or(condition.span.text()).into(),
@@ -131,13 +130,21 @@ impl Playing {
 
     /// Whether the play wants facts of a host.
     pub fn gathers_facts(&self, host: &str) -> bool {
-        let Some(node) = &self.play.gather_facts else { return true };
-        self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true))
+        let wanted = self
+            .play
+            .gather_facts
+            .as_ref()
+            .map(|node| self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true)));
+        match self.run.settings.config.text("DEFAULT_GATHERING") {
+            Some("explicit") => wanted == Some(true),
+            Some("smart") => wanted != Some(false) && !self.run.memory.of(host).is_gathered,
+            _ => wanted != Some(false),
+        }
     }
 
     /// Whether a task is only to say what it would change.
     pub fn checks(&self, task: &Task, view: &Arc<View>) -> Result<bool, Diag> {
-        task.keywords.check_mode.as_ref().map_or(Ok(self.run.settings.check), |node| self.run.bool_of(node, view))
+        self.run.flag("check_mode", &task.keywords.check_mode, view).map(|checks| checks.unwrap_or(self.run.settings.check))
     }
 
     /// A task's name as it is shown: its role's first, the module's if it has none.

@@ -14,20 +14,17 @@ const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
-const NOT_HERE: &[(&str, &str)] = &[
+pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("expect", ""),
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("locale_gen", "`command: locale-gen ...` does it"),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
     ("mount_facts", "`setup` has `ansible_mounts`"),
     ("sysvinit", "`service` does it"),
-    ("timezone", "`command: timedatectl set-timezone ...` does it"),
-    ("ufw", "`command: ufw ...` does it"),
 ];
 
 /// A task's action, and where it is sent if it was written as `local_action`.
@@ -208,6 +205,9 @@ impl Reading<'_> {
         match spec.free_form {
             FreeForm::Param(param) if !rest.is_empty() => {
                 action.args.insert(0, (param.to_owned(), free_text(value, &words, &rest)));
+            }
+            FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
+                action.args.push(("_raw_params".to_owned(), free_text(value, &words, &rest)));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();

@@ -366,13 +366,13 @@ impl Reading<'_> {
             self.say(Diag::error(format!("a variable's name must be a word, not {}", key.kind_name())).at(&key.span));
             return None;
         };
-        let reserved = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for"];
-        let diag = Diag::error(format!("`{name}` cannot be the name of a variable")).at(&key.span);
+        let diag = Diag::error(format!("Invalid variable name '{name}'.")).at(&key.span);
         if !is_identifier(name) {
             self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
-        } else if reserved.contains(&name) {
+        } else if means_something(name) {
             self.say(diag.hint("it means something else in an expression"));
         }
+        self.warn_if_reserved(name, &key.span);
         Some(name.to_owned())
     }
 
@@ -454,6 +454,49 @@ impl Reading<'_> {
             _ => value.kind_name().to_owned(),
         };
         self.say(Diag::error(format!("`{word}` must be {wanted}, not {said}")).at(&value.span));
+    }
+}
+
+/// Whether a name means something else in an expression.
+pub fn means_something(name: &str) -> bool {
+    const WORDS: [&str; 14] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for"];
+    WORDS.contains(&name)
+}
+
+/// Words that no variable should be called: keywords, and what every template can call.
+const RESERVED: &[&str] = &[
+    "async_val",
+    "become_exe",
+    "become_flags",
+    "cycler",
+    "dict",
+    "fact_path",
+    "joiner",
+    "lipsum",
+    "loop_with",
+    "namespace",
+    "now",
+    "omit",
+    "q",
+    "query",
+    "lookup",
+    "range",
+    "undef",
+    "with_",
+];
+
+/// What is said of a variable with such a name; nothing of others.
+pub fn reserved(name: &str) -> Option<String> {
+    let all = [EVERYWHERE, BELOW_PLAY, PLAY, BLOCK, TASK, RESERVED];
+    let is_reserved = !matches!(name, "vars" | "gather_subset") && all.iter().any(|words| words.contains(&name));
+    is_reserved.then(|| format!("Found variable using reserved name '{name}'."))
+}
+
+impl Reading<'_> {
+    pub(super) fn warn_if_reserved(&mut self, name: &str, at: &Span) {
+        if let Some(words) = reserved(name) {
+            self.say(Diag::warning(words).at(at));
+        }
     }
 }
 

@@ -325,7 +325,7 @@ impl<'l> Reading<'l> {
                 "gather_subset" => play.gather_subset = (!self.strings(word, value).is_empty()).then(|| value.clone()),
                 "gather_timeout" => play.gather_timeout = self.number(word, value),
                 "serial" => play.serial = self.serial(value),
-                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free"]),
+                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free", "host_pinned", "debug"]),
                 "order" => {
                     let orders = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"];
                     play.order = self.one_of(word, value, &orders);
@@ -495,5 +495,15 @@ impl Loader {
         let mut reading = Reading::new(self);
         let plays = reading.playbook(path, None, &Scope::new(folder_of(path)));
         reading.finish().map(|warnings| Playbook { plays, warnings })
+    }
+
+    /// A playbook of one play that no file holds. Its files are looked for in `dir`.
+    ///
+    /// # Errors
+    /// Everything that was found, warnings too.
+    pub fn single(&self, play: &Node, dir: &Path) -> Result<Playbook, Findings> {
+        let mut reading = Reading::new(self);
+        let read = reading.play(play, play.as_map().unwrap_or_default(), &Scope::new(dir.to_owned()));
+        reading.finish().map(|warnings| Playbook { plays: read.into_iter().collect(), warnings })
     }
 }

@@ -428,7 +428,7 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
         Variable::Data(_) => None,
     });
     let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone()).display().to_string();
-    let context = [("type", "role"), ("name", &role.full_name()), ("argument_spec_name", entry_point), ("path", &path)];
+    let context = [("type", "role"), ("name", &role.name), ("argument_spec_name", entry_point), ("path", &path)];
     let args = vec![
         ("argument_spec".to_owned(), spec.get("options").filter(|options| !options.is_null()).cloned().unwrap_or_else(|| map(Vec::new()))),
         ("provided_arguments".to_owned(), map(given.collect())),

@@ -76,7 +76,7 @@ impl Reading<'_> {
     fn block(&mut self, entry: &Node, pairs: &[(Node, Node)], scope: &Scope) -> Option<Entry> {
         let part = |word: &str| pairs.iter().find(|(key, _)| key.as_str() == Some(word));
         if scope.is_handlers {
-            self.say(Diag::error("a block cannot be a handler").at(&first_line(pairs, entry)).hint("`include_tasks` can"));
+            self.say(Diag::error("Using a block as a handler is not supported.").at(&first_line(pairs, entry)).hint("`include_tasks` can"));
             return None;
         }
         if part("block").is_none()
@@ -249,7 +249,7 @@ impl Reading<'_> {
                 Some(Register::Parts(parts))
             }
             _ => {
-                self.wrong_shape("register", "the name of a variable", value);
+                self.registered_name(value);
                 None
             }
         }
@@ -257,7 +257,7 @@ impl Reading<'_> {
 
     fn registered_name(&mut self, name: &Node) {
         if !name.as_str().is_some_and(is_identifier) {
-            let diag = Diag::error(format!("`register` cannot name a variable `{}`", name.as_str().unwrap_or(""))).at(&name.span);
+            let diag = Diag::error(format!("Invalid 'register' specified: Invalid variable name '{}'.", name.span.text())).at(&name.span);
             self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
         }
     }

@@ -42,16 +42,15 @@ impl Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
     }
 
-    /// Says what was being done.
-    pub fn during(mut self, what: impl Into<String>) -> Diag {
-        self.during.push(what.into());
+    /// Says what was being done when this was found: a part of the message, not of what is drawn at the place.
+    pub fn within(mut self, words: impl std::fmt::Display) -> Diag {
+        self.during.push(words.to_string());
         self
     }
 
-    /// The finding as the message of a failed task: everything in one line.
+    /// The finding on one line, with what was being done before it.
     pub fn message(&self) -> String {
-        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
-        if outer.is_empty() { self.title.clone() } else { format!("Task failed: {outer}{}", self.title) }
+        self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>() + &self.title
     }
 
     /// Points at `span`, with no words under the caret.
@@ -151,6 +150,9 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn origin(span: &Span) -> String {
     let (line, column) = span.source.position(span.start);
     let name = &span.source.name;
+    if span.source.is_whole {
+        return format!("Origin: {name}\n\n{}\n", span.source.text);
+    }
     let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
     let mut text = format!("Origin: {path}:{line}:{column}\n\n");
     if span.source.is_secret {
