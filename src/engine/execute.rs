@@ -12,8 +12,7 @@ use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
-use crate::vars::{Level, VarMap, Variable, View};
-use minijinja::Value;
+use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -54,11 +53,7 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        let words = match diag.title.starts_with("Task failed") {
-            true => diag.title.clone(),
-            false => format!("Task failed: {}", diag.message()),
-        };
-        Executed { diagnosis, ..Executed::failed(words) }
+        Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
     pub fn timed_out(limit: Duration) -> Executed {
@@ -176,7 +171,13 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
-    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    if task_run.playing.run.settings.config.flag("INJECT_INVOCATION")
+        && !executed.unreachable
+        && let Ok(args) = arguments(&task_run.playing, task_run.task(), view)
+    {
+        executed.data.insert("invocation".into(), json!({ "module_args": args }));
+    }
     let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
     task_run.keep(&executed, delegate, view);
     executed
@@ -366,6 +367,18 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
     }
     for (name, node) in &action.args {
+        // The names of facts may be templates themselves.
+        let rendered_name = match crate::modules::TAKES_ANY_PARAMETER.contains(&spec.name) && name.contains("{{") {
+            true => match templar.render(&Node::string(name.as_str(), node.span.clone()), view)? {
+                value if value.as_str().is_some() => value.to_string(),
+                value => {
+                    let kind = template::type_name(&value);
+                    return Err(Diag::error(format!("Invalid variable name '{value}' of type '{kind}'.")).at(&node.span));
+                }
+            },
+            false => name.clone(),
+        };
+        let name = &rendered_name;
         let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
@@ -523,18 +536,10 @@ impl Context for HostContext {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
         let path = self.find_file("templates", name)?;
         let source = Source::read(&path).map_err(|err| Failure::argument("src", super::chain(&err)))?;
-        let full = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
-        let mut vars = VarMap::new();
-        let mut put = |name: &str, value: Value| vars.insert(name.to_owned(), Variable::Data(value));
-        put("ansible_managed", Value::from("Ansible managed"));
-        put("template_path", Value::from(name));
-        put("template_fullpath", Value::from(full));
-        put("template_destpath", Value::from(options.dest.clone()));
-        let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
         self.playing
             .run
             .templar
-            .render_file(&source, options, &view)
+            .render_file(&source, options, &self.view)
             .map_err(|diag| Failure { diag: Some(Box::new(diag.clone())), ..Failure::new(diag.title) })
     }
 

@@ -55,6 +55,8 @@ pub struct TemplateOptions {
     pub variable_end: Option<String>,
     pub block_start: Option<String>,
     pub block_end: Option<String>,
+    pub comment_start: Option<String>,
+    pub comment_end: Option<String>,
     /// For `ansible_managed`, `template_destpath`.
     pub dest: String,
 }

@@ -4,8 +4,8 @@ use super::Action;
 use super::key_value::{self, Unbalanced};
 use super::keywords::{Place, refused};
 use super::load::Reading;
-use crate::module::{self, FreeForm, Registered};
-use crate::source::{Diag, Kind, Node, Span};
+use crate::module::{self, FreeForm, Registered, Spec};
+use crate::source::{Diag, Kind, Node, Span, may_be_template};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
 const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
@@ -26,6 +26,9 @@ pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("mount_facts", "`setup` has `ansible_mounts`"),
     ("sysvinit", "`service` does it"),
 ];
+
+/// Stands in for a module whose name is known only when its task runs. What its arguments mean is found out then.
+static COMPUTED: Spec = Spec { name: "computed", aliases: &[], params: &[], free_form: FreeForm::None };
 
 /// A task's action, and where it is sent if it was written as `local_action`.
 pub(super) struct Chosen {
@@ -83,6 +86,14 @@ impl Reading<'_> {
         } else {
             Call { name: word.to_owned(), name_span: key.span.clone(), value, text: None }
         };
+        if call.name.contains("{{") {
+            let computed = Node::string(call.name.as_str(), call.name_span.clone());
+            let args_keyword = pairs.iter().find(|(key, _)| key.as_str() == Some("args")).map(|(_, value)| value);
+            let mut action = self.arguments(Registered::InEngine(&COMPUTED), call, args_keyword)?;
+            action.computed = Some(computed);
+            let delegate_to = is_local.then(|| Node::string("localhost", key.span.clone()));
+            return Some(Chosen { action, delegate_to });
+        }
         let Some(module) = module::find(&call.name) else {
             let name = Node::string(call.name.as_str(), call.name_span.clone());
             self.unknown_module_or_word(place, &name, true);
@@ -105,12 +116,9 @@ impl Reading<'_> {
             return None;
         };
         let text = text.trim_start();
-        let name = text.split_whitespace().next().unwrap_or("");
-        if name.contains("{{") {
-            let diag = Diag::error(format!("the module of `{word}` must be named, not computed")).at(&name_node.span);
-            self.say(diag.hint("call each module in a task of its own, with `when`"));
-            return None;
-        }
+        // A template is one word, whatever stands in it.
+        let first = key_value::words(text).ok().and_then(|words| words.into_iter().next()).unwrap_or(0..text.len());
+        let name = &text[first];
         let whole = name_node.as_str().unwrap_or("");
         let start = whole.len() - text.len();
         let name_span = name_node.locate(start..start + name.len());
@@ -123,7 +131,7 @@ impl Reading<'_> {
     fn arguments(&mut self, module: Registered, call: Call<'_>, args_keyword: Option<&Node>) -> Option<Action> {
         let is_mapped = call.text.is_none();
         let value = call.text.as_ref().unwrap_or(call.value);
-        let mut action = Action { name: call.name, name_span: call.name_span, module, args: Vec::new(), args_from: None };
+        let mut action = Action { name: call.name, name_span: call.name_span, module, computed: None, args: Vec::new(), args_from: None };
         match &value.kind {
             Kind::Null => {}
             Kind::Map(pairs) => {
@@ -208,6 +216,10 @@ impl Reading<'_> {
             }
             FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
                 action.args.push(("_raw_params".to_owned(), free_text(value, &words, &rest)));
+            }
+            // As Ansible: a template among the pairs might bring arguments, so what is wrong is found when it is rendered.
+            FreeForm::None if self.loader.is_lenient && rest.iter().any(|word| may_be_template(&text[word.clone()])) => {
+                action.args_from = rest.first().map(|word| key_value::piece(value, word.clone()));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();
