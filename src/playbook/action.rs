@@ -17,18 +17,15 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
 pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
-    ("dnf", "`package` installs on hosts that have apt"),
-    ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
+    ("mount_facts", "`setup` has `ansible_mounts`"),
     ("sysvinit", "`service` does it"),
-    ("yum", "`package` installs on hosts that have apt"),
 ];
 
 /// Stands in for a module whose name is known only when its task runs. What its arguments mean is found out then.
