@@ -31,15 +31,15 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = Vec::new();
-    args.hosts.vault.provide(&config)?;
+    args.hosts.provide(&config)?;
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let sources = args.hosts.sources(&config);
-    let inventory = reading::inventory(&sources, &config, &mut warnings)?;
+    let templar = Arc::new(Templar::new());
+    let inventory = reading::inventory(&sources, &config, Manner::Own, &templar, &extra_vars, &mut warnings)?;
     if !inventory.has_host(&args.host) {
         let known: Vec<String> = inventory.hosts().iter().map(ToString::to_string).collect();
         bail!("the inventory has no host `{}`; it has {}", args.host, known.join(", "));
     }
-    let templar = Arc::new(Templar::new());
     let loader = reading::loader(&templar, &extra_vars, &config, Manner::Own);
     let playbooks = reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
     let run = Run::new(Settings { extra_vars, ..Settings::new(config) }, inventory, loader, templar, |_| {});

@@ -2,6 +2,7 @@
 
 use super::connect::Place;
 use super::include::Include;
+use super::memory::named;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
@@ -34,6 +35,8 @@ pub struct Executed {
     pub facts_as_written: Option<Node>,
     /// The result is not to be shown: what it holds comes from an encrypted file.
     pub hidden: bool,
+    /// Nobody asked for a diff: it is registered, and not shown.
+    pub hides_diff: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
@@ -94,22 +97,32 @@ impl Executed {
 
     pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
-        if diff_mode && !outcome.diff.is_empty() {
-            data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
+        if diff_mode || outcome.always_diffs {
+            let mut diffs: Vec<Json> = outcome.diff.iter().map(diff_json).collect();
+            match diffs.len() {
+                0 => {}
+                1 if !outcome.lists_diffs => drop(data.insert("diff".into(), diffs.remove(0))),
+                _ => drop(data.insert("diff".into(), diffs.into())),
+            }
         }
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        if !outcome.facts.is_empty() {
-            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        let facts = named(outcome.facts);
+        if !facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, ..Executed::default() }
+        let hides_diff = !diff_mode;
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, hides_diff, ..Executed::default() }
     }
 }
 
 fn diff_json(diff: &Diff) -> Json {
     if !diff.prepared.is_empty() {
         return json!({ "prepared": diff.prepared });
+    }
+    if let Some((before, after)) = diff.states.as_deref() {
+        return json!({ "before": before, "after": after });
     }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }

@@ -15,6 +15,7 @@ mod cursor;
 mod custom_stats;
 mod execute;
 mod explaining;
+mod fact_cache;
 mod handlers;
 mod in_flight;
 mod include;
@@ -151,13 +152,17 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
+        let cache = fact_cache::FactCache::configured(&settings.config).unwrap_or_else(|words| {
+            events(Event::Warning { text: words });
+            None
+        });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         Arc::new(Run {
             settings,
             templar,
             loader,
             inventory: RwLock::new(inventory),
-            memory: Memory::default(),
+            memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
@@ -193,6 +198,12 @@ impl Run {
         let ending = self.ending();
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Forgets the facts that earlier runs kept: `--flush-cache`.
+    pub fn flush_cache(&self) {
+        let hosts = self.inventory().hosts();
+        hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
     }
 
     /// Asks the run to stop after the tasks that are running.

@@ -130,8 +130,16 @@ impl Playing {
 
     /// Whether the play wants facts of a host.
     pub fn gathers_facts(&self, host: &str) -> bool {
-        let Some(node) = &self.play.gather_facts else { return true };
-        self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true))
+        let wanted = self
+            .play
+            .gather_facts
+            .as_ref()
+            .map(|node| self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true)));
+        match self.run.settings.config.text("DEFAULT_GATHERING") {
+            Some("explicit") => wanted == Some(true),
+            Some("smart") => wanted != Some(false) && !self.run.memory.of(host).is_gathered,
+            _ => wanted != Some(false),
+        }
     }
 
     /// Whether a task is only to say what it would change.

@@ -28,6 +28,7 @@ mod ini_file;
 mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod look;
 mod modprobe;
 mod mount;
@@ -45,8 +46,10 @@ mod sysctl;
 mod systemd;
 mod tempfile;
 mod template;
+mod timezone;
 #[cfg(test)]
 mod trial;
+mod ufw;
 mod unarchive;
 mod uri;
 mod user;
@@ -85,6 +88,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(iptables::Iptables),
     &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
+    &Host(locale_gen::LocaleGen),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
     &Host(package::Package),
@@ -104,6 +108,8 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(timezone::Timezone),
+    &Host(ufw::Ufw),
     &Host(unarchive::Unarchive),
     &Host(uri::Uri),
     &Host(user::User),

@@ -14,7 +14,7 @@ const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
-const NOT_HERE: &[(&str, &str)] = &[
+pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
@@ -22,14 +22,11 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("locale_gen", "`command: locale-gen ...` does it"),
     ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
     ("sysvinit", "`service` does it"),
-    ("timezone", "`command: timedatectl set-timezone ...` does it"),
-    ("ufw", "`command: ufw ...` does it"),
     ("yum", "`package` installs on hosts that have apt"),
 ];
 

@@ -12,6 +12,7 @@ mod roles;
 pub mod search;
 pub mod shipped;
 mod tasks;
+pub mod vocabulary;
 
 pub use keywords::{means_something, reserved};
 pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};

@@ -151,6 +151,9 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn origin(span: &Span) -> String {
     let (line, column) = span.source.position(span.start);
     let name = &span.source.name;
+    if span.source.is_whole {
+        return format!("Origin: {name}\n\n{}\n", span.source.text);
+    }
     let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
     let mut text = format!("Origin: {path}:{line}:{column}\n\n");
     if span.source.is_secret {

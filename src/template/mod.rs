@@ -26,6 +26,8 @@ mod version;
 use crate::module::TemplateOptions;
 use crate::source::{Diag, Node, Source};
 use crate::vars::{Level, VarMap, Variable, View};
+pub use filters::yaml::{document as yaml_document, plain_document as yaml};
+
 use fail::{Fail, Res};
 use lazy::Run;
 use minijinja::Value;
@@ -104,6 +106,17 @@ impl Templar {
         })
     }
 
+    /// Whether a filter exists, by its name with or without a collection.
+    pub fn has_filter(&self, name: &str) -> bool {
+        filters::is_known(name)
+    }
+
+    /// Whether a test exists.
+    pub fn has_test(&self, name: &str) -> bool {
+        tests::is_known(name)
+    }
+
+    /// Whether a lookup exists.
     pub fn has_lookup(&self, name: &str) -> bool {
         lookups::is_known(name)
     }
@@ -166,6 +179,11 @@ fn name_of(file: &std::path::Path, id: u32) -> Option<String> {
 /// The name of a value's type in Python, which messages have.
 pub fn type_name(value: &Value) -> &'static str {
     value::type_name(value)
+}
+
+/// A value as Python's `str` has it.
+pub fn python_text(value: &Value) -> String {
+    value::text(value).unwrap_or_else(|_| value.to_string())
 }
 
 /// The value of `omit`.
