@@ -1,7 +1,7 @@
 //! What a task changed in a text, as `--diff` shows it.
 
-use super::dump::{indented, sorted};
 use super::HostResult;
+use super::dump::{indented, sorted};
 use super::lines::{Line, paint};
 use anstyle::AnsiColor;
 use serde_json::Value as Json;
