@@ -2,7 +2,6 @@
 
 use super::connect::Place;
 use super::include::Include;
-use super::memory::named;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
@@ -54,11 +53,7 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        let words = match diag.title.starts_with("Task failed") {
-            true => diag.title.clone(),
-            false => format!("Task failed: {}", diag.message()),
-        };
-        Executed { diagnosis, ..Executed::failed(words) }
+        Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
     pub fn timed_out(limit: Duration) -> Executed {
@@ -108,7 +103,7 @@ impl Executed {
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        let facts = named(outcome.facts);
+        let facts = outcome.facts;
         if !facts.is_empty() {
             data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
@@ -176,7 +171,13 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
-    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    if task_run.playing.run.settings.config.flag("INJECT_INVOCATION")
+        && !executed.unreachable
+        && let Ok(args) = arguments(&task_run.playing, task_run.task(), view)
+    {
+        executed.data.insert("invocation".into(), json!({ "module_args": args }));
+    }
     let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
     task_run.keep(&executed, delegate, view);
     executed
@@ -366,6 +367,18 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
     }
     for (name, node) in &action.args {
+        // The names of facts may be templates themselves.
+        let rendered_name = match crate::modules::TAKES_ANY_PARAMETER.contains(&spec.name) && name.contains("{{") {
+            true => match templar.render(&Node::string(name.as_str(), node.span.clone()), view)? {
+                value if value.as_str().is_some() => value.to_string(),
+                value => {
+                    let kind = template::type_name(&value);
+                    return Err(Diag::error(format!("Invalid variable name '{value}' of type '{kind}'.")).at(&node.span));
+                }
+            },
+            false => name.clone(),
+        };
+        let name = &rendered_name;
         let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);

@@ -58,7 +58,7 @@ impl TaskRun {
         }
         let control = match self.control(&looped.control, &view) {
             Ok(control) => control,
-            Err(diag) => return (Attempt::failed(&diag), view),
+            Err(diag) => return (self.forgive(Attempt::told(&diag), &view), view),
         };
         let mut all = All::default();
         let mut last_view = view.clone();
@@ -76,7 +76,12 @@ impl TaskRun {
             attempt.result.extend(of_item);
             let stops = self.stops(&looped.control, &mut attempt, &item_view);
             let label = match &looped.control.label {
-                Some(label) => self.playing.run.text_of(label, &item_view).unwrap_or_else(|diag| diag.title),
+                Some(label) => self.playing.run.text_of(label, &self.with_registered(&item_view)).unwrap_or_else(|diag| {
+                    let words = format!("Failed to template loop_control label: {}", diag.in_full());
+                    let warnings = attempt.result.entry("warnings").or_insert_with(|| json!([]));
+                    warnings.as_array_mut().into_iter().for_each(|warnings| warnings.push(words.as_str().into()));
+                    item.to_string()
+                }),
                 None => item.to_string(),
             };
             for include in &mut attempt.executed.includes {
@@ -126,13 +131,13 @@ impl TaskRun {
     /// Whether an item is the last one that has its turn. A condition that cannot be evaluated is the item's failure, and ends the loop.
     fn stops(&self, control: &LoopControl, attempt: &mut Attempt, item_view: &Arc<View>) -> bool {
         let Some(condition) = &control.break_when else { return false };
-        match self.playing.run.condition("break_when", condition, &self.with_registered(item_view)) {
+        match self.playing.run.templar.condition(condition, &self.with_registered(item_view)) {
             Ok(stops) => {
                 attempt.result.insert("break_when_result".into(), stops.into());
                 stops
             }
             Err(diag) => {
-                attempt.fail_condition("break_when", &diag);
+                attempt.fail_condition("break_when", diag);
                 attempt.ignored = attempt.forgiving.forgives(attempt.status);
                 true
             }

@@ -53,6 +53,9 @@ impl TaskRun {
                 run.memory.set(host, executed.set.iter().map(|(name, value)| (name.clone(), value.clone())));
             }
             if !executed.include_vars.is_empty() {
+                for (name, value) in &executed.include_vars {
+                    run.warn_if_reserved(name, value.span().unwrap_or(&self.task().span));
+                }
                 run.memory.include_vars(host, executed.include_vars.clone());
             }
         }

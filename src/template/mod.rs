@@ -177,14 +177,14 @@ fn name_of(file: &std::path::Path, id: u32) -> Option<String> {
     named.map(|entry| entry[0].to_owned())
 }
 
-/// The name of a value's type in Python, which messages have.
-pub fn type_name(value: &Value) -> &'static str {
-    value::type_name(value)
-}
-
 /// A value as Python's `str` has it.
 pub fn python_text(value: &Value) -> String {
     value::text(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// The name of a value's type in Python, which messages have.
+pub fn type_name(value: &Value) -> &'static str {
+    value::type_name(value)
 }
 
 /// The value of `omit`.

@@ -3,7 +3,7 @@
 use super::Lookup;
 use crate::module::TemplateOptions;
 use crate::secrets;
-use crate::source::{ReadError, Source};
+use crate::source::{ReadError, Source, read_bytes};
 use crate::template::args::Args;
 use crate::template::encoding::Encoding;
 use crate::template::eval;
@@ -37,7 +37,7 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         for term in terms {
             let name = text(&term)?;
             let path = find_file(&run.view, &name, &["files"])
-                .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
+                .ok_or_else(|| not_found(&run.view, format!("Unable to find file matching \"{name}\".")))?;
             let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
             keep_secret(&source);
             contents.push(Value::from(source.text.as_str()));
@@ -115,9 +115,13 @@ pub(super) fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<
 
 /// A file's text in an encoding of Python's names.
 pub(super) fn read_text(path: &Path, encoding: &str) -> Res<String> {
-    let bytes = std::fs::read(path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
-    let encoding = Encoding::find(encoding)?;
-    encoding.decode(bytes).ok_or_else(|| Fail::error(format!("`{}` is not text in its encoding", path.display())))
+    let (bytes, is_secret) = read_bytes(path).map_err(|err| Fail::error(with_cause(&err)))?;
+    let decoded = Encoding::find(encoding)?.decode(bytes.to_vec());
+    let text = decoded.ok_or_else(|| Fail::error(format!("`{}` is not text in the encoding {encoding}", path.display())))?;
+    if is_secret {
+        secrets::register(&text);
+    }
+    Ok(text)
 }
 
 fn not_found(view: &Arc<View>, words: String) -> Box<Fail> {
