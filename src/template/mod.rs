@@ -9,6 +9,7 @@ mod cases;
 mod check;
 mod condition;
 mod configparser;
+mod encoding;
 mod eval;
 mod fail;
 mod filters;

@@ -3,6 +3,7 @@
 use super::{Filter, yaml};
 use crate::source::{Kind, Node, Source};
 use crate::template::args::Args;
+use crate::template::encoding::Encoding;
 use crate::template::fail::{Fail, FailKind, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
 use crate::template::lazy::decrypted;
@@ -36,8 +37,11 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
         None => Ok(value),
     }),
     ("b64encode", |_, value, args| {
-        let url_safe = encoding(args)?;
-        let bytes = value.as_bytes().map_or_else(|| text(&value).map(String::into_bytes), |bytes| Ok(bytes.to_vec()))?;
+        let (encoding, url_safe) = encoding(args)?;
+        let bytes = match (value.as_str(), value.as_bytes()) {
+            (None, Some(bytes)) => bytes.to_vec(),
+            _ => encoding.encode(&text(&value)?)?,
+        };
         Ok(Value::from(if url_safe { URL_SAFE.encode(bytes) } else { STANDARD.encode(bytes) }))
     }),
     ("b64decode", b64decode),
@@ -92,16 +96,13 @@ pub(in crate::template) fn bool_of(value: &Value) -> Value {
     }
 }
 
-fn encoding(args: &mut Args) -> Res<bool> {
-    let encoding = args.text_or("encoding", "utf-8")?;
-    if !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii") {
-        return Err(Fail::error(format!("the encoding '{encoding}' is not supported")));
-    }
-    args.flag("urlsafe", false)
+fn encoding(args: &mut Args) -> Res<(Encoding, bool)> {
+    let encoding = Encoding::find(&args.text_or("encoding", "utf-8")?)?;
+    Ok((encoding, args.flag("urlsafe", false)?))
 }
 
 fn b64decode(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
-    let url_safe = encoding(args)?;
+    let (encoding, url_safe) = encoding(args)?;
     let mut encoded: String = text(&value)?.chars().filter(|c| !c.is_whitespace()).collect();
     if url_safe {
         encoded = encoded.trim_end_matches('=').to_owned();
@@ -109,7 +110,7 @@ fn b64decode(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     }
     let decoded = if url_safe { URL_SAFE.decode(&encoded) } else { STANDARD.decode(&encoded) };
     let bytes = decoded.map_err(|err| Fail::error(format!("not base64: {err}")))?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| Fail::error("the decoded bytes are not UTF-8 text"))
+    encoding.decode(bytes).map(Value::from).ok_or_else(|| Fail::error("the decoded bytes are not text in this encoding"))
 }
 
 /// How Python's `json.dumps` writes.
