@@ -52,6 +52,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("CALLBACK_FORMAT_PRETTY", Bool, "", &["ANSIBLE_CALLBACK_FORMAT_PRETTY"], &[("defaults", "callback_format_pretty")]),
     setting("CALLBACK_RESULT_FORMAT", Choice(&["json", "yaml"]), "json", &["ANSIBLE_CALLBACK_RESULT_FORMAT"], &[("defaults", "callback_result_format")]),
     setting("CALLBACK_RESULT_INDENTATION", Int, "4", &["ANSIBLE_CALLBACK_RESULT_INDENTATION"], &[("defaults", "callback_result_indentation")]),
+    setting("CALLBACK_YAML_LINE_WIDTH", Choice(&["default", "no-break", "terminal-width"]), "default", &["ANSIBLE_CALLBACK_YAML_LINE_WIDTH"], &[("defaults", "callback_result_yaml_line_width")]),
     setting("CHECK_MODE_MARKERS", Bool, "false", &["ANSIBLE_CHECK_MODE_MARKERS"], &[("defaults", "check_mode_markers")]),
     setting("COLLECTIONS_PATHS", Paths, "~/.ansible/collections:/usr/share/ansible/collections", &["ANSIBLE_COLLECTIONS_PATH"], &[("defaults", "collections_path")]),
     setting("CONNECTION_PASSWORD_FILE", Path, "", &["ANSIBLE_CONNECTION_PASSWORD_FILE"], &[("defaults", "connection_password_file")]),
