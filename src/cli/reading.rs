@@ -4,11 +4,28 @@ use super::{Findings, Manner};
 use crate::config::Config;
 use crate::inventory::{GroupNames, Inventory, PLUGINS, Rules};
 use crate::playbook::{Loader, Playbook, shipped};
-use crate::source::{Diag, Level, Node};
-use crate::template::Templar;
+use crate::source::{Diag, Level, Node, yaml};
+use crate::template::{self, Templar, Untrusted};
 use crate::vars::{Level as Precedence, VarMap, View};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Settings that say what files mean, before any is read.
+pub fn settle(config: &Config) {
+    match config.text("_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR") {
+        Some("warning") => template::treat_untrusted(Untrusted::Warn),
+        Some("fail") => template::treat_untrusted(Untrusted::Fail),
+        _ => {}
+    }
+    if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
+        crate::vars::merge_mappings();
+    }
+    yaml::treat_duplicates(match config.text("DUPLICATE_YAML_DICT_KEY") {
+        Some("error") => yaml::Duplicates::Refuse,
+        Some("ignore") => yaml::Duplicates::Ignore,
+        _ => yaml::Duplicates::Warn,
+    });
+}
 
 /// Reads playbooks; a path that is no file may name a shipped one. Warnings are added to `warnings`.
 ///
@@ -40,6 +57,7 @@ pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>, config: &Config,
     Loader {
         roles_path: config.paths("DEFAULT_ROLES_PATH"),
         collections_path: config.paths("COLLECTIONS_PATHS"),
+        private_role_vars: config.flag("DEFAULT_PRIVATE_ROLE_VARS"),
         is_lenient: manner == Manner::Ansible,
         render: Box::new(move |node, vars| {
             let mut view = View::default();

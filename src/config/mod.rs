@@ -8,7 +8,7 @@ mod settings;
 pub use settings::{Kind, SETTINGS, Setting};
 
 use anyhow::{Context, bail};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Every setting with its value. Names are those of `ansible-config list`.
@@ -17,6 +17,8 @@ pub struct Config {
     file: Option<PathBuf>,
     values: HashMap<&'static str, Value>,
     /// What is worth a warning: a file that was passed over.
+    /// Settings that are not at their defaults because somebody said so.
+    given: HashSet<&'static str>,
     pub warnings: Vec<String>,
 }
 
@@ -49,7 +51,7 @@ impl Config {
         let file = find_file(env, &mut warnings);
         let sections = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let dir = file.as_deref().and_then(Path::parent).map(Path::to_owned);
-        let mut values = HashMap::new();
+        let (mut values, mut given) = (HashMap::new(), HashSet::new());
         for setting in SETTINGS {
             let from_env = setting.env.iter().find_map(|name| Some((format!("env: {name}"), env(name)?, None)));
             let from_file = || {
@@ -59,19 +61,28 @@ impl Config {
                     Some((name, value, dir.as_deref()))
                 })
             };
-            let value = match from_env.or_else(from_file) {
+            let said = from_env.or_else(from_file);
+            if said.is_some() {
+                given.insert(setting.name);
+            }
+            let value = match said {
                 Some((from, text, dir)) => parse(setting, &text, dir)
                     .map_err(|err| Invalid(format!("Config '{}' from '{from}' has an invalid value: {err:#}", setting.name)))?,
                 None => default(setting),
             };
             values.insert(setting.name, value);
         }
-        Ok(Config { file, values, warnings })
+        Ok(Config { file, values, given, warnings })
     }
 
     /// The file that was read: `ansible_config_file`.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// Whether the file or the environment says something of a setting.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.given.contains(name)
     }
 
     /// A setting by its name. `None`: there is no such setting.
@@ -119,7 +130,7 @@ impl Default for Config {
     /// The defaults alone.
     fn default() -> Config {
         let values = SETTINGS.iter().map(|setting| (setting.name, default(setting)));
-        Config { file: None, values: values.collect(), warnings: Vec::new() }
+        Config { file: None, values: values.collect(), given: HashSet::new(), warnings: Vec::new() }
     }
 }
 

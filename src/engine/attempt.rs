@@ -57,7 +57,13 @@ impl Attempt {
     }
 
     pub fn failed(diag: &Diag) -> Attempt {
-        Attempt::of(Executed::diagnosed(diag))
+        let diagnosis = Some(Arc::new(diag.clone()));
+        Attempt::of(Executed { diagnosis, ..Executed::failed(format!("Task failed: {}", diag.in_full())) })
+    }
+
+    /// A failure in its own words, without those that say that the task failed.
+    pub fn told(diag: &Diag) -> Attempt {
+        Attempt::of(Executed { diagnosis: Some(Arc::new(diag.clone())), ..Executed::failed(diag.in_full()) })
     }
 
     pub fn skipped(condition: Json) -> Attempt {
@@ -77,18 +83,20 @@ impl Attempt {
     }
 
     /// A condition on the result could not be evaluated: that is a failure, and what the module said is kept.
-    pub fn fail_condition(&mut self, word: &str, diag: &Diag) {
-        self.result.insert(format!("{word}_result"), diag.title.as_str().into());
-        self.diagnosis = Some(Arc::new(diag.clone()));
+    pub fn fail_condition(&mut self, word: &str, diag: Diag) {
+        self.result.insert(format!("{word}_result"), diag.in_full().into());
+        let diag = super::variables::of_condition(diag, word);
+        let words = diag.in_full();
+        self.diagnosis = Some(Arc::new(diag));
         self.suppress(word);
         self.set_failed(true);
         // A module that broke has no words of its own.
         if self.result.get("msg").and_then(Json::as_str).is_some_and(|msg| msg.starts_with("Task failed: Module failed"))
             && word != "break_when"
         {
-            self.result.insert("msg".into(), format!("Task failed: Module failed: {}", diag.message()).into());
+            self.result.insert("msg".into(), format!("Task failed: Module failed: {words}").into());
         }
-        self.say_if_silent(format!("Task failed: Action failed: {}", diag.message()));
+        self.say_if_silent(format!("Task failed: Action failed: {words}"));
     }
 
     /// Keeps the exception of a failure that is judged anew.
@@ -200,6 +208,9 @@ impl TaskRun {
 
     async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
         if let Err(diag) = self.forgiving(view) {
+            return Attempt::failed(&diag);
+        }
+        if let Err(diag) = self.playing.run.flag("diff", &self.task().keywords.diff, view).and(self.checks(view)) {
             return Attempt::failed(&diag);
         }
         let (place, delegated_to, place_view) = match self.place(view) {
@@ -325,17 +336,17 @@ impl TaskRun {
     fn judge(&self, attempt: &mut Attempt, view: &Arc<View>) {
         let run = &self.playing.run;
         if let Some(condition) = &self.task().changed_when {
-            match run.condition("changed_when", condition, &self.with_registered(view)) {
+            match run.templar.condition(condition, &self.with_registered(view)) {
                 Ok(changed) => {
                     attempt.set_changed(changed);
                     attempt.result.insert("changed_when_result".into(), changed.into());
                 }
-                Err(diag) => return attempt.fail_condition("changed_when", &diag),
+                Err(diag) => return attempt.fail_condition("changed_when", diag),
             }
             self.in_flight.record(&attempt.result);
         }
         if let Some(condition) = &self.task().failed_when {
-            match run.condition("failed_when", condition, &self.with_registered(view)) {
+            match run.templar.condition(condition, &self.with_registered(view)) {
                 Ok(failed) => {
                     attempt.suppress("failed_when");
                     attempt.set_failed(failed);
@@ -344,7 +355,7 @@ impl TaskRun {
                         attempt.say_if_silent("Task failed: Action failed: A 'failed_when' expression evaluated to 'True'.".to_owned());
                     }
                 }
-                Err(diag) => return attempt.fail_condition("failed_when", &diag),
+                Err(diag) => return attempt.fail_condition("failed_when", diag),
             }
             self.in_flight.record(&attempt.result);
         }

@@ -2,7 +2,6 @@
 
 use super::connect::Place;
 use super::include::Include;
-use super::memory::named;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
@@ -13,8 +12,7 @@ use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
-use crate::vars::{Level, VarMap, Variable, View};
-use minijinja::Value;
+use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -36,6 +34,8 @@ pub struct Executed {
     pub facts_as_written: Option<Node>,
     /// The result is not to be shown: what it holds comes from an encrypted file.
     pub hidden: bool,
+    /// Nobody asked for a diff: it is registered, and not shown.
+    pub hides_diff: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
@@ -53,11 +53,7 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        let words = match diag.title.starts_with("Task failed") {
-            true => diag.title.clone(),
-            false => format!("Task failed: {}", diag.message()),
-        };
-        Executed { diagnosis, ..Executed::failed(words) }
+        Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
     pub fn timed_out(limit: Duration) -> Executed {
@@ -96,23 +92,32 @@ impl Executed {
 
     pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
-        if diff_mode && !outcome.diff.is_empty() {
-            data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
+        if diff_mode || outcome.always_diffs {
+            let mut diffs: Vec<Json> = outcome.diff.iter().map(diff_json).collect();
+            match diffs.len() {
+                0 => {}
+                1 if !outcome.lists_diffs => drop(data.insert("diff".into(), diffs.remove(0))),
+                _ => drop(data.insert("diff".into(), diffs.into())),
+            }
         }
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        let facts = named(outcome.facts);
+        let facts = outcome.facts;
         if !facts.is_empty() {
             data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, ..Executed::default() }
+        let hides_diff = !diff_mode;
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, hides_diff, ..Executed::default() }
     }
 }
 
 fn diff_json(diff: &Diff) -> Json {
     if !diff.prepared.is_empty() {
         return json!({ "prepared": diff.prepared });
+    }
+    if let Some((before, after)) = diff.states.as_deref() {
+        return json!({ "before": before, "after": after });
     }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
@@ -166,7 +171,13 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
-    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    if task_run.playing.run.settings.config.flag("INJECT_INVOCATION")
+        && !executed.unreachable
+        && let Ok(args) = arguments(&task_run.playing, task_run.task(), view)
+    {
+        executed.data.insert("invocation".into(), json!({ "module_args": args }));
+    }
     let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
     task_run.keep(&executed, delegate, view);
     executed
@@ -356,6 +367,18 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
         return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
     }
     for (name, node) in &action.args {
+        // The names of facts may be templates themselves.
+        let rendered_name = match crate::modules::TAKES_ANY_PARAMETER.contains(&spec.name) && name.contains("{{") {
+            true => match templar.render(&Node::string(name.as_str(), node.span.clone()), view)? {
+                value if value.as_str().is_some() => value.to_string(),
+                value => {
+                    let kind = template::type_name(&value);
+                    return Err(Diag::error(format!("Invalid variable name '{value}' of type '{kind}'.")).at(&node.span));
+                }
+            },
+            false => name.clone(),
+        };
+        let name = &rendered_name;
         let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
@@ -513,18 +536,10 @@ impl Context for HostContext {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
         let path = self.find_file("templates", name)?;
         let source = Source::read(&path).map_err(|err| Failure::argument("src", super::chain(&err)))?;
-        let full = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
-        let mut vars = VarMap::new();
-        let mut put = |name: &str, value: Value| vars.insert(name.to_owned(), Variable::Data(value));
-        put("ansible_managed", Value::from("Ansible managed"));
-        put("template_path", Value::from(name));
-        put("template_fullpath", Value::from(full));
-        put("template_destpath", Value::from(options.dest.clone()));
-        let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
         self.playing
             .run
             .templar
-            .render_file(&source, options, &view)
+            .render_file(&source, options, &self.view)
             .map_err(|diag| Failure { diag: Some(Box::new(diag.clone())), ..Failure::new(diag.title) })
     }
 

@@ -37,24 +37,17 @@ impl TaskRun {
     /// The items of a loop, rendered.
     pub fn items(&self, looped: &Loop, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
         let templar = &self.playing.run.templar;
-        let over = templar.render(&looped.over, view)?;
-        let is_list = matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable);
-        match &looped.lookup {
-            None if is_list => Ok(over.try_iter().into_iter().flatten().collect()),
-            None => {
-                let message = format!("`loop` needs a list, and this is {}: `{over}`", over.kind());
-                Err(Diag::error(message)
-                    .at(&looped.over.span)
-                    .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"))
-            }
-            Some(lookup) => {
-                let terms = match over.kind() {
-                    ValueKind::Seq => over.try_iter().into_iter().flatten().collect(),
-                    _ => vec![over],
-                };
-                templar.lookup(lookup, terms, view, &looped.over)
-            }
+        if let Some(lookup) = &looped.lookup {
+            return templar.lookup(lookup, &looped.over, view);
         }
+        let over = templar.render(&looped.over, view)?;
+        if !matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let message = format!("The `loop` value must resolve to a 'list', not '{}'.", crate::template::type_name(&over));
+            return Err(Diag::error(message)
+                .at(&looped.over.span)
+                .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"));
+        }
+        Ok(over.try_iter().into_iter().flatten().collect())
     }
 
     /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.
@@ -65,7 +58,7 @@ impl TaskRun {
         }
         let control = match self.control(&looped.control, &view) {
             Ok(control) => control,
-            Err(diag) => return (Attempt::failed(&diag), view),
+            Err(diag) => return (self.forgive(Attempt::told(&diag), &view), view),
         };
         let mut all = All::default();
         let mut last_view = view.clone();
@@ -83,7 +76,12 @@ impl TaskRun {
             attempt.result.extend(of_item);
             let stops = self.stops(&looped.control, &mut attempt, &item_view);
             let label = match &looped.control.label {
-                Some(label) => self.playing.run.text_of(label, &item_view).unwrap_or_else(|diag| diag.title),
+                Some(label) => self.playing.run.text_of(label, &self.with_registered(&item_view)).unwrap_or_else(|diag| {
+                    let words = format!("Failed to template loop_control label: {}", diag.in_full());
+                    let warnings = attempt.result.entry("warnings").or_insert_with(|| json!([]));
+                    warnings.as_array_mut().into_iter().for_each(|warnings| warnings.push(words.as_str().into()));
+                    item.to_string()
+                }),
                 None => item.to_string(),
             };
             for include in &mut attempt.executed.includes {
@@ -133,13 +131,13 @@ impl TaskRun {
     /// Whether an item is the last one that has its turn. A condition that cannot be evaluated is the item's failure, and ends the loop.
     fn stops(&self, control: &LoopControl, attempt: &mut Attempt, item_view: &Arc<View>) -> bool {
         let Some(condition) = &control.break_when else { return false };
-        match self.playing.run.condition("break_when", condition, &self.with_registered(item_view)) {
+        match self.playing.run.templar.condition(condition, &self.with_registered(item_view)) {
             Ok(stops) => {
                 attempt.result.insert("break_when_result".into(), stops.into());
                 stops
             }
             Err(diag) => {
-                attempt.fail_condition("break_when", &diag);
+                attempt.fail_condition("break_when", diag);
                 attempt.ignored = attempt.forgiving.forgives(attempt.status);
                 true
             }

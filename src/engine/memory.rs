@@ -83,7 +83,8 @@ impl Memory {
         self.update(host, |known| combine(Arc::make_mut(&mut known.include_vars), vars));
     }
 
-    /// Adds facts to those that are known; members of `ansible_local` and the like are replaced whole.
+    /// Adds facts to those that are known: among the variables they have the names under which a module returned them, and in `ansible_facts` these without
+    /// `ansible_`, but for `ansible_local`. What a fact has in itself is replaced whole.
     pub fn add_facts(&self, host: &Arc<str>, new: &Map<String, Json>) {
         self.update(host, |known| known.add_facts(new));
         self.store(host);
@@ -123,15 +124,4 @@ impl Known {
         }
         facts.insert("ansible_facts".to_owned(), Variable::data(&Json::Object(all)));
     }
-}
-
-/// A module's facts under the names that results show: those of `setup` with their prefix.
-pub fn named(facts: Map<String, Json>) -> Map<String, Json> {
-    let name = |fact: String| if has_own_name(&fact) || fact.starts_with("ansible_") { fact } else { format!("ansible_{fact}") };
-    facts.into_iter().map(|(fact, value)| (name(fact), value)).collect()
-}
-
-/// Facts of modules other than `setup`, and what `setup` says of itself.
-fn has_own_name(fact: &str) -> bool {
-    matches!(fact, "services" | "packages" | "gather_subset" | "module_setup") || fact.starts_with("getent_")
 }

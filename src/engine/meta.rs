@@ -1,7 +1,7 @@
 //! `meta`: what is done to the hosts' ways themselves, and not on the hosts.
 
 use super::cursor::Step;
-use super::play::{Playing, Walker};
+use super::play::{Playing, Walker, identity};
 use super::strategy::End;
 use crate::playbook::Task;
 use crate::report::{Event, HostResult, Status, TaskKind};
@@ -17,6 +17,9 @@ const EACH_HOST: [&str; 6] = ["clear_facts", "end_host", "end_role", "flush_hand
 pub async fn run(playing: &Arc<Playing>, walkers: &mut [Walker], steps: &[(usize, Step)]) -> End {
     let task = &steps[0].1.task;
     let action = action_of(task);
+    for (at, step) in steps.iter().filter(|(_, step)| step.is_handler) {
+        walkers[*at].due.remove(&identity(&step.task));
+    }
     let asked = if EACH_HOST.contains(&action) { steps } else { &steps[..1] };
     let mut holds = Vec::new();
     for (at, step) in asked {
@@ -47,7 +50,14 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
     match action {
         "end_play" | "end_batch" => walkers.iter_mut().for_each(|walker| walker.ended = true),
         "end_host" => holds.iter().for_each(|(at, _)| walkers[*at].ended = true),
-        "end_role" => holds.iter().for_each(|(at, _)| walkers[*at].cursor.end_role()),
+        "end_role" => {
+            for (at, _) in holds {
+                let walker = &mut walkers[*at];
+                let key = walker.cursor.role_call().map(|call| call.key.clone());
+                walker.roles_done.extend(key.filter(|key| walker.roles_begun.contains(key)));
+                walker.cursor.end_role();
+            }
+        }
         "flush_handlers" => {
             for (at, _) in holds {
                 if playing.settle_handlers(&mut walkers[*at]) {
@@ -60,6 +70,12 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
         _ => {
             for (at, step) in holds {
                 match action {
+                    "refresh_inventory" => {
+                        if let Err(diag) = playing.run.refresh_inventory(&playing.play.dir) {
+                            playing.run.broke(&diag);
+                            return End::Aborted;
+                        }
+                    }
                     "clear_facts" => playing.run.memory.clear_facts(&walkers[*at].host),
                     "reset_connection" => playing.reset_connection(&walkers[*at].host, step).await,
                     _ => {}
@@ -75,7 +91,7 @@ async fn carry_out(playing: &Arc<Playing>, walkers: &mut [Walker], action: &str,
             }
         }
     }
-    if matches!(action, "clear_host_errors" | "end_host") {
+    if matches!(action, "clear_host_errors" | "end_host" | "refresh_inventory") {
         playing.renew_magic(walkers);
     }
     if action == "end_play" { End::Play } else { End::Done }

@@ -120,6 +120,21 @@ enum Loss {
     Unreachable,
 }
 
+/// What `add_host` or `group_by` adds to the inventory.
+enum Added {
+    Host { name: String, groups: Vec<String>, vars: VarMap },
+    ToGroup { host: Arc<str>, group: String, parents: Vec<String> },
+}
+
+impl Added {
+    fn to(&self, inventory: &mut Inventory) -> Result<bool, Diag> {
+        match self {
+            Added::Host { name, groups, vars } => inventory.add_host(name, groups, vars.clone()),
+            Added::ToGroup { host, group, parents } => inventory.add_to_group(host, group, parents),
+        }
+    }
+}
+
 /// One run of one or more playbooks: everything that outlives a play.
 pub struct Run {
     settings: Settings,
@@ -137,6 +152,11 @@ pub struct Run {
     out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
+    start_at: Mutex<Option<String>>,
+    /// Ask before each task; no longer, when that was answered so.
+    asks: AtomicBool,
+    /// What tasks added to the inventory, in order.
+    added: Mutex<Vec<Added>>,
     /// What has been warned of and need not be again.
     warned: Mutex<std::collections::HashSet<String>>,
     interrupted: AtomicBool,
@@ -157,6 +177,7 @@ impl Run {
             None
         });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
+        let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
             templar,
@@ -172,6 +193,9 @@ impl Run {
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
+            start_at,
+            asks,
+            added: Mutex::default(),
             warned: Mutex::default(),
             interrupted: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -190,6 +214,10 @@ impl Run {
                     break 'all;
                 }
             }
+        }
+        if let Some(name) = self.start_at() {
+            let words = format!("No matching task \"{name}\" found. Note: --start-at-task can only follow static includes.");
+            self.emit(Event::Broken { diagnosis: format!("error: {words}"), error: words });
         }
         self.background.leave();
         self.connections.close().await;
@@ -238,6 +266,9 @@ impl Run {
     }
 
     fn emit(&self, event: Event) {
+        for text in crate::template::take_warnings() {
+            (self.events)(Event::Warning { text });
+        }
         (self.events)(event);
     }
 
@@ -247,11 +278,51 @@ impl Run {
 
     /// Warns of a variable with a name that means something else, once.
     fn warn_if_reserved(&self, name: &str, at: &crate::source::Span) {
-        if let Some(words) = crate::playbook::reserved(name)
-            && self.warned.lock().expect("no panic holds the lock").insert(words.clone())
-        {
-            self.warn(format!("{words}\n{}", crate::source::origin(at)));
+        if let Some(words) = crate::playbook::reserved(name) {
+            self.warn_once(format!("{words}\n{}", crate::source::origin(at)));
         }
+    }
+
+    /// Whether variables of included roles are seen outside of them: not, unless the settings say so outright.
+    fn includes_publicly(&self) -> bool {
+        let config = &self.settings.config;
+        config.is_given("DEFAULT_PRIVATE_ROLE_VARS") && !config.flag("DEFAULT_PRIVATE_ROLE_VARS")
+    }
+
+    fn warn_once(&self, text: String) {
+        if self.warned.lock().expect("no panic holds the lock").insert(text.clone()) {
+            self.warn(text);
+        }
+    }
+
+    /// Reads the inventory anew (`meta: refresh_inventory`). What `add_host` and `group_by` added stays.
+    fn refresh_inventory(&self, playbook_dir: &std::path::Path) -> Result<(), Diag> {
+        let wrong = |err: anyhow::Error| Diag::error(format!("{err:#}"));
+        let mut warnings = Vec::new();
+        let mut inventory = Inventory::load(&self.settings.inventory_sources, &mut warnings).map_err(wrong)?;
+        warnings.extend(inventory.add_playbook_dir(playbook_dir).map_err(wrong)?);
+        for added in self.added.lock().expect("no panic holds the lock").iter() {
+            added.to(&mut inventory)?;
+        }
+        warnings.iter().for_each(|warning| self.warn(warning.title.clone()));
+        *self.inventory.write().expect("no panic holds the lock") = inventory;
+        Ok(())
+    }
+
+    /// Adds to the inventory; says whether that changed it.
+    fn add_to_inventory(&self, added: Added) -> Result<bool, Diag> {
+        let changed = added.to(&mut self.inventory.write().expect("no panic holds the lock"))?;
+        self.added.lock().expect("no panic holds the lock").push(added);
+        Ok(changed)
+    }
+
+    /// The task with which the run is to start, as long as it was not found.
+    fn start_at(&self) -> Option<String> {
+        self.start_at.lock().expect("no panic holds the lock").clone()
+    }
+
+    fn has_started(&self) {
+        *self.start_at.lock().expect("no panic holds the lock") = None;
     }
 
     /// A number for a task's events.

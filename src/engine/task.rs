@@ -55,13 +55,19 @@ impl TaskEnd {
 }
 
 impl TaskRun {
-    pub async fn run(self) -> TaskEnd {
+    pub async fn run(mut self) -> TaskEnd {
         let started = Instant::now();
         self.playing.run.emit(Event::HostStarted { task: self.number, host: self.host.to_string() });
         let view = match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
             Ok(view) => self.with_task(view),
             Err(diag) => return self.end(Attempt::failed(&diag), &Arc::default(), started),
         };
+        if self.task().action.computed.is_some() {
+            match self.resolve_action(&view) {
+                Ok(task) => self.step.task = Arc::new(task),
+                Err(diag) => return self.end(Attempt::failed(&diag), &view, started),
+            }
+        }
         let task = self.task().clone();
         let (attempt, view) = match &task.looped {
             None => (self.item(&view).await, view),
@@ -75,6 +81,28 @@ impl TaskRun {
             },
         };
         self.end(attempt, &view, started)
+    }
+
+    /// The task with the module that its action names now.
+    fn resolve_action(&self, view: &Arc<View>) -> Result<Task, Diag> {
+        let mut task = self.task().as_ref().clone();
+        let Some(computed) = task.action.computed.take() else { return Ok(task) };
+        let name = self.playing.run.text_of(&computed, view)?;
+        let words = || {
+            format!(
+                "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+            )
+        };
+        // What is resolved when a playbook is read cannot be computed.
+        let module = crate::module::find(&name).filter(|module| {
+            !matches!(module.spec().short_name(), "meta" | "import_tasks" | "import_role" | "include_tasks" | "include_role")
+        });
+        task.action.module = module.ok_or_else(|| Diag::error(words()).at(&computed.span))?;
+        task.action.name = name;
+        if let crate::module::FreeForm::Param(param) = task.action.module.spec().free_form {
+            task.action.args.iter_mut().filter(|(word, _)| word == "_raw_params").for_each(|(word, _)| param.clone_into(word));
+        }
+        Ok(task)
     }
 
     /// Ends the task without having begun it: what it asks of all its hosts together cannot be known.

@@ -15,6 +15,11 @@ impl Playing {
     /// What `host` sees at `task`. `include_vars`: those of the includes that led there.
     pub fn view(&self, host: &str, task: Option<&Task>, include_vars: &[Arc<VarMap>]) -> Result<View, Diag> {
         let mut view = host_view(&self.run, host);
+        if task.is_some() && view.get("ansible_ssh_host").is_none() {
+            // A task can always ask where its host is; `hostvars` only knows what was said.
+            let address = VarMap::from([("ansible_host".to_owned(), Variable::Data(Value::from(host)))]);
+            view.add(Level::RoleDefaults, Arc::new(address));
+        }
         for role in self.exported.read().expect("no panic holds the lock").iter() {
             view.add(Level::RoleDefaults, role.defaults.clone());
             view.add(Level::RoleVars, role.vars.clone());
@@ -79,11 +84,11 @@ impl Playing {
                 put(&mut vars, "ansible_collection_name", Value::from(collection.clone()));
             }
             put(&mut vars, "role_path", path(&role.path));
-            let parents: Vec<_> =
-                std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.full_name()).collect();
-            put(&mut vars, "ansible_parent_role_names", Value::from(parents));
-            let paths = std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| path(&role.path));
-            put(&mut vars, "ansible_parent_role_paths", paths.collect());
+            let includers = role.includers();
+            if !includers.is_empty() {
+                put(&mut vars, "ansible_parent_role_names", includers.iter().map(|role| Value::from(role.full_name())).collect());
+                put(&mut vars, "ansible_parent_role_paths", includers.iter().map(|role| path(&role.path)).collect());
+            }
         }
         let roles = self.exported.read().expect("no panic holds the lock");
         let is_dependency = |role: &Arc<Role>| roles.iter().any(|other| other.dependencies.iter().any(|wanted| wanted.path == role.path));
@@ -182,6 +187,8 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
+    // For modules of others that are started with it: there is no Python in what we do.
+    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,
@@ -268,6 +275,12 @@ fn unconvertible(value: &Value, wanted: &str, node: &Node) -> Diag {
     Diag::error(format!("The value '{value}' could not be converted to '{wanted}'.")).at(&node.span)
 }
 
+/// A mistake in a condition.
+pub fn of_condition(diag: Diag, word: &str) -> Diag {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
+    diag.within(format!("{article} '{word}' expression failed"))
+}
+
 /// A mistake in what a keyword is given.
 pub fn of_keyword(diag: Diag, word: &str) -> Diag {
     diag.within(format!("Error processing keyword '{word}'"))
@@ -308,15 +321,7 @@ impl Run {
 
     /// A condition of a task: `when`, `until` and their kin.
     pub(super) fn condition(&self, word: &str, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
-        self.evaluate(node, view).map_err(|diag| {
-            let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
-            diag.within(format!("{article} '{word}' expression failed"))
-        })
-    }
-
-    /// A condition, wherever it stands.
-    pub(super) fn evaluate(&self, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
-        self.templar.condition(node, view)
+        self.templar.condition(node, view).map_err(|diag| of_condition(diag, word))
     }
 
     /// A value as a boolean, with Ansible's words for it.

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vars_files::{Beside, Folder};
 
+pub use address::split_port;
 pub use pattern::PatternError;
 pub use rules::{GroupNames, Rules};
 pub use show::ShownGroup;

@@ -27,6 +27,8 @@ pub struct Loader {
     pub roles_path: Vec<PathBuf>,
     /// Folders of collections: each holds `ansible_collections/NS/NAME`.
     pub collections_path: Vec<PathBuf>,
+    /// Variables of roles are seen by no other role and no task of the play.
+    pub private_role_vars: bool,
     /// What Ansible finds only when it gets there (templates, arguments, files, handlers) is no finding before the run.
     pub is_lenient: bool,
     /// Renders what must be known now (`import_tasks: "{{ x }}.yml"`), with extra vars and the play's vars at hand.

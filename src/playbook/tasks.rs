@@ -19,7 +19,12 @@ impl Reading<'_> {
             Kind::Null => Vec::new(),
             Kind::Seq(entries) => entries.iter().flat_map(|entry| self.entry(entry, scope)).collect(),
             _ => {
-                let diag = Diag::error(format!("`{what}` must be a list of tasks, not {}", list.kind_name())).at(&list.span);
+                let said = list.span.text();
+                let words = format!(
+                    "A malformed block was encountered while loading {what}: {said} should be a list or None but is {}",
+                    list.kind_name()
+                );
+                let diag = Diag::error(words).at(&list.span);
                 self.say(diag.hint("each task begins with `- `"));
                 Vec::new()
             }
@@ -126,12 +131,20 @@ impl Reading<'_> {
             self.beside_include(pairs, &chosen.action.name, scope);
         }
         if scope.is_handlers && name.ends_with("_role") {
-            let diag = Diag::error(format!("`{}` cannot be a handler", chosen.action.name)).at(&chosen.action.name_span);
+            let diag = Diag::error(format!("Using '{}' as a handler is not supported.", chosen.action.name)).at(&chosen.action.name_span);
             self.say(diag.hint("`include_tasks` can"));
             return Vec::new();
         }
         let arguments = Arguments { action: &chosen.action, keywords: &own.module_defaults, outer: &scope.keywords.module_defaults };
-        self.check_arguments(&arguments);
+        if name == "ansible.builtin.meta" && chosen.action.args.iter().any(|(_, value)| value.as_str() == Some("end_role")) {
+            let from = if scope.is_handlers { Some("from a handler") } else { scope.role.is_none().then_some("from outside of a role") };
+            if let Some(from) = from {
+                self.say(Diag::error(format!("Cannot execute 'end_role' {from}")).at(&chosen.action.name_span));
+            }
+        }
+        if chosen.action.computed.is_none() {
+            self.check_arguments(&arguments);
+        }
         match name {
             "ansible.builtin.import_tasks" => return self.import_tasks(&chosen.action, own, scope),
             "ansible.builtin.import_role" => return self.import_role(&chosen.action, own, scope),
@@ -317,7 +330,7 @@ impl Reading<'_> {
             let word = key.as_str().unwrap_or("");
             match word {
                 "loop_var" | "index_var" => {
-                    if !value.is_template() {
+                    if !value.is_template() && !self.loader.is_lenient {
                         self.variable_name(value);
                     }
                     let into = if word == "loop_var" { &mut control.loop_var } else { &mut control.index_var };

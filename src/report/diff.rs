@@ -1,14 +1,23 @@
 //! What a task changed in a text, as `--diff` shows it.
 
 use super::HostResult;
+use super::dump::{indented, sorted};
 use super::lines::{Line, paint};
 use anstyle::AnsiColor;
 use serde_json::Value as Json;
 
 /// The changes of a result, each followed by an empty line.
 pub fn lines(result: &HostResult, context: usize, colour: bool) -> Vec<Line> {
-    let Some(diffs) = result.result.get("diff").and_then(Json::as_array) else { return Vec::new() };
-    let text = |diff: &Json, key: &str| diff.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let diffs = match result.result.get("diff") {
+        Some(Json::Array(diffs)) => diffs.as_slice(),
+        Some(diff @ Json::Object(_)) => std::slice::from_ref(diff),
+        _ => return Vec::new(),
+    };
+    let text = |diff: &Json, key: &str| match diff.get(key) {
+        Some(Json::String(text)) => text.clone(),
+        Some(state @ Json::Object(_)) => format!("{}\n", indented(&sorted(state.clone()), 4)),
+        _ => String::new(),
+    };
     let mut lines = Vec::new();
     for diff in diffs {
         let (before, after) = (text(diff, "before"), text(diff, "after"));

@@ -89,6 +89,10 @@ pub enum Event {
         item: Option<String>,
     },
     NoMoreHosts,
+    /// Something is asked on the terminal before the run goes on.
+    Asked {
+        question: String,
+    },
     Warning {
         text: String,
     },

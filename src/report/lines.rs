@@ -147,6 +147,7 @@ impl ToLines for Lines {
                 }
                 lines
             }
+            Event::Asked { question } => vec![Line::Out(question.clone())],
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => self.warning(text).into_iter().collect(),
             Event::Recap { hosts, custom, .. } => {
