@@ -106,6 +106,7 @@ fn rules(
         ignored_patterns: config.list("INVENTORY_IGNORE_PATTERNS").to_vec(),
         yaml_extensions: config.list("INVENTORY_PLUGIN_EXTS").to_vec(),
         show_script_errors: config.flag("INVENTORY_SCRIPT_STDERR"),
+        use_extra_vars: config.flag("INVENTORY_USE_EXTRA_VARS"),
         extra_vars: extra_vars.clone(),
         render: Box::new(move |node, view| rendering.render(node, view)),
         holds: Box::new(move |node, view| holding.condition(node, view)),

@@ -107,6 +107,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("INVENTORY_SCRIPT_STDERR", Bool, "true", &["ANSIBLE_INVENTORY_PLUGIN_SCRIPT_STDERR"], &[("inventory_plugin_script", "always_show_stderr")]),
     setting("INVENTORY_UNPARSED_IS_FAILED", Bool, "false", &["ANSIBLE_INVENTORY_UNPARSED_FAILED"], &[("inventory", "unparsed_is_failed")]),
     setting("INVENTORY_UNPARSED_WARNING", Bool, "true", &["ANSIBLE_INVENTORY_UNPARSED_WARNING"], &[("inventory", "inventory_unparsed_warning")]),
+    setting("INVENTORY_USE_EXTRA_VARS", Bool, "false", &["ANSIBLE_INVENTORY_USE_EXTRA_VARS"], &[("inventory_plugins", "use_extra_vars")]),
     setting("LOCALHOST_WARNING", Bool, "true", &["ANSIBLE_LOCALHOST_WARNING"], &[("defaults", "localhost_warning")]),
     setting("NOCOLOR", Bool, "false", &["ANSIBLE_NOCOLOR"], &[("defaults", "nocolor")]),
     setting("PAGER", Text, "", &["ANSIBLE_PAGER", "PAGER"], &[("defaults", "pager")]),
