@@ -122,7 +122,8 @@ impl Reading<'_> {
         }
         let is_elsewhere = name.matches('.').count() >= 2 && !name.starts_with("ansible.builtin.") && !name.starts_with("ansible.legacy.");
         let short = name.rsplit('.').next().unwrap_or(name);
-        let libraries = search::ancestors(scope.role.as_ref()).map(|role| role.path.join("library")).chain([scope.play_dir.join("library")]);
+        let libraries =
+            search::ancestors(scope.role.as_ref()).map(|role| role.path.join("library")).chain([scope.play_dir.join("library")]);
         is_elsewhere || NOT_HERE.iter().any(|(known, _)| *known == short) || {
             let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             is_plain && libraries.into_iter().any(|library| library.join(name).exists() || library.join(format!("{name}.py")).exists())
