@@ -85,7 +85,10 @@ fn wants(inventory: &Inventory, plugin: &str, given: &str) -> bool {
 fn parse(inventory: &mut Inventory, plugin: &str, given: &str, warnings: &mut Vec<Diag>) -> anyhow::Result<()> {
     let path = Path::new(given);
     match plugin {
-        "host_list" => return Ok(host_list(inventory, given)),
+        "host_list" => {
+            host_list(inventory, given);
+            return Ok(());
+        }
         "advanced_host_list" => return advanced_host_list(inventory, given),
         _ => {}
     }
