@@ -137,6 +137,8 @@ pub fn host_view(run: &Run, host: &str) -> View {
         put(&mut own, "inventory_file", path(&file));
     }
     drop(inventory);
+    // Of a host whose facts nobody gathered it can be asked whether there are any.
+    own.insert("ansible_facts".to_owned(), Variable::data(&serde_json::Map::new().into()));
     view.add(Level::PlaybookHostVars, Arc::new(own));
     let known = run.memory.of(host);
     view.add(Level::Facts, if known.facts.is_empty() { no_facts() } else { known.facts });

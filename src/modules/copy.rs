@@ -138,7 +138,9 @@ impl Module for Copy {
             },
             State::File(destination) => match Source::of(args, context)? {
                 Source::Content(_) if destination.in_directory => Err(content_in_directory()),
-                Source::Content(bytes) => destination.decide(args, Content::Bytes { name: String::new(), bytes }, context),
+                Source::Content(bytes) => {
+                    destination.decide(args, Content::Bytes { name: String::new(), bytes, is_secret: false }, context)
+                }
                 Source::LocalFile(path) => destination.decide(args, Content::of_file(path, args.is("decrypt"))?, context),
                 _ => Err(Failure::argument("src", "is not a file any more")),
             },

@@ -16,12 +16,10 @@ use std::sync::Arc;
 
 /// What is to be put there.
 pub enum Content {
-    /// Made here. Shown in a diff under this name.
-    Bytes { name: String, bytes: Vec<u8> },
+    /// Made here. Shown in a diff under this name, unless it is a secret: it was made of something encrypted.
+    Bytes { name: String, bytes: Vec<u8>, is_secret: bool },
     /// A file of the controller.
     File(PathBuf),
-    /// What is in an encrypted file of the controller.
-    Decrypted { path: PathBuf, bytes: Arc<Plain> },
     /// A file of the host, with its SHA-1 and what it is.
     OnHost { path: String, checksum: String, entry: Entry },
 }
@@ -177,7 +175,6 @@ impl Destination {
         match content {
             Content::Bytes { bytes, .. } => input = Input::Bytes(bytes.into()),
             Content::File(path) => input = Input::File(path),
-            Content::Decrypted { bytes, .. } => input = Input::Bytes(bytes.as_slice().into()),
             Content::OnHost { path, entry, .. } => {
                 source = format!("cat -- {}", quote(&path));
                 // As Ansible: a file that is replaced on the host takes its source's mode.
@@ -211,6 +208,9 @@ impl Destination {
             return Ok(too_large("destination"));
         }
         let after = match content {
+            Content::Bytes { is_secret: true, .. } => {
+                return Ok(diff_of_words(headers, "diff skipped: the source is encrypted\n".to_owned()));
+            }
             Content::Bytes { bytes, .. } => bytes.clone(),
             Content::File(path) => {
                 if path.metadata().is_ok_and(|meta| meta.len() > LARGEST_DIFF) {
@@ -218,7 +218,6 @@ impl Destination {
                 }
                 read(path)?
             }
-            Content::Decrypted { .. } => return Ok(diff_of_words(headers, "diff skipped: the source is encrypted\n".to_owned())),
             Content::OnHost { .. } => Vec::new(),
         };
         Ok(diff_of_contents(headers, self.content.as_deref(), &after))
@@ -241,7 +240,7 @@ impl Content {
     /// A file of the controller, decrypted if it is encrypted and `decrypt` wants that.
     pub fn of_file(path: PathBuf, decrypt: bool) -> Result<Content, Failure> {
         Ok(match if decrypt { decrypted(&path)? } else { None } {
-            Some(bytes) => Content::Decrypted { path, bytes },
+            Some(plain) => Content::Bytes { name: path.to_string_lossy().into_owned(), bytes: plain.to_vec(), is_secret: true },
             None => Content::File(path),
         })
     }
@@ -249,7 +248,7 @@ impl Content {
     fn name(&self) -> String {
         match self {
             Content::Bytes { name, .. } => name.clone(),
-            Content::File(path) | Content::Decrypted { path, .. } => path.to_string_lossy().into_owned(),
+            Content::File(path) => path.to_string_lossy().into_owned(),
             Content::OnHost { path, .. } => path.clone(),
         }
     }
@@ -257,7 +256,6 @@ impl Content {
     fn checksum(&self) -> Result<String, Failure> {
         match self {
             Content::Bytes { bytes, .. } => Ok(sha1_of(bytes)),
-            Content::Decrypted { bytes, .. } => Ok(sha1_of(bytes)),
             Content::File(path) => checksum_of(path),
             Content::OnHost { checksum, .. } => Ok(checksum.clone()),
         }
@@ -269,18 +267,23 @@ impl Content {
             // What has no file has Ansible's temporary file's mode.
             Content::Bytes { name, .. } if name.is_empty() => Ok(0o600),
             Content::Bytes { name, .. } => mode_of(Path::new(name)),
-            Content::File(path) | Content::Decrypted { path, .. } => mode_of(path),
+            Content::File(path) => mode_of(path),
             Content::OnHost { entry, .. } => Ok(entry.mode()),
         }
     }
 }
 
-/// What is in a file of the controller, if it is encrypted.
-pub fn decrypted(path: &Path) -> Result<Option<Arc<Plain>>, Failure> {
+/// Whether a file of the controller is encrypted.
+pub fn is_encrypted_file(path: &Path) -> Result<bool, Failure> {
     let mut head = [0; 32];
     let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head));
     let length = length.map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))?;
-    if !is_encrypted(&head[..length]) {
+    Ok(is_encrypted(&head[..length]))
+}
+
+/// What is in a file of the controller, if it is encrypted.
+pub fn decrypted(path: &Path) -> Result<Option<Arc<Plain>>, Failure> {
+    if !is_encrypted_file(path)? {
         return Ok(None);
     }
     let (plain, _) = read_bytes(path).map_err(|err| Failure::argument("src", err.into_diag().title))?;
