@@ -24,7 +24,15 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("to_json", |_, value, args| to_json(&value, args, false)),
     ("tojson", |_, value, args| to_json(&value, args, false)),
     ("to_nice_json", |_, value, args| to_json(&value, args, true)),
-    ("from_json", |_, value, _| from_json(&text(&value)?)),
+    ("from_json", |_, value, args| {
+        let profile = args.get("profile").map(|profile| text(&profile)).transpose()?;
+        let read = from_json(&text(&value)?)?;
+        match profile.as_deref() {
+            None | Some("tagless") => Ok(read),
+            Some("legacy" | "inventory_legacy") => Ok(json_value(without_marks(to_plain_json(&read)?))),
+            Some(other) => Err(Fail::error(format!("Unknown profile '{other}'."))),
+        }
+    }),
     ("to_yaml", |_, value, args| yaml::dump(&value, args, false)),
     ("to_nice_yaml", |_, value, args| yaml::dump(&value, args, true)),
     ("from_yaml", |_, value, _| match value.as_str() {
@@ -249,6 +257,19 @@ pub(in crate::template) fn from_json(text: &str) -> Res {
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(json) => Ok(json_value(json)),
         Err(err) => Err(Fail::error(format!("not JSON: {err}"))),
+    }
+}
+
+/// Data without the marks by which JSON of Ansible's older form says that a text is no template: what is read here never is one.
+fn without_marks(json: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Object(mut map) if map.len() == 1 && map.get("__ansible_unsafe").is_some_and(Json::is_string) => {
+            map["__ansible_unsafe"].take()
+        }
+        Json::Object(map) => Json::Object(map.into_iter().map(|(key, value)| (key, without_marks(value))).collect()),
+        Json::Array(items) => items.into_iter().map(without_marks).collect(),
+        other => other,
     }
 }
 
