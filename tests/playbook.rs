@@ -224,6 +224,7 @@ fn text(node: &Node) -> String {
         Kind::Float(value) => value.to_string(),
         Kind::Str(string) => string.text.to_string(),
         Kind::Seq(items) => list(items),
+        Kind::Vault(_) => "encrypted".to_owned(),
         Kind::Map(pairs) => {
             format!("{{{}}}", pairs.iter().map(|(key, value)| format!("{}: {}", text(key), text(value))).collect::<Vec<_>>().join(", "))
         }

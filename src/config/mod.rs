@@ -8,7 +8,7 @@ mod settings;
 pub use settings::{Kind, SETTINGS, Setting};
 
 use anyhow::{Context, bail};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Every setting with its value. Names are those of `ansible-config list`.
@@ -17,6 +17,8 @@ pub struct Config {
     file: Option<PathBuf>,
     values: HashMap<&'static str, Value>,
     /// What is worth a warning: a file that was passed over.
+    /// Settings that are not at their defaults because somebody said so.
+    given: HashSet<&'static str>,
     pub warnings: Vec<String>,
 }
 
@@ -44,7 +46,7 @@ impl Config {
         let file = find_file(env, &mut warnings);
         let sections = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let dir = file.as_deref().and_then(Path::parent).map(Path::to_owned);
-        let mut values = HashMap::new();
+        let (mut values, mut given) = (HashMap::new(), HashSet::new());
         for setting in SETTINGS {
             let from_env = setting.env.iter().find_map(|name| Some((format!("the variable {name}"), env(name)?, None)));
             let from_file = || {
@@ -54,18 +56,27 @@ impl Config {
                     Some((name, value, dir.as_deref()))
                 })
             };
-            let value = match from_env.or_else(from_file) {
+            let said = from_env.or_else(from_file);
+            if said.is_some() {
+                given.insert(setting.name);
+            }
+            let value = match said {
                 Some((from, text, dir)) => parse(setting, &text, dir).with_context(|| format!("wrong setting in {from}"))?,
-                None => parse(setting, setting.default, None).expect("the table's defaults are of their kinds"),
+                None => default(setting),
             };
             values.insert(setting.name, value);
         }
-        Ok(Config { file, values, warnings })
+        Ok(Config { file, values, given, warnings })
     }
 
     /// The file that was read: `ansible_config_file`.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// Whether the file or the environment says something of a setting.
+    pub fn is_given(&self, name: &str) -> bool {
+        self.given.contains(name)
     }
 
     /// A setting by its name. `None`: there is no such setting.
@@ -112,10 +123,15 @@ impl Config {
 impl Default for Config {
     /// The defaults alone.
     fn default() -> Config {
-        let values = SETTINGS
-            .iter()
-            .map(|setting| (setting.name, parse(setting, setting.default, None).expect("the table's defaults are of their kinds")));
-        Config { file: None, values: values.collect(), warnings: Vec::new() }
+        let values = SETTINGS.iter().map(|setting| (setting.name, default(setting)));
+        Config { file: None, values: values.collect(), given: HashSet::new(), warnings: Vec::new() }
+    }
+}
+
+fn default(setting: &Setting) -> Value {
+    match setting.default {
+        "" if !matches!(setting.kind, Kind::List | Kind::Paths) => Value::None,
+        text => parse(setting, text, None).expect("the table's defaults are of their kinds"),
     }
 }
 
@@ -160,6 +176,11 @@ fn read_file(path: &Path) -> anyhow::Result<Sections> {
         Ok(sections) => Ok(sections),
         Err(message) => bail!("`{}` is no configuration file: {message}", path.display()),
     }
+}
+
+/// A path of a setting that is no path for every plugin: `~` and `$VARS` are expanded.
+pub fn expanded(text: &str) -> String {
+    home(text)
 }
 
 /// `~` at the beginning, and `$VARS`, as Ansible expands them in paths.

@@ -3,11 +3,11 @@
 use super::connect::Place;
 use super::execute::{Executed, arguments};
 use super::include::{Include, What};
-use super::plain;
 use super::task::TaskRun;
+use super::{Added, plain};
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
-use crate::source::{Diag, Node, may_be_template};
+use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
@@ -76,7 +76,11 @@ impl Action<'_> {
     }
 
     fn render(&self, node: &Node) -> Result<Value, Diag> {
-        self.task_run.playing.run.templar.render(node, self.view)
+        self.task_run.playing.run.templar.render(node, self.view).map_err(|diag| {
+            let task = self.task_run.task();
+            let argument = task.action.args.iter().find(|(_, given)| std::ptr::eq(given, node));
+            argument.map_or(diag.clone(), |(name, _)| super::execute::of_argument(diag, task, name))
+        })
     }
 
     fn debug(&self) -> Result<Executed, Diag> {
@@ -98,16 +102,13 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
+                    Err(diag) => return Err(diag.within("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
             }
             (None, Some(msg)) => {
-                let value = self.render(msg).map_err(|diag| {
-                    diag.during("Error while resolving value for 'msg'")
-                        .during("Finalization of task args for 'ansible.builtin.debug' failed")
-                })?;
+                let value = self.render(msg)?;
                 executed.data.insert("msg".into(), plain(&value));
                 Ok(executed)
             }
@@ -119,13 +120,25 @@ impl Action<'_> {
     }
 
     fn assert(&self) -> Result<Executed, Diag> {
-        let that = self.node("that").ok_or_else(|| Diag::error("`assert` lacks `that`").at(&self.task_run.task().span))?;
+        // Conditions are evaluated where they are written, be it in a variable: their texts are expressions, and rendering would make values of them.
+        let templar = &self.task_run.playing.run.templar;
+        let args_from = self.task_run.task().action.args_from.as_ref();
+        let from = args_from.and_then(|node| templar.written(node, self.view));
+        let argument = |name: &str| self.node(name).or_else(|| from.as_ref()?.get(name));
+        let rendered = match (argument("that"), args_from) {
+            (None, Some(_)) => self.rendered_conditions()?,
+            _ => None,
+        };
+        let that = argument("that").or(rendered.as_ref());
+        let that = that.ok_or_else(|| Diag::error("missing required arguments: that").at(&self.task_run.task().span))?;
+        let listed = templar.written(that, self.view).filter(|node| node.as_seq().is_some());
+        let that = listed.as_deref().unwrap_or(that);
         let conditions = match that.as_seq() {
             Some(items) => items,
             None => std::slice::from_ref(that),
         };
-        let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
-        let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
+        let message = |name: &str| argument(name).map(|node| self.render(node)).transpose();
+        let quiet = argument("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
             if self.task_run.playing.run.templar.condition(condition, self.view)? {
                 continue;
@@ -143,33 +156,47 @@ impl Action<'_> {
         Ok(executed)
     }
 
+    /// The conditions among arguments that are a value: only true and false can be taken from there, a text may be from anywhere.
+    fn rendered_conditions(&self) -> Result<Option<Node>, Diag> {
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
+        let span = &self.task_run.task().span;
+        let one = |value: &Json| match value {
+            Json::Bool(value) => Ok(Node::new(Kind::Bool(*value), span.clone())),
+            Json::Null => Err(Diag::error("Empty conditional expressions are not allowed.").at(span)),
+            Json::String(_) => Err(Diag::error("Encountered untrusted template or expression.").at(span)),
+            _ => Err(Diag::error("Conditional expressions must be strings.").at(span)),
+        };
+        match given.get("that") {
+            None => Ok(None),
+            Some(Json::Array(all)) => {
+                let conditions = all.iter().map(one).collect::<Result<_, _>>()?;
+                Ok(Some(Node::new(Kind::Seq(conditions), span.clone())))
+            }
+            Some(value) => one(value).map(Some),
+        }
+    }
+
     fn set_fact(&self) -> Result<Executed, Diag> {
         let mut given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
         let cacheable = match given.shift_remove("cacheable") {
             None => false,
             Some(value) => {
-                value.as_bool().ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?
+                let truth = self.task_run.playing.run.truth_of(&crate::vars::value_of(&value));
+                truth.ok_or_else(|| Diag::error("`cacheable` must be true or false").at(&self.task_run.task().span))?
             }
         };
         if given.is_empty() {
-            return Err(Diag::error("`set_fact` sets nothing: it needs at least one name").at(&self.task_run.task().span));
+            let words = "No key/value pairs provided, at least one is required for this action to succeed";
+            return Err(Diag::error(words).at(&self.task_run.task().span));
         }
         let mut executed = Executed::default();
-        let mut named = Map::new();
-        for (name, value) in given {
-            // Names may be templates, too: those written in the task, not those of a variable's mapping.
-            let written = self.task_run.task().action.args.iter().any(|(other, _)| *other == name);
-            let name = match written && may_be_template(&name) {
-                true => self.render(&Node::string(name, self.task_run.task().span.clone()))?.to_string(),
-                false => name,
-            };
-            if !is_name(&name) {
-                return Err(Diag::error(format!("`{name}` cannot be the name of a variable")).at(&self.task_run.task().span));
+        for (name, value) in &given {
+            if !is_name(name) {
+                return Err(Diag::error(format!("Invalid variable name '{name}'.")).at(&self.task_run.task().span));
             }
-            executed.set.push((name.clone(), Variable::data(&value)));
-            named.insert(name, value);
+            self.task_run.playing.run.warn_if_reserved(name, &self.task_run.task().span);
+            executed.set.push((name.clone(), Variable::data(value)));
         }
-        let given = named;
         // A cached fact is seen among the facts as well.
         if cacheable {
             executed.facts = given.clone();
@@ -201,7 +228,7 @@ impl Action<'_> {
             allow_duplicates: args.bool("allow_duplicates").unwrap_or(true),
             validates: args.bool("rolespec_validate").unwrap_or(true),
         };
-        Ok(self.including(What::Role { request, public: args.is("public") }))
+        Ok(self.including(What::Role { request, public: args.bool("public").unwrap_or(self.task_run.playing.run.includes_publicly()) }))
     }
 
     fn including(&self, what: What) -> Executed {
@@ -256,9 +283,14 @@ impl Action<'_> {
         let groups: Vec<String> = args.list("groups").unwrap_or_default().into_iter().filter(|group| !group.is_empty()).collect();
         let data: VarMap = vars.iter().map(|(name, value)| (name.clone(), Variable::data(value))).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_host(name, &groups, data)?;
+        let changed = run.add_to_inventory(Added::Host { name: name.to_owned(), groups: groups.clone(), vars: data })?;
         let mut executed = Executed { changed, ..Executed::default() };
-        executed.data.insert("add_host".into(), serde_json::json!({ "host_name": name, "groups": groups, "host_vars": vars }));
+        let (host, port) = crate::inventory::split_port(name);
+        let mut vars = vars;
+        if let Some(port) = port {
+            vars.insert("ansible_ssh_port".into(), port.into());
+        }
+        executed.data.insert("add_host".into(), serde_json::json!({ "host_name": host, "groups": groups, "host_vars": vars }));
         Ok(executed)
     }
 
@@ -269,7 +301,8 @@ impl Action<'_> {
         let group = name(args.required("key").map_err(|failure| self.at_argument(failure))?);
         let parents: Vec<String> = args.list("parents").unwrap_or_default().iter().map(|parent| name(parent)).collect();
         let run = &self.task_run.playing.run;
-        let changed = run.inventory.write().expect("no panic holds the lock").add_to_group(&self.task_run.host, &group, &parents)?;
+        let changed =
+            run.add_to_inventory(Added::ToGroup { host: self.task_run.host.clone(), group: group.clone(), parents: parents.clone() })?;
         let mut executed = Executed { changed, ..Executed::default() };
         executed.data.insert("add_group".into(), group.into());
         executed.data.insert("parent_groups".into(), parents.into());
@@ -316,7 +349,9 @@ fn text(value: Option<&Json>) -> String {
 
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric())
+    let is_word =
+        chars.next().is_some_and(|first| first == '_' || first.is_alphabetic()) && chars.all(|next| next == '_' || next.is_alphanumeric());
+    is_word && !crate::playbook::means_something(name)
 }
 
 #[cfg(test)]

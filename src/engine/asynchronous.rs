@@ -83,13 +83,12 @@ impl Background {
 impl TaskRun {
     /// Whether the task goes into the background, and for how long.
     pub fn background(&self, view: &Arc<View>) -> Result<Option<Terms>, Diag> {
-        let Some(node) = &self.task().asynchronous else { return Ok(None) };
-        let seconds = self.number_of(node, view)?;
-        if seconds <= 0.0 {
+        let run = &self.playing.run;
+        let Some(seconds) = run.number("async", &self.task().asynchronous, true, view)?.filter(|seconds| *seconds > 0.0) else {
             return Ok(None);
-        }
-        let default = self.playing.run.settings.config.number("DEFAULT_POLL_INTERVAL").unwrap_or(15);
-        let poll = self.task().poll.as_ref().map_or(Ok(default as f64), |node| self.number_of(node, view))?;
+        };
+        let default = run.settings.config.number("DEFAULT_POLL_INTERVAL").unwrap_or(15);
+        let poll = run.number("poll", &self.task().poll, true, view)?.unwrap_or(default as f64);
         Ok(Some(Terms { seconds: seconds.ceil() as u64, poll: Duration::try_from_secs_f64(poll.max(0.0)).unwrap_or(Duration::MAX) }))
     }
 }

@@ -5,12 +5,15 @@ use super::execute::Executed;
 use super::task::TaskRun;
 use super::{actions, asynchronous, execute};
 use crate::report::{Event, Status};
-use crate::source::{Diag, Node};
+use crate::source::Diag;
 use crate::template;
 use crate::vars::View;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What stands for the exception of a failure: there is none here, but playbooks ask whether there was.
+const NO_TRACEBACK: &str = "(traceback unavailable)";
 
 /// What came of an item, judged.
 pub struct Attempt {
@@ -21,6 +24,8 @@ pub struct Attempt {
     pub delegated_to: Option<String>,
     /// The task forgives that it failed, or that its host could not be reached.
     pub ignored: bool,
+    /// What the task would forgive.
+    pub forgiving: Forgiving,
     /// This stands for a whole loop: `result.results` holds its items.
     pub is_loop: bool,
 }
@@ -30,6 +35,9 @@ impl Attempt {
         let mut result = executed.data.clone();
         result.insert("changed".into(), executed.changed.into());
         result.insert("failed".into(), executed.failed.into());
+        if executed.failed {
+            result.insert("exception".into(), NO_TRACEBACK.into());
+        }
         if executed.skipped {
             result.insert("skipped".into(), true.into());
         }
@@ -43,12 +51,19 @@ impl Attempt {
             executed,
             delegated_to: None,
             ignored: false,
+            forgiving: Forgiving::default(),
             is_loop: false,
         }
     }
 
     pub fn failed(diag: &Diag) -> Attempt {
-        Attempt::of(Executed::diagnosed(diag))
+        let diagnosis = Some(Arc::new(diag.clone()));
+        Attempt::of(Executed { diagnosis, ..Executed::failed(format!("Task failed: {}", diag.in_full())) })
+    }
+
+    /// A failure in its own words, without those that say that the task failed.
+    pub fn told(diag: &Diag) -> Attempt {
+        Attempt::of(Executed { diagnosis: Some(Arc::new(diag.clone())), ..Executed::failed(diag.in_full()) })
     }
 
     pub fn skipped(condition: Json) -> Attempt {
@@ -67,12 +82,34 @@ impl Attempt {
         matches!(self.status, Status::Failed | Status::Unreachable)
     }
 
-    /// Makes a failure of it, and keeps what the module said.
-    fn fail(&mut self, diag: &Diag) {
-        let failure = Attempt::failed(diag);
-        self.result.extend(failure.result.into_iter().filter(|(key, _)| key != "changed"));
-        self.diagnosis = failure.diagnosis;
+    /// A condition on the result could not be evaluated: that is a failure, and what the module said is kept.
+    pub fn fail_condition(&mut self, word: &str, diag: Diag) {
+        self.result.insert(format!("{word}_result"), diag.in_full().into());
+        let diag = super::variables::of_condition(diag, word);
+        let words = diag.in_full();
+        self.diagnosis = Some(Arc::new(diag));
+        self.suppress(word);
         self.set_failed(true);
+        // A module that broke has no words of its own.
+        if self.result.get("msg").and_then(Json::as_str).is_some_and(|msg| msg.starts_with("Task failed: Module failed"))
+            && word != "break_when"
+        {
+            self.result.insert("msg".into(), format!("Task failed: Module failed: {words}").into());
+        }
+        self.say_if_silent(format!("Task failed: Action failed: {words}"));
+    }
+
+    /// Keeps the exception of a failure that is judged anew.
+    fn suppress(&mut self, word: &str) {
+        if let Some(exception) = self.result.shift_remove("exception") {
+            self.result.insert(format!("{word}_suppressed_exception"), exception);
+        }
+    }
+
+    fn say_if_silent(&mut self, words: String) {
+        if self.result.get("msg").is_none_or(|msg| msg.is_null() || msg == "") {
+            self.result.insert("msg".into(), words.into());
+        }
     }
 
     /// Makes a failure of it: so many of the expressions of `register` cannot be evaluated.
@@ -96,6 +133,11 @@ impl Attempt {
     fn set_failed(&mut self, failed: bool) {
         self.executed.failed = failed;
         self.result.insert("failed".into(), failed.into());
+        if failed {
+            self.result.insert("exception".into(), NO_TRACEBACK.into());
+        } else {
+            self.result.shift_remove("exception");
+        }
         self.status = status(&self.executed);
     }
 }
@@ -115,9 +157,20 @@ fn status(executed: &Executed) -> Status {
 }
 
 /// `ignore_errors` and `ignore_unreachable`.
-struct Forgiving {
-    errors: bool,
-    unreachable: bool,
+#[derive(Clone, Copy, Default)]
+pub struct Forgiving {
+    pub errors: bool,
+    pub unreachable: bool,
+}
+
+impl Forgiving {
+    pub fn forgives(self, status: Status) -> bool {
+        match status {
+            Status::Failed => self.errors,
+            Status::Unreachable => self.unreachable,
+            Status::Ok | Status::Changed | Status::Skipped => false,
+        }
+    }
 }
 
 /// `until`, `retries` and `delay`.
@@ -140,24 +193,24 @@ impl TaskRun {
 
     /// Ignores what the task says is to be ignored.
     pub fn forgive(&self, mut attempt: Attempt, view: &Arc<View>) -> Attempt {
-        attempt.ignored = self.forgiving(view).is_ok_and(|forgiving| match attempt.status {
-            Status::Failed => forgiving.errors,
-            Status::Unreachable => forgiving.unreachable,
-            Status::Ok | Status::Changed | Status::Skipped => false,
-        });
+        attempt.forgiving = self.forgiving(view).unwrap_or_default();
+        attempt.ignored = attempt.forgiving.forgives(attempt.status);
         attempt
     }
 
     fn forgiving(&self, view: &Arc<View>) -> Result<Forgiving, Diag> {
         let keywords = &self.task().keywords;
-        let flag = |node: &Option<Node>| node.as_ref().map_or(Ok(false), |node| self.playing.run.bool_of(node, view));
+        let flag = |word, node| self.playing.run.flag(word, node, view).map(Option::unwrap_or_default);
         // A file that cannot be included is nothing to ignore.
-        let errors = self.task().include.is_none() && flag(&keywords.ignore_errors)?;
-        Ok(Forgiving { errors, unreachable: flag(&keywords.ignore_unreachable)? })
+        let errors = self.task().include.is_none() && flag("ignore_errors", &keywords.ignore_errors)?;
+        Ok(Forgiving { errors, unreachable: flag("ignore_unreachable", &keywords.ignore_unreachable)? })
     }
 
     async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
         if let Err(diag) = self.forgiving(view) {
+            return Attempt::failed(&diag);
+        }
+        if let Err(diag) = self.playing.run.flag("diff", &self.task().keywords.diff, view).and(self.checks(view)) {
             return Attempt::failed(&diag);
         }
         let (place, delegated_to, place_view) = match self.place(view) {
@@ -210,9 +263,10 @@ impl TaskRun {
         let executed = match self.background(view) {
             Err(diag) => Executed::diagnosed(&diag),
             Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
-            Ok(None) => match actions::run(self, place, view).await {
-                Some(done) => done,
-                None => execute::on_host(self, place, place_view, view).await,
+            Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
+                Err(executed) => executed,
+                Ok(Some(done)) => done,
+                Ok(None) => execute::on_host(self, place, place_view, view).await,
             },
         };
         let mut attempt = Attempt::of(executed);
@@ -223,40 +277,38 @@ impl TaskRun {
             attempt.result.insert("attempts".into(), number.into());
         }
         self.in_flight.record(&attempt.result);
-        if let Err(diag) = self.judge(&mut attempt, view) {
-            attempt.fail(&diag);
-        }
+        self.judge(&mut attempt, view);
         attempt
+    }
+
+    /// What the engine itself does for the task, if it is done in the task's time. On a host, the host watches the time.
+    async fn in_time<T>(&self, doing: impl Future<Output = T>, view: &Arc<View>) -> Result<T, Executed> {
+        let limit = self.playing.run.timeout_of(&self.task().keywords, view).map_err(|diag| Executed::diagnosed(&diag))?;
+        let Some(limit) = limit else { return Ok(doing.await) };
+        tokio::time::timeout(limit, doing).await.map_err(|_| Executed::timed_out(limit))
     }
 
     /// `None`: the one attempt counts, whatever `until` says of it.
     fn retrying(&self, view: &Arc<View>) -> Result<Option<Retrying>, Diag> {
         let task = self.task();
-        let retries = match (&task.retries, &task.until) {
-            (Some(node), _) => self.number_of(node, view)?.max(0.0) as u32,
+        let number = |word, node, is_whole| self.playing.run.number(word, node, is_whole, view);
+        let retries = match (number("retries", &task.retries, true)?, &task.until) {
+            (Some(retries), _) => retries.max(0.0) as u32,
             (None, Some(_)) => 3,
             (None, None) => 0,
         };
         if retries == 0 {
             return Ok(None);
         }
-        let delay = task.delay.as_ref().map_or(Ok(5.0), |node| self.number_of(node, view))?;
+        let delay = number("delay", &task.delay, false)?.unwrap_or(5.0);
         // Ansible takes a negative delay for one second.
         let seconds = if delay < 0.0 { 1.0 } else { delay };
         Ok(Some(Retrying { retries, delay: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX) }))
     }
 
-    pub fn number_of(&self, node: &Node, view: &Arc<View>) -> Result<f64, Diag> {
-        let value = self.playing.run.templar.render(node, view)?;
-        value.to_string().trim().parse::<f64>().map_err(|_| Diag::error(format!("`{value}` is no number")).at(&node.span))
-    }
-
     fn is_met(&self, attempt: &Attempt, view: &Arc<View>) -> Result<bool, Diag> {
         match &self.task().until {
-            Some(until) => {
-                let met = self.playing.run.templar.condition(until, &self.with_registered(view));
-                met.map_err(|diag| diag.during("An 'until' expression failed").during("Action failed"))
-            }
+            Some(until) => self.playing.run.condition("until", until, &self.with_registered(view)),
             None => Ok(!attempt.has_failed()),
         }
     }
@@ -281,22 +333,31 @@ impl TaskRun {
     }
 
     /// `changed_when` and `failed_when`: what the user says counts.
-    fn judge(&self, attempt: &mut Attempt, view: &Arc<View>) -> Result<(), Diag> {
-        let templar = &self.playing.run.templar;
+    fn judge(&self, attempt: &mut Attempt, view: &Arc<View>) {
+        let run = &self.playing.run;
         if let Some(condition) = &self.task().changed_when {
-            let changed = templar.condition(condition, &self.with_registered(view));
-            let changed = changed.map_err(|diag| diag.during("A 'changed_when' expression failed").during("Action failed"))?;
-            attempt.set_changed(changed);
-            attempt.result.insert("changed_when_result".into(), changed.into());
+            match run.templar.condition(condition, &self.with_registered(view)) {
+                Ok(changed) => {
+                    attempt.set_changed(changed);
+                    attempt.result.insert("changed_when_result".into(), changed.into());
+                }
+                Err(diag) => return attempt.fail_condition("changed_when", diag),
+            }
             self.in_flight.record(&attempt.result);
         }
         if let Some(condition) = &self.task().failed_when {
-            let failed = templar.condition(condition, &self.with_registered(view));
-            let failed = failed.map_err(|diag| diag.during("A 'failed_when' expression failed").during("Action failed"))?;
-            attempt.set_failed(failed);
-            attempt.result.insert("failed_when_result".into(), failed.into());
+            match run.templar.condition(condition, &self.with_registered(view)) {
+                Ok(failed) => {
+                    attempt.suppress("failed_when");
+                    attempt.set_failed(failed);
+                    attempt.result.insert("failed_when_result".into(), failed.into());
+                    if failed {
+                        attempt.say_if_silent("Task failed: Action failed: A 'failed_when' expression evaluated to 'True'.".to_owned());
+                    }
+                }
+                Err(diag) => return attempt.fail_condition("failed_when", diag),
+            }
             self.in_flight.record(&attempt.result);
         }
-        Ok(())
     }
 }

@@ -194,7 +194,7 @@ impl Playing {
         let wanted = match read.flag("ansible_become")? {
             Some(wanted) => wanted,
             None => match &keywords.r#become {
-                Some(node) => self.run.bool_of(node, read.view)?,
+                Some(node) => self.run.bool_of(node, read.view).map_err(|diag| super::variables::of_keyword(diag, "become"))?,
                 None => settings.r#become,
             },
         };

@@ -1,6 +1,6 @@
 //! A host's place in a play, as data: which task is next, where a failure leads, what was included on the way.
 
-use crate::playbook::{Block, Entry, Task};
+use crate::playbook::{Block, Entry, RoleCall, Task};
 use crate::vars::VarMap;
 use std::sync::Arc;
 
@@ -158,6 +158,14 @@ impl Cursor {
         for frame in &mut self.frames {
             frame.fails_after = false;
         }
+    }
+
+    /// The call of the innermost role.
+    pub fn role_call(&self) -> Option<&RoleCall> {
+        self.frames.iter().rev().find_map(|frame| match &frame.entries {
+            Entries::Block(block, _) => block.role_call.as_ref(),
+            _ => None,
+        })
     }
 
     /// Leaves the innermost role (`meta: end_role`).

@@ -12,8 +12,7 @@ use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
-use crate::vars::{Level, VarMap, Variable, View};
-use minijinja::Value;
+use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -57,6 +56,12 @@ impl Executed {
         Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
+    pub fn timed_out(limit: Duration) -> Executed {
+        let mut executed = Executed::failed(format!("Task failed: Timed out after {} second(s).", limit.as_secs()));
+        executed.data.insert("timedout".into(), json!({ "period": limit.as_secs() }));
+        executed
+    }
+
     pub fn unreachable(message: impl Into<String>) -> Executed {
         let mut executed = Executed { unreachable: true, ..Executed::failed(message) };
         executed.failed = false;
@@ -98,11 +103,12 @@ impl Executed {
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        if !outcome.facts.is_empty() {
-            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        let facts = outcome.facts;
+        if !facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
         let hides_diff = !diff_mode;
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, hides_diff, ..Executed::default() }
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, hides_diff, ..Executed::default() }
     }
 }
 
@@ -138,7 +144,8 @@ impl From<RunError> for Trouble {
     fn from(err: RunError) -> Trouble {
         match &err {
             RunError::Timeout { after, stdout, stderr } => Trouble::Failure(
-                Failure::new(format!("Timed out after {} second(s); its processes were killed.", after.as_secs()))
+                Failure::new(format!("Task failed: Timed out after {} second(s).", after.as_secs()))
+                    .with("timedout", json!({ "period": after.as_secs() }))
                     .with("stdout", String::from_utf8_lossy(stdout).into_owned())
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
@@ -164,7 +171,13 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
-    let executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
+    if task_run.playing.run.settings.config.flag("INJECT_INVOCATION")
+        && !executed.unreachable
+        && let Ok(args) = arguments(&task_run.playing, task_run.task(), view)
+    {
+        executed.data.insert("invocation".into(), json!({ "module_args": args }));
+    }
     let delegate = (place.target.name != *task_run.host).then_some(place.target.name.as_str());
     task_run.keep(&executed, delegate, view);
     executed
@@ -281,7 +294,7 @@ fn prepare(
         view: view.clone(),
         place_view: place_view.clone(),
         check_mode: playing.checks(task, view)?,
-        diff_mode: keywords.diff.as_ref().map_or(Ok(run.settings.diff), |node| run.bool_of(node, view))?,
+        diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
@@ -304,6 +317,24 @@ fn with_environment(script: Script, environment: &[(String, String)]) -> Script 
     Script { text, input, environment: environment.iter().cloned().chain(own).collect() }
 }
 
+impl Run {
+    /// `timeout`; none if it is 0.
+    pub(super) fn timeout_of(&self, keywords: &crate::playbook::Keywords, view: &Arc<View>) -> Result<Option<Duration>, Diag> {
+        let seconds = self.number("timeout", &keywords.timeout, true, view)?;
+        if let Some(seconds) = seconds.filter(|seconds| !(0.0..=100_000_000.0).contains(seconds)) {
+            let diag = Diag::error(format!("Timeout {seconds} is invalid, it must be between 0 and 100000000."));
+            return Err(keywords.timeout.as_ref().map_or(diag.clone(), |node| diag.at(&node.span)));
+        }
+        Ok(seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}
+
+/// A mistake in the value of an argument.
+pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
+    let module = task.action.module.spec().name;
+    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
+}
+
 /// A task's arguments, rendered, under the names that the file uses.
 pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map<String, Json>, Diag> {
     let action = &task.action;
@@ -324,7 +355,7 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     }
     if let Some(node) = &action.args_from {
         let rendered =
-            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
+            templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }
@@ -332,11 +363,23 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
             args.extend(values);
         }
     }
+    if let Some((_, node)) = action.args.iter().find(|(name, _)| name == "_raw_params" && spec.param(name).is_none()) {
+        return Err(Diag::error(format!("Action '{}' does not support raw params.", spec.name)).at(&node.span));
+    }
     for (name, node) in &action.args {
-        let value = templar.render(node, view).map_err(|diag| {
-            diag.during(format!("Error while resolving value for '{name}'"))
-                .during(format!("Finalization of task args for '{}' failed", spec.name))
-        })?;
+        // The names of facts may be templates themselves.
+        let rendered_name = match crate::modules::TAKES_ANY_PARAMETER.contains(&spec.name) && name.contains("{{") {
+            true => match templar.render(&Node::string(name.as_str(), node.span.clone()), view)? {
+                value if value.as_str().is_some() => value.to_string(),
+                value => {
+                    let kind = template::type_name(&value);
+                    return Err(Diag::error(format!("Invalid variable name '{value}' of type '{kind}'.")).at(&node.span));
+                }
+            },
+            false => name.clone(),
+        };
+        let name = &rendered_name;
+        let value = templar.render(node, view).map_err(|diag| of_argument(diag, task, name))?;
         if template::is_omit(&value) {
             args.remove(name);
             continue;
@@ -361,15 +404,7 @@ impl Wire {
     pub async fn open(task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Wire, Trouble> {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
-        let timeout = match &keywords.timeout {
-            Some(node) => {
-                let value = run.templar.render(node, view)?;
-                let seconds = u64::try_from(value.clone())
-                    .map_err(|_| Diag::error(format!("`timeout` must be a number of seconds, not `{value}`")).at(&node.span))?;
-                (seconds > 0).then(|| Duration::from_secs(seconds))
-            }
-            None => None,
-        };
+        let timeout = run.timeout_of(keywords, view)?;
         let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
@@ -412,7 +447,18 @@ impl Wire {
 fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(String, String)>, Diag> {
     let mut all: Vec<(String, String)> = Vec::new();
     for node in &task.keywords.environment {
-        let rendered = playing.run.templar.render(node, view)?;
+        let is_setup = task.action.module.spec().name == "ansible.builtin.setup";
+        let known;
+        let node = match node.as_map() {
+            // It may ask for what is only now to be gathered.
+            Some(pairs) if is_setup => {
+                let pairs = pairs.iter().filter(|(_, value)| playing.run.templar.render(value, view).is_ok()).cloned();
+                known = Node::new(crate::source::Kind::Map(pairs.collect()), node.span.clone());
+                &known
+            }
+            _ => node,
+        };
+        let rendered = playing.run.templar.render(node, view).map_err(|diag| super::variables::of_keyword(diag, "environment"))?;
         let maps = match rendered.kind() {
             ValueKind::Seq => rendered.try_iter().into_iter().flatten().collect(),
             _ => vec![rendered],
@@ -490,18 +536,10 @@ impl Context for HostContext {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
         let path = self.find_file("templates", name)?;
         let source = Source::read(&path).map_err(|err| Failure::argument("src", super::chain(&err)))?;
-        let full = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
-        let mut vars = VarMap::new();
-        let mut put = |name: &str, value: Value| vars.insert(name.to_owned(), Variable::Data(value));
-        put("ansible_managed", Value::from("Ansible managed"));
-        put("template_path", Value::from(name));
-        put("template_fullpath", Value::from(full));
-        put("template_destpath", Value::from(options.dest.clone()));
-        let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
         self.playing
             .run
             .templar
-            .render_file(&source, options, &view)
+            .render_file(&source, options, &self.view)
             .map_err(|diag| Failure { diag: Some(Box::new(diag.clone())), ..Failure::new(diag.title) })
     }
 

@@ -22,6 +22,10 @@ impl Playing {
                 let words = format!(
                     "The requested handler '{name}' was not found in either the main handlers list nor in the listening handlers list"
                 );
+                if !self.run.settings.config.flag("ERROR_ON_MISSING_HANDLER") {
+                    self.run.warn(words);
+                    continue;
+                }
                 return Err(Diag::error(words).did_you_mean(name, known.iter().map(String::as_str)));
             }
             if by_handler {
@@ -42,12 +46,11 @@ impl Playing {
 
     /// The handlers that a notification means.
     fn meant(&self, name: &str) -> Vec<usize> {
-        let view = self.play_view();
-        let is_topic = |topic: &Node| self.run.text_of(topic, &view).is_ok_and(|topic| topic == name);
+        let listens = |handler: &Arc<Task>| handler.listen.iter().filter_map(Node::as_str).any(|topic| is_called(topic, handler, name));
         // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
         let mut seen = HashSet::new();
         let handlers = self.listed_handlers();
-        let listening = handlers.iter().rev().filter(|handler| handler.listen.iter().any(is_topic));
+        let listening = handlers.iter().rev().filter(|handler| listens(handler));
         let last = listening.filter(|handler| {
             self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.full_name()))))
         });
@@ -81,17 +84,27 @@ impl Playing {
             flatten(std::slice::from_ref(list), &mut tasks);
             tasks.into_iter().find(|handler| {
                 let Some(own) = self.handler_name(handler) else { return false };
-                own == name
-                    || handler
-                        .role
-                        .as_ref()
-                        .is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
+                is_called(&own, handler, name)
             })
         })
     }
 
+    /// A handler's name, with the play's variables. A name that needs a host's is no name.
     fn handler_name(&self, handler: &Task) -> Option<String> {
-        handler.name.as_ref().map(|name| self.run.templar.render_name(name, &self.play_view()))
+        let name = handler.name.as_ref()?;
+        match self.run.text_of(name, &self.play_view()) {
+            Ok(text) => Some(text),
+            Err(diag) if handler.listen.is_empty() => {
+                let written = name.as_str().unwrap_or_default();
+                self.run.warn_once(format!(
+                    "Handler '{written}' is unusable because it has no listen topics and the name could not be templated \
+                     (host-specific variables are not supported in handler names). The error: {}",
+                    diag.in_full()
+                ));
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     fn listed_handlers(&self) -> Vec<Arc<Task>> {
@@ -99,6 +112,12 @@ impl Playing {
         self.all_handlers().iter().for_each(|brought| flatten(&brought.entries, &mut tasks));
         tasks
     }
+}
+
+/// Whether a name or topic of a handler is what was notified: by itself, or behind the name of its role.
+fn is_called(own: &str, handler: &Task, name: &str) -> bool {
+    own == name
+        || handler.role.as_ref().is_some_and(|role| [&role.name, &role.full_name()].iter().any(|role| format!("{role} : {own}") == name))
 }
 
 fn flatten(entries: &[Entry], tasks: &mut Vec<Arc<Task>>) {

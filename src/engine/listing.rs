@@ -62,9 +62,6 @@ impl Run {
     }
 
     fn list_task(&self, task: &Task, view: &Arc<View>, tasks: &mut Vec<(String, Vec<String>)>) {
-        if task.action.module.spec().name == "ansible.builtin.meta" {
-            return;
-        }
         let mut tags = self.tags_of(&task.keywords, || view.clone());
         if self.settings.tags.chooses(&tags) {
             tags.sort();

@@ -1,6 +1,6 @@
 //! A task with a loop: its items, what each sees, and what comes of all of them together.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Forgiving};
 use super::execute::Executed;
 use super::task::TaskRun;
 use crate::playbook::{Loop, LoopControl};
@@ -29,32 +29,25 @@ struct All {
     results: Vec<Json>,
     n_failed: usize,
     n_skipped: usize,
-    /// Every item that failed is to be ignored.
-    ignored: bool,
+    /// What any item forgives is forgiven of all.
+    forgiving: Forgiving,
 }
 
 impl TaskRun {
     /// The items of a loop, rendered.
     pub fn items(&self, looped: &Loop, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
         let templar = &self.playing.run.templar;
-        let over = templar.render(&looped.over, view)?;
-        let is_list = matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable);
-        match &looped.lookup {
-            None if is_list => Ok(over.try_iter().into_iter().flatten().collect()),
-            None => {
-                let message = format!("`loop` needs a list, and this is {}: `{over}`", over.kind());
-                Err(Diag::error(message)
-                    .at(&looped.over.span)
-                    .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"))
-            }
-            Some(lookup) => {
-                let terms = match over.kind() {
-                    ValueKind::Seq => over.try_iter().into_iter().flatten().collect(),
-                    _ => vec![over],
-                };
-                templar.lookup(lookup, terms, view, &looped.over)
-            }
+        if let Some(lookup) = &looped.lookup {
+            return templar.lookup(lookup, &looped.over, view);
         }
+        let over = templar.render(&looped.over, view)?;
+        if !matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let message = format!("The `loop` value must resolve to a 'list', not '{}'.", crate::template::type_name(&over));
+            return Err(Diag::error(message)
+                .at(&looped.over.span)
+                .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"));
+        }
+        Ok(over.try_iter().into_iter().flatten().collect())
     }
 
     /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.
@@ -65,9 +58,9 @@ impl TaskRun {
         }
         let control = match self.control(&looped.control, &view) {
             Ok(control) => control,
-            Err(diag) => return (Attempt::failed(&diag), view),
+            Err(diag) => return (self.forgive(Attempt::told(&diag), &view), view),
         };
-        let mut all = All { ignored: true, ..All::default() };
+        let mut all = All::default();
         let mut last_view = view.clone();
         for (index, item) in items.iter().enumerate() {
             if let (Some(pause), 1..) = (control.pause, index) {
@@ -81,8 +74,14 @@ impl TaskRun {
             self.in_flight.begin_item(of_item.clone());
             let mut attempt = self.item(&item_view).await;
             attempt.result.extend(of_item);
+            let stops = self.stops(&looped.control, &mut attempt, &item_view);
             let label = match &looped.control.label {
-                Some(label) => self.playing.run.text_of(label, &item_view).unwrap_or_else(|diag| diag.title),
+                Some(label) => self.playing.run.text_of(label, &self.with_registered(&item_view)).unwrap_or_else(|diag| {
+                    let words = format!("Failed to template loop_control label: {}", diag.in_full());
+                    let warnings = attempt.result.entry("warnings").or_insert_with(|| json!([]));
+                    warnings.as_array_mut().into_iter().for_each(|warnings| warnings.push(words.as_str().into()));
+                    item.to_string()
+                }),
                 None => item.to_string(),
             };
             for include in &mut attempt.executed.includes {
@@ -94,7 +93,6 @@ impl TaskRun {
             }
             // When any item changes something, all items' names are notified.
             all.executed.notify.extend(self.notified_names(&attempt, &item_view));
-            let stops = self.stops(&looped.control, &item_view);
             if attempt.executed.is_kept() {
                 match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
                     Ok(renewed) => view = self.with_task(renewed),
@@ -102,15 +100,8 @@ impl TaskRun {
                 }
             }
             all.add(attempt);
-            match stops {
-                Ok(false) => {}
-                Ok(true) => break,
-                Err(diag) => {
-                    all.n_failed += 1;
-                    all.ignored = false;
-                    all.executed.diagnosis = Some(Arc::new(diag));
-                    break;
-                }
+            if stops {
+                break;
             }
         }
         (all.attempt(), last_view)
@@ -119,21 +110,38 @@ impl TaskRun {
     fn control(&self, control: &LoopControl, view: &Arc<View>) -> Result<Control, Diag> {
         let run = &self.playing.run;
         let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, view)).transpose();
-        let flag = |node: &Option<Node>, default| node.as_ref().map_or(Ok(default), |node| run.bool_of(node, view));
-        let pause = control.pause.as_ref().map(|node| self.number_of(node, view)).transpose()?;
+        let pause = run.number("pause", &control.pause, false, view)?;
+        let variable = |word: &str, node: &Option<Node>| {
+            let name = text(node)?.filter(|name| !name.is_empty());
+            match name.as_deref().is_none_or(super::actions::is_name) {
+                true => Ok(name),
+                false => Err(Diag::error(format!("Invalid '{word}': Invalid variable name '{}'.", name.unwrap_or_default()))
+                    .at(node.as_ref().map_or(&self.task().span, |node| &node.span))),
+            }
+        };
         Ok(Control {
-            loop_var: text(&control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
-            index_var: text(&control.index_var)?,
+            loop_var: variable("loop_var", &control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
+            index_var: variable("index_var", &control.index_var)?,
             pause: pause.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|pause| !pause.is_zero()),
-            extended: flag(&control.extended, false)?,
-            with_allitems: flag(&control.extended_allitems, true)?,
+            extended: run.flag("extended", &control.extended, view)?.unwrap_or(false),
+            with_allitems: run.flag("extended_allitems", &control.extended_allitems, view)?.unwrap_or(true),
         })
     }
 
-    fn stops(&self, control: &LoopControl, item_view: &Arc<View>) -> Result<bool, Diag> {
-        let Some(condition) = &control.break_when else { return Ok(false) };
-        let stops = self.playing.run.templar.condition(condition, &self.with_registered(item_view));
-        stops.map_err(|diag| diag.during("A 'break_when' expression failed"))
+    /// Whether an item is the last one that has its turn. A condition that cannot be evaluated is the item's failure, and ends the loop.
+    fn stops(&self, control: &LoopControl, attempt: &mut Attempt, item_view: &Arc<View>) -> bool {
+        let Some(condition) = &control.break_when else { return false };
+        match self.playing.run.templar.condition(condition, &self.with_registered(item_view)) {
+            Ok(stops) => {
+                attempt.result.insert("break_when_result".into(), stops.into());
+                stops
+            }
+            Err(diag) => {
+                attempt.fail_condition("break_when", diag);
+                attempt.ignored = attempt.forgiving.forgives(attempt.status);
+                true
+            }
+        }
     }
 }
 
@@ -174,7 +182,8 @@ impl All {
     fn add(&mut self, mut attempt: Attempt) {
         self.n_failed += usize::from(attempt.has_failed());
         self.n_skipped += usize::from(attempt.status == Status::Skipped);
-        self.ignored &= attempt.ignored || !matches!(attempt.status, Status::Failed | Status::Unreachable);
+        self.forgiving.errors |= attempt.forgiving.errors;
+        self.forgiving.unreachable |= attempt.forgiving.unreachable;
         self.executed.changed |= attempt.executed.changed;
         self.executed.hidden |= attempt.executed.hidden;
         self.executed.unreachable |= attempt.status == Status::Unreachable;
@@ -183,7 +192,7 @@ impl All {
     }
 
     fn attempt(self) -> Attempt {
-        let All { mut executed, results, n_failed, n_skipped, ignored } = self;
+        let All { mut executed, results, n_failed, n_skipped, forgiving } = self;
         executed.failed = n_failed > 0;
         executed.skipped = n_skipped == results.len();
         if executed.failed || !executed.changed {
@@ -198,8 +207,8 @@ impl All {
         };
         executed.data.insert("msg".into(), words.into());
         executed.data.insert("results".into(), Json::Array(results));
-        let ignored = ignored && (executed.failed || executed.unreachable);
-        Attempt { is_loop: true, ignored, ..Attempt::of(executed) }
+        let attempt = Attempt::of(executed);
+        Attempt { is_loop: true, ignored: forgiving.forgives(attempt.status), forgiving, ..attempt }
     }
 }
 

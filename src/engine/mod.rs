@@ -14,6 +14,8 @@ mod connect;
 mod cursor;
 mod custom_stats;
 mod execute;
+mod explaining;
+mod fact_cache;
 mod handlers;
 mod in_flight;
 mod include;
@@ -34,6 +36,7 @@ mod vars_files;
 mod waiting;
 
 pub use connect::ConnectionSettings;
+pub use explaining::Definition;
 pub use listing::Listed;
 pub use tags::TagSelection;
 
@@ -77,6 +80,28 @@ pub struct Settings {
     pub config: Arc<Config>,
 }
 
+impl Settings {
+    /// The settings of a run of which nothing was asked.
+    pub fn new(config: Arc<Config>) -> Settings {
+        Settings {
+            forks: 50,
+            limit: None,
+            tags: TagSelection::new(Vec::new(), Vec::new()),
+            check: false,
+            diff: false,
+            extra_vars: Arc::default(),
+            force_handlers: false,
+            read_ahead: true,
+            verbosity: 0,
+            connection: ConnectionSettings::default(),
+            inventory_sources: Vec::new(),
+            start_at_task: None,
+            step: false,
+            config,
+        }
+    }
+}
+
 /// How a run ended. The numbers are Ansible's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -93,6 +118,21 @@ pub enum Ending {
 enum Loss {
     Failed,
     Unreachable,
+}
+
+/// What `add_host` or `group_by` adds to the inventory.
+enum Added {
+    Host { name: String, groups: Vec<String>, vars: VarMap },
+    ToGroup { host: Arc<str>, group: String, parents: Vec<String> },
+}
+
+impl Added {
+    fn to(&self, inventory: &mut Inventory) -> Result<bool, Diag> {
+        match self {
+            Added::Host { name, groups, vars } => inventory.add_host(name, groups, vars.clone()),
+            Added::ToGroup { host, group, parents } => inventory.add_to_group(host, group, parents),
+        }
+    }
 }
 
 /// One run of one or more playbooks: everything that outlives a play.
@@ -112,6 +152,13 @@ pub struct Run {
     out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
+    start_at: Mutex<Option<String>>,
+    /// Ask before each task; no longer, when that was answered so.
+    asks: AtomicBool,
+    /// What tasks added to the inventory, in order.
+    added: Mutex<Vec<Added>>,
+    /// What has been warned of and need not be again.
+    warned: Mutex<std::collections::HashSet<String>>,
     interrupted: AtomicBool,
     broken: AtomicBool,
     forks: Arc<tokio::sync::Semaphore>,
@@ -125,13 +172,18 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
+        let cache = fact_cache::FactCache::configured(&settings.config).unwrap_or_else(|words| {
+            events(Event::Warning { text: words });
+            None
+        });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
+        let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
             templar,
             loader,
             inventory: RwLock::new(inventory),
-            memory: Memory::default(),
+            memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
@@ -141,6 +193,10 @@ impl Run {
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
+            start_at,
+            asks,
+            added: Mutex::default(),
+            warned: Mutex::default(),
             interrupted: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             forks,
@@ -151,13 +207,17 @@ impl Run {
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
         'all: for (path, playbook) in playbooks {
-            self.emit(Event::PlaybookStarted { playbook: path.display().to_string() });
+            self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
                 let go_on = play::run(self, Arc::new(play), &path).await;
                 if !go_on || self.is_interrupted() {
                     break 'all;
                 }
             }
+        }
+        if let Some(name) = self.start_at() {
+            let words = format!("No matching task \"{name}\" found. Note: --start-at-task can only follow static includes.");
+            self.emit(Event::Broken { diagnosis: format!("error: {words}"), error: words });
         }
         self.background.leave();
         self.connections.close().await;
@@ -166,6 +226,12 @@ impl Run {
         let ending = self.ending();
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Forgets the facts that earlier runs kept: `--flush-cache`.
+    pub fn flush_cache(&self) {
+        let hosts = self.inventory().hosts();
+        hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
     }
 
     /// Asks the run to stop after the tasks that are running.
@@ -196,7 +262,7 @@ impl Run {
     /// Tells of a mistake that is no host's: the run ends with it.
     fn broke(&self, diag: &Diag) {
         self.broken.store(true, Ordering::Relaxed);
-        self.emit(Event::Warning { text: diag.to_string() });
+        self.emit(Event::Broken { diagnosis: diag.to_string(), error: diag.with_origin() });
     }
 
     fn emit(&self, event: Event) {
@@ -205,6 +271,55 @@ impl Run {
 
     fn warn(&self, text: impl Into<String>) {
         self.emit(Event::Warning { text: text.into() });
+    }
+
+    /// Warns of a variable with a name that means something else, once.
+    fn warn_if_reserved(&self, name: &str, at: &crate::source::Span) {
+        if let Some(words) = crate::playbook::reserved(name) {
+            self.warn_once(format!("{words}\n{}", crate::source::origin(at)));
+        }
+    }
+
+    /// Whether variables of included roles are seen outside of them: not, unless the settings say so outright.
+    fn includes_publicly(&self) -> bool {
+        let config = &self.settings.config;
+        config.is_given("DEFAULT_PRIVATE_ROLE_VARS") && !config.flag("DEFAULT_PRIVATE_ROLE_VARS")
+    }
+
+    fn warn_once(&self, text: String) {
+        if self.warned.lock().expect("no panic holds the lock").insert(text.clone()) {
+            self.warn(text);
+        }
+    }
+
+    /// Reads the inventory anew (`meta: refresh_inventory`). What `add_host` and `group_by` added stays.
+    fn refresh_inventory(&self, playbook_dir: &std::path::Path) -> Result<(), Diag> {
+        let wrong = |err: anyhow::Error| Diag::error(format!("{err:#}"));
+        let mut warnings = Vec::new();
+        let mut inventory = Inventory::load(&self.settings.inventory_sources, &mut warnings).map_err(wrong)?;
+        warnings.extend(inventory.add_playbook_dir(playbook_dir).map_err(wrong)?);
+        for added in self.added.lock().expect("no panic holds the lock").iter() {
+            added.to(&mut inventory)?;
+        }
+        warnings.iter().for_each(|warning| self.warn(warning.title.clone()));
+        *self.inventory.write().expect("no panic holds the lock") = inventory;
+        Ok(())
+    }
+
+    /// Adds to the inventory; says whether that changed it.
+    fn add_to_inventory(&self, added: Added) -> Result<bool, Diag> {
+        let changed = added.to(&mut self.inventory.write().expect("no panic holds the lock"))?;
+        self.added.lock().expect("no panic holds the lock").push(added);
+        Ok(changed)
+    }
+
+    /// The task with which the run is to start, as long as it was not found.
+    fn start_at(&self) -> Option<String> {
+        self.start_at.lock().expect("no panic holds the lock").clone()
+    }
+
+    fn has_started(&self) {
+        *self.start_at.lock().expect("no panic holds the lock") = None;
     }
 
     /// A number for a task's events.

@@ -46,10 +46,16 @@ impl TaskRun {
             if !executed.facts.is_empty() {
                 run.memory.add_facts(host, &executed.facts);
             }
+            if Arc::ptr_eq(&self.step.task, &self.playing.gathering) {
+                run.memory.gathered(host);
+            }
             if !executed.set.is_empty() {
                 run.memory.set(host, executed.set.iter().map(|(name, value)| (name.clone(), value.clone())));
             }
             if !executed.include_vars.is_empty() {
+                for (name, value) in &executed.include_vars {
+                    run.warn_if_reserved(name, value.span().unwrap_or(&self.task().span));
+                }
                 run.memory.include_vars(host, executed.include_vars.clone());
             }
         }

@@ -33,8 +33,12 @@ pub struct Playing {
     /// The task that every play begins with, and the one that ends its sections, although nobody wrote them.
     pub gathering: Arc<Task>,
     pub flushing: Arc<Task>,
+    /// The task that checks the hosts' variables, if the play wants it.
+    pub validating: Option<Arc<Task>>,
     /// Tasks that have been told of, by identity, with their numbers.
     pub begun: Mutex<HashMap<usize, usize>>,
+    /// `throttle` of tasks to which hosts come on their own, by identity.
+    pub slots: Mutex<HashMap<usize, Arc<tokio::sync::Semaphore>>>,
 }
 
 /// A host on its way through the play.
@@ -45,11 +49,15 @@ pub struct Walker {
     pub notified: HashSet<String>,
     /// Handlers of the present flush that have not run, by identity.
     pub due: HashSet<usize>,
-    /// Roles that ended on this host, by the key of their call.
+    /// Roles of which a task was done on this host, by the key of their call.
+    pub roles_begun: HashSet<String>,
+    /// Those of them that ended.
     pub roles_done: HashSet<String>,
     pub unreachable: bool,
     /// `end_host`: no failure, but no further part in the play.
     pub ended: bool,
+    /// The tasks before it are passed over.
+    begins_at: Option<super::cursor::Place>,
 }
 
 impl Walker {
@@ -59,9 +67,11 @@ impl Walker {
             cursor: Cursor::new(sections),
             notified: HashSet::new(),
             due: HashSet::new(),
+            roles_begun: HashSet::new(),
             roles_done: HashSet::new(),
             unreachable: false,
             ended: false,
+            begins_at: None,
         }
     }
 
@@ -83,14 +93,41 @@ impl Walker {
         if self.unreachable || self.ended {
             return None;
         }
-        let Walker { cursor, due, roles_done, .. } = self;
-        cursor.next(&mut Chooser { playing, due, roles_done })
+        let Walker { cursor, due, roles_begun, roles_done, begins_at, .. } = self;
+        loop {
+            let step = cursor.next(&mut Chooser { playing, due, roles_begun, roles_done })?;
+            match begins_at {
+                Some(place) if step.place < *place && !playing.comes_first(&step.task) => cursor.advance(),
+                _ => return Some(step),
+            }
+        }
+    }
+
+    /// Passes over the tasks before the first of such a name (`--start-at-task`). False: there is none.
+    fn begin_at(&mut self, name: &str, playing: &Playing) -> bool {
+        let mut cursor = self.cursor.clone();
+        let (due, roles_begun, mut roles_done) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut chooser = Chooser { playing, due: &due, roles_begun: &roles_begun, roles_done: &mut roles_done };
+        let view = playing.play_view();
+        while let Some(step) = cursor.next(&mut chooser) {
+            let full = variables::name_of(&playing.run, &step.task, &view);
+            let own = step.task.name.as_ref().map_or_else(String::new, |name| playing.run.templar.render_name(name, &view));
+            if !playing.comes_first(&step.task)
+                && [&own, &full].iter().any(|text| *text == name || crate::python::fnmatch::matches(name, text))
+            {
+                self.begins_at = Some(step.place);
+                return true;
+            }
+            cursor.advance();
+        }
+        false
     }
 }
 
 struct Chooser<'a> {
     playing: &'a Playing,
     due: &'a HashSet<usize>,
+    roles_begun: &'a HashSet<String>,
     roles_done: &'a mut HashSet<String>,
 }
 
@@ -109,7 +146,10 @@ impl Choose for Chooser<'_> {
     }
 
     fn leaves(&mut self, block: &Arc<Block>) {
-        if let Some(call) = &block.role_call {
+        // A role of which everything was skipped is as good as not called.
+        if let Some(call) = &block.role_call
+            && self.roles_begun.contains(&call.key)
+        {
             self.roles_done.insert(call.key.clone());
         }
     }
@@ -152,6 +192,9 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         }
     }
     let view = early_view(run, play);
+    // Before anything else: an answer may say which hosts.
+    let prompted = Arc::new(prompt::answers(run, play, &view)?);
+    let view = Arc::new(view.with(crate::vars::Level::VarsPrompt, prompted.clone()));
     let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, &view)).transpose();
 
     let pattern = patterns_of(run, &play.hosts, &view)?.join(",");
@@ -169,12 +212,12 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         return Err(Diag::clone(&locked));
     }
     let serial = play.serial.as_ref().map(|serial| run.templar.render(serial, &view)).transpose()?;
+    let serial = serial.filter(|serial| !crate::template::is_omit(serial) && !serial.is_none());
     let batches = batches::split(
         &batches::in_order(hosts.clone(), text(&play.order)?.as_deref(), &play.span)?,
         serial.as_ref(),
         play.serial.as_ref().map(|node| &node.span),
     )?;
-    let prompted = Arc::new(prompt::answers(run, play, &view)?);
     let force_handlers = match &play.force_handlers {
         Some(node) => run.bool_of(node, &view)?,
         None => run.settings.force_handlers,
@@ -221,7 +264,8 @@ pub fn hosts_of(run: &Run, play: &Play, pattern: &str) -> Result<Vec<Arc<str>>, 
 /// Runs the batches one after another. False: no later play is to be run.
 async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool {
     let (gathering, flushing) = (Arc::new(gathering(&play)), Arc::new(flush_handlers(&play)));
-    let sections = Arc::new(sections(&play, &gathering, prepared.validating, &flushing, prepared.force_handlers));
+    let validating = prepared.validating.map(Arc::new);
+    let sections = Arc::new(sections(&play, &gathering, validating.as_ref(), &flushing, prepared.force_handlers));
     for batch in prepared.batches {
         run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
         // Who failed in an earlier play still counts as a member of the batch, but takes no part.
@@ -242,9 +286,19 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
             max_fail_percentage: prepared.max_fail_percentage,
             gathering: gathering.clone(),
             flushing: flushing.clone(),
+            validating: validating.clone(),
             begun: Mutex::default(),
+            slots: Mutex::default(),
         });
         playing.renew_magic(&walkers);
+        if let Some(name) = run.start_at() {
+            let found: Vec<bool> = walkers.iter_mut().map(|walker| walker.begin_at(&name, &playing)).collect();
+            if found.contains(&true) {
+                run.has_started();
+            } else {
+                walkers.iter_mut().for_each(|walker| walker.ended = true);
+            }
+        }
         let end = strategy::run(&playing, &mut walkers).await;
         let n_lost = walkers.iter().filter_map(Walker::loss).count();
         playing.put_out_lost(&walkers);
@@ -274,10 +328,10 @@ pub fn patterns_of(run: &Run, hosts: &Node, view: &Arc<View>) -> Result<Vec<Stri
 
 /// The play's sections as one list: facts, pre_tasks, roles and tasks, post_tasks, each followed by its handlers. Forced handlers run after a
 /// failure, too: they are the section's `always`.
-fn sections(play: &Play, gathering: &Arc<Task>, validating: Option<Task>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
+fn sections(play: &Play, gathering: &Arc<Task>, validating: Option<&Arc<Task>>, flushing: &Arc<Task>, force_handlers: bool) -> Vec<Entry> {
     let flush = || Entry::Task(flushing.clone());
     let mut all = vec![Entry::Task(gathering.clone())];
-    all.extend(validating.map(|task| Entry::Task(Arc::new(task))));
+    all.extend(validating.map(|task| Entry::Task(task.clone())));
     let roles_and_tasks: Vec<Entry> = play.roles.iter().chain(&play.tasks).cloned().collect();
     for section in [play.pre_tasks.clone(), roles_and_tasks, play.post_tasks.clone()] {
         if force_handlers {
@@ -320,6 +374,11 @@ fn flush_handlers(play: &Play) -> Task {
 }
 
 impl Playing {
+    /// Whether a task stands before all others in every play.
+    fn comes_first(&self, task: &Arc<Task>) -> bool {
+        Arc::ptr_eq(task, &self.gathering) || self.validating.as_ref().is_some_and(|first| Arc::ptr_eq(task, first))
+    }
+
     /// Hosts that are lost take no part in later plays.
     pub fn put_out_lost(&self, walkers: &[Walker]) {
         for walker in walkers {

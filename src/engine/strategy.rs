@@ -10,6 +10,7 @@ use crate::source::{Diag, Node, Span};
 use crate::vars::{Variable, View};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -35,7 +36,8 @@ impl Strategy {
     pub fn named(name: Option<&str>, at: &Span) -> Result<Strategy, Diag> {
         const KNOWN: [&str; 2] = ["linear", "free"];
         match name.map(|name| name.strip_prefix("ansible.builtin.").unwrap_or(name)) {
-            None | Some("linear") => Ok(Strategy::Linear),
+            // The debugger of `debug` is not asked for by itself.
+            None | Some("linear" | "debug") => Ok(Strategy::Linear),
             // Pinning a worker to a host changes nothing where every host has its own connection.
             Some("free" | "host_pinned") => Ok(Strategy::Free),
             Some(other) => {
@@ -115,6 +117,10 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
     let view = playing.view(&walkers[steps[0].0].host, Some(&task), &steps[0].1.include_vars).map(Arc::new);
     let terms = view.as_ref().map_err(Clone::clone).and_then(|view| playing.terms(&task, view));
     let name = view.map_or_else(|_| task.action.name.clone(), |view| playing.name_of(&task, &view));
+    if !playing.run.may_do(&name).await {
+        steps.iter().for_each(|(at, _)| walkers[*at].cursor.advance());
+        return End::Done;
+    }
     let number = playing.announce(&steps[0].1, &name, terms.as_ref().is_ok_and(|terms| terms.check_mode));
 
     let ends = perform(playing, walkers, &steps, number, &name, &terms).await;
@@ -132,7 +138,7 @@ async fn perform(
 ) -> Vec<(usize, TaskEnd)> {
     let run_once = terms.as_ref().is_ok_and(|terms| terms.run_once);
     let throttle = terms.as_ref().ok().and_then(|terms| terms.throttle).unwrap_or(Semaphore::MAX_PERMITS);
-    let slots = Arc::new(Semaphore::new(throttle));
+    let slots = playing.slots(&steps[0].1.task, throttle);
     let doers = if run_once { &steps[..1] } else { steps };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
@@ -185,6 +191,12 @@ fn settle(
     let mut lost: Vec<(usize, Json)> = Vec::new();
     let mut includes = Vec::new();
     for (at, mut end) in ends {
+        if matches!(end.status, Status::Ok | Status::Changed | Status::Failed)
+            && let Some(call) = walkers[at].cursor.role_call()
+        {
+            let key = call.key.clone();
+            walkers[at].roles_begun.insert(key);
+        }
         if end.is_loss() {
             lose(playing, &mut walkers[at], task, &end);
             lost.push((at, end.result));
@@ -239,6 +251,27 @@ fn fail(playing: &Playing, walker: &mut Walker, task: &Task, result: &Json) {
     walker.cursor.fail();
 }
 
+impl super::Run {
+    /// Asks whether a task is to be done (`--step`). An answer may be that nothing more is to be asked.
+    async fn may_do(&self, name: &str) -> bool {
+        use std::io::BufRead;
+        if !self.asks.load(Ordering::Relaxed) {
+            return true;
+        }
+        self.emit(Event::Asked { question: format!("Perform task: TASK: {name} (N)o/(y)es/(c)ontinue: ") });
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).map(|_| line)
+        });
+        let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default().trim().to_lowercase();
+        if matches!(answer.as_str(), "c" | "continue") {
+            self.asks.store(false, Ordering::Relaxed);
+            return true;
+        }
+        matches!(answer.as_str(), "y" | "yes")
+    }
+}
+
 impl Playing {
     fn terms(&self, task: &Task, view: &Arc<View>) -> Result<Terms, Diag> {
         let flag = |node: &Option<Node>| node.as_ref().map_or(Ok(false), |node| self.run.bool_of(node, view));
@@ -246,9 +279,12 @@ impl Playing {
             // One after another, so that groups have their hosts in the play's order.
             _ if task.action.module.spec().name == "ansible.builtin.group_by" => 1,
             Some(node) => {
-                let value = self.run.templar.render(node, view)?;
+                let failed = "Failed to convert the throttle value to an integer";
+                let value = self.run.templar.render(node, view).map_err(|diag| diag.within(failed))?;
                 let throttle = value.to_string().parse::<usize>();
-                throttle.map_err(|_| Diag::error(format!("`throttle` must be a number of hosts, not `{value}`")).at(&node.span))?
+                let words =
+                    format!("Failed to convert the throttle value to an integer: invalid literal for int() with base 10: '{value}'");
+                throttle.map_err(|_| Diag::error(words).at(&node.span))?
             }
             None => 0,
         };
@@ -259,6 +295,15 @@ impl Playing {
             throttle: Some(throttle).filter(|throttle| *throttle > 0),
             check_mode: self.checks(task, view)?,
         })
+    }
+
+    /// The places for those who do a task at once. With `free` the hosts come to it one by one, and share them.
+    fn slots(&self, task: &Arc<Task>, throttle: usize) -> Arc<Semaphore> {
+        if self.strategy == Strategy::Linear {
+            return Arc::new(Semaphore::new(throttle));
+        }
+        let mut slots = self.slots.lock().expect("no panic holds the lock");
+        slots.entry(identity(task)).or_insert_with(|| Arc::new(Semaphore::new(throttle))).clone()
     }
 
     /// Tells that a task begins, and gives the number of its events. With `free` the hosts come to it one by one, and it begins with the first.

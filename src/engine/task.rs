@@ -6,6 +6,7 @@ use super::cursor::{Cursor, Step};
 use super::in_flight::InFlight;
 use super::include::Include;
 use super::play::Playing;
+use crate::playbook::vocabulary;
 use crate::playbook::Task;
 use crate::report::{Event, HostResult, Status};
 use crate::source::Diag;
@@ -55,13 +56,26 @@ impl TaskEnd {
 }
 
 impl TaskRun {
-    pub async fn run(self) -> TaskEnd {
+    pub async fn run(mut self) -> TaskEnd {
         let started = Instant::now();
         self.playing.run.emit(Event::HostStarted { task: self.number, host: self.host.to_string() });
         let view = match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
             Ok(view) => self.with_task(view),
             Err(diag) => return self.end(Attempt::failed(&diag), &Arc::default(), started),
         };
+        if self.task().action.computed.is_some() {
+            match self.resolve_action(&view) {
+                Ok(task) => self.step.task = Arc::new(task),
+                // What is passed over need not be there.
+                Err(diag) => {
+                    let attempt = match self.playing.first_false(self.task(), &view) {
+                        Ok(Some(condition)) => Attempt::skipped(condition),
+                        _ => self.forgive(Attempt::failed(&diag), &view),
+                    };
+                    return self.end(attempt, &view, started);
+                }
+            }
+        }
         let task = self.task().clone();
         let (attempt, view) = match &task.looped {
             None => (self.item(&view).await, view),
@@ -75,6 +89,34 @@ impl TaskRun {
             },
         };
         self.end(attempt, &view, started)
+    }
+
+    /// The task with the module that its action names now.
+    fn resolve_action(&self, view: &Arc<View>) -> Result<Task, Diag> {
+        let mut task = self.task().as_ref().clone();
+        let Some(computed) = task.action.computed.take() else { return Ok(task) };
+        let name = self.playing.run.text_of(&computed, view)?;
+        let unknown = || {
+            let short = name.rsplit('.').next().unwrap_or(&name);
+            let diag = match vocabulary::instead_of_module(short) {
+                None => Diag::error(format!(
+                    "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+                )),
+                Some("") => Diag::error(format!("nodewright has no module '{name}'")),
+                Some(instead) => Diag::error(format!("nodewright has no module '{name}'")).hint(instead),
+            };
+            diag.at(&computed.span)
+        };
+        // What is resolved when a playbook is read cannot be computed.
+        let module = crate::module::find(&name).filter(|module| {
+            !matches!(module.spec().short_name(), "meta" | "import_tasks" | "import_role" | "include_tasks" | "include_role")
+        });
+        task.action.module = module.ok_or_else(unknown)?;
+        task.action.name = name;
+        if let crate::module::FreeForm::Param(param) = task.action.module.spec().free_form {
+            task.action.args.iter_mut().filter(|(word, _)| word == "_raw_params").for_each(|(word, _)| param.clone_into(word));
+        }
+        Ok(task)
     }
 
     /// Ends the task without having begun it: what it asks of all its hosts together cannot be known.
@@ -118,8 +160,7 @@ impl Playing {
     /// The first condition of a task that does not hold, as it was written; `None` if all do.
     pub fn first_false(&self, task: &Task, view: &Arc<View>) -> Result<Option<Json>, Diag> {
         for condition in &task.keywords.when {
-            let holds = self.run.templar.condition(condition, view).map_err(|diag| diag.during("A 'when' expression failed"))?;
-            if !holds {
+            if !self.run.condition("when", condition, view)? {
                 return Ok(Some(match condition.as_bool() {
                     Some(literal) => literal.into(),
                     None => condition.as_str().unwrap_or(condition.span.text()).into(),
@@ -131,13 +172,21 @@ impl Playing {
 
     /// Whether the play wants facts of a host.
     pub fn gathers_facts(&self, host: &str) -> bool {
-        let Some(node) = &self.play.gather_facts else { return true };
-        self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true))
+        let wanted = self
+            .play
+            .gather_facts
+            .as_ref()
+            .map(|node| self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true)));
+        match self.run.settings.config.text("DEFAULT_GATHERING") {
+            Some("explicit") => wanted == Some(true),
+            Some("smart") => wanted != Some(false) && !self.run.memory.of(host).is_gathered,
+            _ => wanted != Some(false),
+        }
     }
 
     /// Whether a task is only to say what it would change.
     pub fn checks(&self, task: &Task, view: &Arc<View>) -> Result<bool, Diag> {
-        task.keywords.check_mode.as_ref().map_or(Ok(self.run.settings.check), |node| self.run.bool_of(node, view))
+        self.run.flag("check_mode", &task.keywords.check_mode, view).map(|checks| checks.unwrap_or(self.run.settings.check))
     }
 
     /// A task's name as it is shown: its role's first, the module's if it has none.

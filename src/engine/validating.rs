@@ -13,7 +13,10 @@ use std::sync::Arc;
 /// There is no such specification.
 pub fn task(run: &Arc<Run>, play: &Play, play_name: &str, view: &Arc<View>) -> Result<Option<Task>, Diag> {
     let Some(node) = &play.validate_argspec else { return Ok(None) };
-    let value = run.templar.render(node, view)?;
+    let value = run.templar.render(node, view).map_err(|diag| {
+        let words = diag.in_full();
+        Diag { title: format!("Error processing keyword 'validate_argspec': {words}"), during: None, ..diag }
+    })?;
     let asked = match value.kind() {
         _ if crate::template::is_omit(&value) => return Ok(None),
         ValueKind::Bool if value.is_true() => play.name.as_ref().map(|_| play_name.to_owned()),

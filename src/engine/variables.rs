@@ -15,6 +15,11 @@ impl Playing {
     /// What `host` sees at `task`. `include_vars`: those of the includes that led there.
     pub fn view(&self, host: &str, task: Option<&Task>, include_vars: &[Arc<VarMap>]) -> Result<View, Diag> {
         let mut view = host_view(&self.run, host);
+        if task.is_some() && view.get("ansible_ssh_host").is_none() {
+            // A task can always ask where its host is; `hostvars` only knows what was said.
+            let address = VarMap::from([("ansible_host".to_owned(), Variable::Data(Value::from(host)))]);
+            view.add(Level::RoleDefaults, Arc::new(address));
+        }
         for role in self.exported.read().expect("no panic holds the lock").iter() {
             view.add(Level::RoleDefaults, role.defaults.clone());
             view.add(Level::RoleVars, role.vars.clone());
@@ -79,10 +84,28 @@ impl Playing {
                 put(&mut vars, "ansible_collection_name", Value::from(collection.clone()));
             }
             put(&mut vars, "role_path", path(&role.path));
-            let parents: Vec<_> =
-                std::iter::successors(role.parent.as_ref(), |role| role.parent.as_ref()).map(|role| role.full_name()).collect();
-            put(&mut vars, "ansible_parent_role_names", Value::from(parents));
+            let includers = role.includers();
+            if !includers.is_empty() {
+                put(&mut vars, "ansible_parent_role_names", includers.iter().map(|role| Value::from(role.full_name())).collect());
+                put(&mut vars, "ansible_parent_role_paths", includers.iter().map(|role| path(&role.path)).collect());
+            }
         }
+        let roles = self.exported.read().expect("no panic holds the lock");
+        let is_dependency = |role: &Arc<Role>| roles.iter().any(|other| other.dependencies.iter().any(|wanted| wanted.path == role.path));
+        let (dependent, own): (Vec<&Arc<Role>>, Vec<&Arc<Role>>) = roles.iter().partition(|role| is_dependency(role));
+        let list = |roles: &[&Arc<Role>]| {
+            let mut names: Vec<String> = roles.iter().map(|role| role.full_name()).collect();
+            names.sort();
+            names.dedup();
+            names
+        };
+        let mut all = list(&own);
+        put(&mut vars, "ansible_play_role_names", Value::from(all.clone()));
+        put(&mut vars, "role_names", Value::from(all.clone()));
+        put(&mut vars, "ansible_dependent_role_names", Value::from(list(&dependent)));
+        all.extend(list(&dependent));
+        put(&mut vars, "ansible_role_names", Value::from(all));
+        drop(roles);
         let search = self.search_path(task);
         put(&mut vars, "ansible_search_path", search.iter().map(|dir| path(dir)).collect());
         let environment = Node::new(Kind::Seq(task.keywords.environment.clone()), task.span.clone());
@@ -158,9 +181,14 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(file) = settings.config.file() {
         put(&mut vars, "ansible_config_file", path(file));
     }
+    if let Some(python) = controller_python() {
+        put(&mut vars, "ansible_playbook_python", Value::from(python));
+    }
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
+    // For modules of others that are started with it: there is no Python in what we do.
+    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,
@@ -171,6 +199,15 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     );
     put(&mut vars, "omit", template::omit());
     vars
+}
+
+/// The controller's Python, for those who name it as a host's interpreter. Nothing here runs it.
+fn controller_python() -> Option<&'static str> {
+    static FOUND: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|dir| dir.join("python3")).find(|file| file.is_file())?.to_str().map(str::to_owned)
+    });
+    FOUND.as_deref()
 }
 
 /// A task's name as it is shown: its role's first, the module's if it has none.
@@ -234,6 +271,21 @@ fn path(path: &Path) -> Value {
     Value::from(path.display().to_string())
 }
 
+fn unconvertible(value: &Value, wanted: &str, node: &Node) -> Diag {
+    Diag::error(format!("The value '{value}' could not be converted to '{wanted}'.")).at(&node.span)
+}
+
+/// A mistake in a condition.
+pub fn of_condition(diag: Diag, word: &str) -> Diag {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
+    diag.within(format!("{article} '{word}' expression failed"))
+}
+
+/// A mistake in what a keyword is given.
+pub fn of_keyword(diag: Diag, word: &str) -> Diag {
+    diag.within(format!("Error processing keyword '{word}'"))
+}
+
 impl Run {
     /// A value as text: for names and keywords.
     pub(super) fn text_of(&self, node: &Node, view: &Arc<View>) -> Result<String, Diag> {
@@ -246,7 +298,30 @@ impl Run {
         if template::is_omit(&value) {
             return Ok(false);
         }
-        self.truth_of(&value).ok_or_else(|| Diag::error(format!("`{value}` is neither true nor false")).at(&node.span))
+        self.truth_of(&value).ok_or_else(|| unconvertible(&value, "bool", node))
+    }
+
+    /// A keyword that is true or false, by its name.
+    pub(super) fn flag(&self, word: &str, node: &Option<Node>, view: &Arc<View>) -> Result<Option<bool>, Diag> {
+        node.as_ref().map(|node| self.bool_of(node, view)).transpose().map_err(|diag| of_keyword(diag, word))
+    }
+
+    /// A keyword that is a number, by its name.
+    pub(super) fn number(&self, word: &str, node: &Option<Node>, is_whole: bool, view: &Arc<View>) -> Result<Option<f64>, Diag> {
+        let Some(node) = node else { return Ok(None) };
+        let number = self.templar.render(node, view).and_then(|value| {
+            if template::is_omit(&value) || value.is_none() {
+                return Ok(None);
+            }
+            let number = value.to_string().trim().parse::<f64>().ok().filter(|number| !is_whole || number.fract() == 0.0);
+            number.map(Some).ok_or_else(|| unconvertible(&value, if is_whole { "int" } else { "float" }, node))
+        });
+        number.map_err(|diag| of_keyword(diag, word))
+    }
+
+    /// A condition of a task: `when`, `until` and their kin.
+    pub(super) fn condition(&self, word: &str, node: &Node, view: &Arc<View>) -> Result<bool, Diag> {
+        self.templar.condition(node, view).map_err(|diag| of_condition(diag, word))
     }
 
     /// A value as a boolean, with Ansible's words for it.

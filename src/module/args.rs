@@ -18,7 +18,7 @@ impl Args {
         let mut values = Map::new();
         for (word, value) in given {
             let Some(param) = spec.param(word) else {
-                return Err(Failure::argument(word, format!("`{}` has no parameter `{word}`", spec.short_name())));
+                return Err(unsupported(spec, given));
             };
             if value.is_null() {
                 continue;
@@ -37,9 +37,13 @@ impl Args {
                 let value = convert(param, &Json::from(default))
                     .map_err(|message| Failure::new(format!("BUG: default of `{}`: {message}", param.name)))?;
                 values.insert(param.name.to_owned(), value);
-            } else if param.required {
-                return Err(Failure::new(format!("missing required arguments: {}", param.name)));
             }
+        }
+        let mut missing: Vec<_> =
+            spec.params.iter().filter(|param| param.required && !values.contains_key(param.name)).map(|param| param.name).collect();
+        if !missing.is_empty() {
+            missing.sort_unstable();
+            return Err(Failure::new(format!("missing required arguments: {}", missing.join(", "))));
         }
         Ok(Args { values })
     }
@@ -86,6 +90,21 @@ impl Args {
     pub fn dict(&self, name: &str) -> Option<&Map<String, Json>> {
         self.values.get(name)?.as_object()
     }
+}
+
+/// All that was given and no parameter answers to.
+fn unsupported(spec: &'static Spec, given: &Map<String, Json>) -> Failure {
+    let mut unknown: Vec<&str> = given.keys().map(String::as_str).filter(|word| spec.param(word).is_none()).collect();
+    unknown.sort_unstable();
+    let mut known: Vec<&str> = spec.params.iter().map(|param| param.name).collect();
+    known.sort_unstable();
+    let mut aliases: Vec<&str> = spec.params.iter().flat_map(|param| param.aliases).copied().collect();
+    aliases.sort_unstable();
+    let aliases = if aliases.is_empty() { String::new() } else { format!(" ({})", aliases.join(", ")) };
+    let (name, words) = (spec.short_name(), unknown.join(", "));
+    let message =
+        format!("Unsupported parameters for ({name}) module: {words}. Supported parameters include: {}{aliases}.", known.join(", "));
+    unknown.first().map_or_else(|| Failure::new(message.clone()), |word| Failure::argument(word, message.clone()))
 }
 
 /// A scalar as Python's `str` would print it.
@@ -170,7 +189,7 @@ fn convert(param: &Param, value: &Json) -> Result<Json, String> {
             if param.choices.contains(&text.as_str()) {
                 Ok(())
             } else {
-                Err(format!("`{}` must be one of: {}; not `{text}`", param.name, param.choices.join(", ")))
+                Err(format!("value of {} must be one of: {}, got: {text}", param.name, param.choices.join(", ")))
             }
         };
         match &converted {
@@ -238,13 +257,16 @@ mod tests {
     fn says_what_is_wrong() {
         assert_eq!(check(json!({"mode": 1})), Err("missing required arguments: path".into()));
         assert_eq!(check(json!({"path": "/x", "retries": "many"})), Err("`retries` must be a whole number, not `many`".into()));
-        assert_eq!(check(json!({"path": "/x", "state": "gone"})), Err("`state` must be one of: present, absent; not `gone`".into()));
-        assert_eq!(check(json!({"path": "/x", "state": "Present"})), Err("`state` must be one of: present, absent; not `Present`".into()));
+        assert_eq!(check(json!({"path": "/x", "state": "gone"})), Err("value of state must be one of: present, absent, got: gone".into()));
+        assert_eq!(
+            check(json!({"path": "/x", "state": "Present"})),
+            Err("value of state must be one of: present, absent, got: Present".into())
+        );
         assert_eq!(
             check(json!({"path": "/x", "retries": u64::MAX})),
             Err("`retries` must be a whole number, not `18446744073709551615`".into())
         );
         assert_eq!(check(json!({"path": "/x", "dest": "/y"})), Err("`path` is given twice, under another name of it too".into()));
-        assert_eq!(check(json!({"pth": "/x"})), Err("`sample` has no parameter `pth`".into()));
+        assert_eq!(check(json!({"pth": "/x"})), Err("Unsupported parameters for (sample) module: pth. Supported parameters include: force, mode, name, path, retries, state (dest).".into()));
     }
 }

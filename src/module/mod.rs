@@ -55,6 +55,8 @@ pub struct TemplateOptions {
     pub variable_end: Option<String>,
     pub block_start: Option<String>,
     pub block_end: Option<String>,
+    pub comment_start: Option<String>,
+    pub comment_end: Option<String>,
     /// For `ansible_managed`, `template_destpath`.
     pub dest: String,
 }
@@ -118,7 +120,7 @@ pub struct Outcome {
     pub lists_diffs: bool,
     /// Ansible's module returns its diff also where none is asked for (`known_hosts`): it is then registered, and not shown.
     pub always_diffs: bool,
-    /// Facts to keep for the host, without the `ansible_` prefix.
+    /// Facts to keep for the host, by the names under which Ansible's module returns them (`ansible_os_family`, `packages`).
     pub facts: Map<String, Json>,
     pub warnings: Vec<String>,
     /// The task did nothing because of this (`creates` exists; check mode on a command).

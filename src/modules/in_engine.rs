@@ -87,9 +87,18 @@ pub static IN_ENGINE: &[Spec] = &[
     ),
 ];
 
-/// `refresh_inventory` is not among them: inventories are read once.
-const META: &[&str] =
-    &["flush_handlers", "noop", "clear_facts", "clear_host_errors", "end_play", "end_host", "end_batch", "end_role", "reset_connection"];
+const META: &[&str] = &[
+    "flush_handlers",
+    "noop",
+    "clear_facts",
+    "clear_host_errors",
+    "end_play",
+    "end_host",
+    "end_batch",
+    "end_role",
+    "refresh_inventory",
+    "reset_connection",
+];
 
 const INCLUDE_TASKS: &[Param] = &[Param::path("file").required(), Param::dict("apply")];
 

@@ -38,6 +38,7 @@ mod ping;
 mod pip;
 mod put;
 mod replace;
+mod sections;
 mod service_facts;
 mod setup;
 mod slurp;

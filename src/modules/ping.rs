@@ -34,7 +34,7 @@ impl Module for Ping {
 
     fn decide(&self, args: &Args, (): (), _context: &dyn Context) -> Result<Decision, Failure> {
         match args.str("data") {
-            Some("crash") => Err(Failure::new("boom")),
+            Some("crash") => Err(Failure::new("Task failed: Module failed: boom")),
             data => Ok(Outcome::unchanged().with("ping", data).into()),
         }
     }

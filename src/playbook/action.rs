@@ -3,9 +3,10 @@
 use super::Action;
 use super::key_value::{self, Unbalanced};
 use super::keywords::{Place, refused};
-use super::load::Reading;
-use crate::module::{self, FreeForm, Registered};
-use crate::source::{Diag, Kind, Node, Span};
+use super::load::{Reading, Scope};
+use super::search;
+use crate::module::{self, FreeForm, Registered, Spec};
+use crate::source::{Diag, Kind, Node, Span, may_be_template};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
 const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
@@ -14,7 +15,7 @@ const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
-const NOT_HERE: &[(&str, &str)] = &[
+pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
@@ -29,6 +30,9 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("sysvinit", "`service` does it"),
     ("yum", "`package` installs on hosts that have apt"),
 ];
+
+/// Stands in for a module whose name is known only when its task runs. What its arguments mean is found out then.
+static COMPUTED: Spec = Spec { name: "computed", aliases: &[], params: &[], free_form: FreeForm::None };
 
 /// A task's action, and where it is sent if it was written as `local_action`.
 pub(super) struct Chosen {
@@ -55,12 +59,13 @@ struct Call<'a> {
 
 impl Reading<'_> {
     /// The module of a task. `None` if it is not known; that has been said. `at` is the task's first word.
-    pub(super) fn action(&mut self, pairs: &[(Node, Node)], at: &Span, place: Place) -> Option<Chosen> {
+    pub(super) fn action(&mut self, pairs: &[(Node, Node)], at: &Span, scope: &Scope) -> Option<Chosen> {
+        let place = scope.place();
         let candidates: Vec<&(Node, Node)> =
             pairs.iter().filter(|(key, _)| key.as_str().is_none_or(|word| !place.takes(word) || is_action_word(word))).collect();
         let (calls, unknown): (Vec<_>, Vec<_>) = candidates
             .into_iter()
-            .partition(|(key, _)| key.as_str().is_some_and(|word| is_action_word(word) || module::find(word).is_some()));
+            .partition(|(key, _)| key.as_str().is_some_and(|word| is_action_word(word) || self.is_module(word, scope)));
         for (key, _) in &unknown {
             self.unknown_module_or_word(place, key, calls.is_empty());
         }
@@ -86,6 +91,14 @@ impl Reading<'_> {
         } else {
             Call { name: word.to_owned(), name_span: key.span.clone(), value, text: None }
         };
+        if call.name.contains("{{") || (module::find(&call.name).is_none() && self.may_be_there_for_ansible(&call.name, scope)) {
+            let computed = Node::string(call.name.as_str(), call.name_span.clone());
+            let args_keyword = pairs.iter().find(|(key, _)| key.as_str() == Some("args")).map(|(_, value)| value);
+            let mut action = self.arguments(Registered::InEngine(&COMPUTED), call, args_keyword)?;
+            action.computed = Some(computed);
+            let delegate_to = is_local.then(|| Node::string("localhost", key.span.clone()));
+            return Some(Chosen { action, delegate_to });
+        }
         let Some(module) = module::find(&call.name) else {
             let name = Node::string(call.name.as_str(), call.name_span.clone());
             self.unknown_module_or_word(place, &name, true);
@@ -95,6 +108,25 @@ impl Reading<'_> {
         let action = self.arguments(module, call, args_keyword)?;
         let delegate_to = is_local.then(|| Node::string("localhost", key.span.clone()));
         Some(Chosen { action, delegate_to })
+    }
+
+    fn is_module(&self, word: &str, scope: &Scope) -> bool {
+        module::find(word).is_some() || self.may_be_there_for_ansible(word, scope)
+    }
+
+    /// Under Ansible's name: whether a module that we have not is one that Ansible may well find, so that a task of it is a mistake only where it is reached.
+    /// It is one of Ansible's own or of a collection's, or a file of the `library` of a role or playbook.
+    fn may_be_there_for_ansible(&self, name: &str, scope: &Scope) -> bool {
+        if !self.loader.is_lenient {
+            return false;
+        }
+        let is_elsewhere = name.matches('.').count() >= 2 && !name.starts_with("ansible.builtin.") && !name.starts_with("ansible.legacy.");
+        let short = name.rsplit('.').next().unwrap_or(name);
+        let libraries = search::ancestors(scope.role.as_ref()).map(|role| role.path.join("library")).chain([scope.play_dir.join("library")]);
+        is_elsewhere || NOT_HERE.iter().any(|(known, _)| *known == short) || {
+            let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            is_plain && libraries.into_iter().any(|library| library.join(name).exists() || library.join(format!("{name}.py")).exists())
+        }
     }
 
     /// `action: name key=value`, or a mapping with `module`.
@@ -108,12 +140,9 @@ impl Reading<'_> {
             return None;
         };
         let text = text.trim_start();
-        let name = text.split_whitespace().next().unwrap_or("");
-        if name.contains("{{") {
-            let diag = Diag::error(format!("the module of `{word}` must be named, not computed")).at(&name_node.span);
-            self.say(diag.hint("call each module in a task of its own, with `when`"));
-            return None;
-        }
+        // A template is one word, whatever stands in it.
+        let first = key_value::words(text).ok().and_then(|words| words.into_iter().next()).unwrap_or(0..text.len());
+        let name = &text[first];
         let whole = name_node.as_str().unwrap_or("");
         let start = whole.len() - text.len();
         let name_span = name_node.locate(start..start + name.len());
@@ -126,7 +155,7 @@ impl Reading<'_> {
     fn arguments(&mut self, module: Registered, call: Call<'_>, args_keyword: Option<&Node>) -> Option<Action> {
         let is_mapped = call.text.is_none();
         let value = call.text.as_ref().unwrap_or(call.value);
-        let mut action = Action { name: call.name, name_span: call.name_span, module, args: Vec::new(), args_from: None };
+        let mut action = Action { name: call.name, name_span: call.name_span, module, computed: None, args: Vec::new(), args_from: None };
         match &value.kind {
             Kind::Null => {}
             Kind::Map(pairs) => {
@@ -194,7 +223,7 @@ impl Reading<'_> {
             }
         };
         let mut rest = Vec::new();
-        for word in words {
+        for word in words.iter().cloned() {
             let pair = key_value::key_value(text, word.clone()).filter(|(key, _)| match spec.free_form {
                 FreeForm::None => true,
                 FreeForm::Param(_) if is_command => BESIDE_COMMAND.contains(key),
@@ -207,7 +236,14 @@ impl Reading<'_> {
         }
         match spec.free_form {
             FreeForm::Param(param) if !rest.is_empty() => {
-                action.args.insert(0, (param.to_owned(), free_text(value, &rest, action.args.is_empty())));
+                action.args.insert(0, (param.to_owned(), free_text(value, &words, &rest)));
+            }
+            FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
+                action.args.push(("_raw_params".to_owned(), free_text(value, &words, &rest)));
+            }
+            // As Ansible: a template among the pairs might bring arguments, so what is wrong is found when it is rendered.
+            FreeForm::None if self.loader.is_lenient && rest.iter().any(|word| may_be_template(&text[word.clone()])) => {
+                action.args_from = rest.first().map(|word| key_value::piece(value, word.clone()));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();
@@ -247,25 +283,12 @@ impl Reading<'_> {
     }
 }
 
-/// The words that are left of a text when its `key=value`s are taken out. `all`: nothing was taken out.
-fn free_text(value: &Node, rest: &[std::ops::Range<usize>], all: bool) -> Node {
+/// The words that are left of a text when its `key=value`s are taken out.
+fn free_text(value: &Node, words: &[std::ops::Range<usize>], rest: &[std::ops::Range<usize>]) -> Node {
     let text = value.as_str().unwrap_or("");
-    let is_continuation = |word: &std::ops::Range<usize>| &text[word.clone()] == "\\" && text[word.end..].starts_with('\n');
-    if all && !rest.iter().any(is_continuation) {
+    let joined = key_value::join(text, words, rest);
+    if joined == text {
         return value.clone();
-    }
-    // White space between two words that stood together stays as it was.
-    let mut joined = String::new();
-    let mut last_end: Option<usize> = None;
-    for word in rest.iter().filter(|word| !is_continuation(word)) {
-        let between = last_end.map_or("", |end| &text[end..word.start]);
-        match last_end {
-            None => {}
-            Some(_) if between.trim().is_empty() => joined.push_str(between),
-            Some(_) => joined.push(' '),
-        }
-        joined.push_str(&text[word.clone()]);
-        last_end = Some(word.end);
     }
     let place = cut(value, rest[0].start..rest[rest.len() - 1].end);
     match &value.kind {

@@ -50,6 +50,7 @@ const PLAY: &[&str] = &[
     "serial",
     "strategy",
     "tasks",
+    "user",
     "validate_argspec",
     "vars_files",
     "vars_prompt",
@@ -100,7 +101,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("become_flags", "`sudo` and `su` are called with the flags that they need"),
     ("fact_path", "facts come from `setup` alone"),
     ("include", "write `include_tasks` or `import_tasks`"),
-    ("user", "write `remote_user`"),
     ("sudo", "write `become: true`"),
     ("sudo_user", "write `become_user`"),
     ("action_plugin", "write `action`"),
@@ -143,6 +143,17 @@ impl Place {
             Place::Handler => "handlers",
             Place::Role => "roles",
             Place::Apply => "`apply`",
+        }
+    }
+
+    /// Ansible's word for it.
+    fn class(self) -> &'static str {
+        match self {
+            Place::Play => "Play",
+            Place::Block | Place::Apply => "Block",
+            Place::Task => "Task",
+            Place::Handler => "Handler",
+            Place::Role => "RoleInclude",
         }
     }
 
@@ -260,7 +271,7 @@ impl Reading<'_> {
         if let Some(why) = refused(word) {
             return self.say(Diag::error(format!("`{word}` is not supported")).at(&key.span).hint(why));
         }
-        let diag = Diag::error(format!("{} has no keyword `{word}`", place.name())).at(&key.span);
+        let diag = Diag::error(format!("'{word}' is not a valid attribute for a {}", place.class())).at(&key.span);
         let elsewhere = [Place::Play, Place::Block, Place::Task, Place::Handler].into_iter().find(|other| other.takes(word));
         self.say(match elsewhere {
             Some(other) => diag.hint(format!("`{word}` is a keyword of {}", other.plural())),
@@ -282,7 +293,7 @@ impl Reading<'_> {
                     self.say(Diag::error(format!("`{word}` is empty")).at(&part.span).hint("leave the word out, or write an expression"));
                 }
                 Kind::Str(_) => self.findings_of(|loader| (loader.check_condition)(part)),
-                _ => self.say(
+                _ => self.foresee(
                     Diag::error(format!("`{word}` must be an expression or a boolean, not {}", part.kind_name()))
                         .at(&part.span)
                         .hint("a condition must be true or false: write for example `x == 1`"),
@@ -313,6 +324,13 @@ impl Reading<'_> {
                     for tag in string.text.split(',') {
                         let start = at + (tag.len() - tag.trim_start().len());
                         at += tag.len() + 1;
+                        if matches!(tag.trim(), "all" | "tagged" | "untagged") {
+                            let words = format!(
+                                "Found reserved tagnames in tags: ['{}'], we do not recommend doing this as it might give unexpected results",
+                                tag.trim()
+                            );
+                            self.say(Diag::warning(words).at(&part.span));
+                        }
                         if !tag.trim().is_empty() {
                             tags.push(Node::string(tag.trim(), part.locate(start..start + tag.trim().len())));
                         }
@@ -366,13 +384,13 @@ impl Reading<'_> {
             self.say(Diag::error(format!("a variable's name must be a word, not {}", key.kind_name())).at(&key.span));
             return None;
         };
-        let reserved = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for"];
-        let diag = Diag::error(format!("`{name}` cannot be the name of a variable")).at(&key.span);
+        let diag = Diag::error(format!("Invalid variable name '{name}'.")).at(&key.span);
         if !is_identifier(name) {
             self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
-        } else if reserved.contains(&name) {
+        } else if means_something(name) {
             self.say(diag.hint("it means something else in an expression"));
         }
+        self.warn_if_reserved(name, &key.span);
         Some(name.to_owned())
     }
 
@@ -439,8 +457,9 @@ impl Reading<'_> {
         Some(text)
     }
 
+    /// Ansible finds a wrong value when it gets there; so do those who read it then.
     fn checked(&mut self, fits: bool, word: &str, wanted: &str, value: &Node) -> Option<Node> {
-        if !fits {
+        if !fits && !self.loader.is_lenient {
             self.wrong_shape(word, wanted, value);
             return None;
         }
@@ -454,6 +473,49 @@ impl Reading<'_> {
             _ => value.kind_name().to_owned(),
         };
         self.say(Diag::error(format!("`{word}` must be {wanted}, not {said}")).at(&value.span));
+    }
+}
+
+/// Whether a name means something else in an expression.
+pub fn means_something(name: &str) -> bool {
+    const WORDS: [&str; 14] = ["true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for"];
+    WORDS.contains(&name)
+}
+
+/// Words that no variable should be called: keywords, and what every template can call.
+const RESERVED: &[&str] = &[
+    "async_val",
+    "become_exe",
+    "become_flags",
+    "cycler",
+    "dict",
+    "fact_path",
+    "joiner",
+    "lipsum",
+    "loop_with",
+    "namespace",
+    "now",
+    "omit",
+    "q",
+    "query",
+    "lookup",
+    "range",
+    "undef",
+    "with_",
+];
+
+/// What is said of a variable with such a name; nothing of others.
+pub fn reserved(name: &str) -> Option<String> {
+    let all = [EVERYWHERE, BELOW_PLAY, PLAY, BLOCK, TASK, RESERVED];
+    let is_reserved = !matches!(name, "vars" | "gather_subset") && all.iter().any(|words| words.contains(&name));
+    is_reserved.then(|| format!("Found variable using reserved name '{name}'."))
+}
+
+impl Reading<'_> {
+    pub(super) fn warn_if_reserved(&mut self, name: &str, at: &Span) {
+        if let Some(words) = reserved(name) {
+            self.say(Diag::warning(words).at(at));
+        }
     }
 }
 

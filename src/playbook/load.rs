@@ -224,7 +224,7 @@ impl<'l> Reading<'l> {
         let entries = match &node.kind {
             Kind::Seq(entries) if !entries.is_empty() => entries,
             Kind::Seq(_) | Kind::Null => {
-                self.say(Diag::error("a playbook needs at least one play").at(&node.span));
+                self.say(Diag::error("A playbook must contain at least one play").at(&node.span));
                 return Vec::new();
             }
             _ => {
@@ -325,12 +325,21 @@ impl<'l> Reading<'l> {
                 "gather_subset" => play.gather_subset = (!self.strings(word, value).is_empty()).then(|| value.clone()),
                 "gather_timeout" => play.gather_timeout = self.number(word, value),
                 "serial" => play.serial = self.serial(value),
-                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free"]),
+                "strategy" => play.strategy = self.one_of(word, value, &["linear", "free", "host_pinned", "debug"]),
                 "order" => {
                     let orders = ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"];
                     play.order = self.one_of(word, value, &orders);
                 }
                 "max_fail_percentage" => play.max_fail_percentage = self.number(word, value),
+                // The word of old.
+                "user" => {
+                    if pairs.iter().any(|(key, _)| key.as_str() == Some("remote_user")) {
+                        let words =
+                            "both 'user' and 'remote_user' are set for this play. The use of 'user' is deprecated, and should be removed";
+                        self.say(Diag::error(words).at(&key.span));
+                    }
+                    self.inherited(&mut own, "remote_user", value);
+                }
                 "force_handlers" => play.force_handlers = self.boolean(word, value),
                 "validate_argspec" => {
                     self.templates(value);
@@ -390,7 +399,11 @@ impl<'l> Reading<'l> {
         let is_empty = |pattern: &Node| pattern.as_str().is_some_and(|text| text.trim().is_empty());
         let is_nothing = value.is_null() || value.as_seq().is_some_and(<[Node]>::is_empty);
         if is_nothing || patterns.iter().any(is_empty) {
-            self.say(Diag::error("`hosts` is empty").at(&key.span).hint("write `hosts: all`, a group or a host"));
+            self.say(
+                Diag::error("Hosts list cannot be empty. Please check your playbook")
+                    .at(&key.span)
+                    .hint("write `hosts: all`, a group or a host"),
+            );
         }
     }
 
@@ -435,13 +448,17 @@ impl<'l> Reading<'l> {
             for (key, value) in pairs {
                 let word = key.as_str().unwrap_or("");
                 if !WORDS.contains(&word) {
-                    self.say(Diag::error(format!("a prompt has no keyword `{word}`")).at(&key.span).did_you_mean(word, WORDS));
+                    self.say(
+                        Diag::error(format!("Invalid vars_prompt data structure, found unsupported key '{word}'"))
+                            .at(&key.span)
+                            .did_you_mean(word, WORDS),
+                    );
                 } else if word == "name" {
                     self.variable_name(value);
                 }
             }
             if prompt.get("name").is_none() {
-                self.say(Diag::error("a prompt needs the `name` of its variable").at(&prompt.span));
+                self.say(Diag::error("Invalid vars_prompt data structure, missing 'name' key").at(&prompt.span));
             }
         }
         prompts.clone()
@@ -495,5 +512,15 @@ impl Loader {
         let mut reading = Reading::new(self);
         let plays = reading.playbook(path, None, &Scope::new(folder_of(path)));
         reading.finish().map(|warnings| Playbook { plays, warnings })
+    }
+
+    /// A playbook of one play that no file holds. Its files are looked for in `dir`.
+    ///
+    /// # Errors
+    /// Everything that was found, warnings too.
+    pub fn single(&self, play: &Node, dir: &Path) -> Result<Playbook, Findings> {
+        let mut reading = Reading::new(self);
+        let read = reading.play(play, play.as_map().unwrap_or_default(), &Scope::new(dir.to_owned()));
+        reading.finish().map(|warnings| Playbook { plays: read.into_iter().collect(), warnings })
     }
 }

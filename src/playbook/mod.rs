@@ -12,7 +12,9 @@ mod roles;
 pub mod search;
 pub mod shipped;
 mod tasks;
+pub mod vocabulary;
 
+pub use keywords::{means_something, reserved};
 pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
 
 use crate::source::{Diag, Node};
@@ -25,6 +27,8 @@ pub struct Loader {
     pub roles_path: Vec<PathBuf>,
     /// Folders of collections: each holds `ansible_collections/NS/NAME`.
     pub collections_path: Vec<PathBuf>,
+    /// Variables of roles are seen by no other role and no task of the play.
+    pub private_role_vars: bool,
     /// What Ansible finds only when it gets there (templates, arguments, files, handlers) is no finding before the run.
     pub is_lenient: bool,
     /// Renders what must be known now (`import_tasks: "{{ x }}.yml"`), with extra vars and the play's vars at hand.
@@ -60,6 +64,23 @@ pub struct RoleRequest {
     pub allow_duplicates: bool,
     /// `rolespec_validate`; true if not said.
     pub validates: bool,
+}
+
+impl RoleRequest {
+    /// A role's main files, without parameters.
+    pub fn main(name: Node) -> RoleRequest {
+        let main = || "main".to_owned();
+        RoleRequest {
+            name,
+            tasks_from: main(),
+            vars_from: main(),
+            defaults_from: main(),
+            handlers_from: main(),
+            params: Arc::default(),
+            allow_duplicates: true,
+            validates: false,
+        }
+    }
 }
 
 /// An included file of tasks.

@@ -75,6 +75,7 @@ pub struct RoleCall {
     pub allow_duplicates: bool,
 }
 
+#[derive(Clone)]
 pub struct Task {
     pub name: Option<Node>,
     pub action: Action,
@@ -112,6 +113,7 @@ pub enum Register {
 
 /// What an include hands down to the tasks that it brings. Its own tags, conditions and other keywords are its own business: the children
 /// inherit what stands around the include, and what `apply` says.
+#[derive(Clone)]
 pub struct Include {
     /// For [`Loader::tasks`](super::Loader::tasks) and [`Loader::role`](super::Loader::role).
     pub keywords: Keywords,
@@ -120,17 +122,21 @@ pub struct Include {
 }
 
 /// A module and what it is given.
+#[derive(Clone)]
 pub struct Action {
     /// As the playbook spells it.
     pub name: String,
     pub name_span: Span,
     pub module: Registered,
+    /// `action: "{{ x }}"`: the module's name is known only when the task runs; until then `module` is a stand-in.
+    pub computed: Option<Node>,
     /// In the order of the file, under the names that the file uses. Free-form text stands under its parameter's name.
     pub args: Vec<(String, Node)>,
     /// `args: "{{ dict }}"`, or `module: "{{ dict }}"`: a mapping known only at run time. `args` beat it.
     pub args_from: Option<Node>,
 }
 
+#[derive(Clone)]
 pub struct Loop {
     /// `items` for `with_items`; `None` for `loop`.
     pub lookup: Option<String>,
@@ -138,7 +144,7 @@ pub struct Loop {
     pub control: LoopControl,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct LoopControl {
     pub loop_var: Option<Node>,
     pub index_var: Option<Node>,
@@ -196,11 +202,26 @@ pub struct Role {
     pub params: Arc<VarMap>,
     /// The role that depends on this one or includes it, for searching files.
     pub parent: Option<Arc<Role>>,
+    /// Its parent depends on it, and does not include it.
+    pub is_dependency: bool,
     /// Dependencies' vars and defaults are seen inside the role too.
     pub dependencies: Vec<Arc<Role>>,
 }
 
 impl Role {
+    /// The roles from inside which it was included or imported, the nearest first.
+    pub fn includers(self: &Arc<Role>) -> Vec<&Arc<Role>> {
+        let mut found = Vec::new();
+        let mut role = self;
+        while let Some(parent) = &role.parent {
+            if !role.is_dependency {
+                found.push(parent);
+            }
+            role = parent;
+        }
+        found
+    }
+
     /// The name with that of its collection.
     pub fn full_name(&self) -> String {
         match &self.collection {
@@ -226,6 +247,7 @@ impl Task {
                 name: module.to_owned(),
                 name_span: span.clone(),
                 module: module::find(module).expect("the registry holds the modules that the engine itself uses"),
+                computed: None,
                 args,
                 args_from: None,
             },

@@ -28,6 +28,7 @@ struct Call {
     allow_duplicates: Option<bool>,
     /// Whether what the role is given is checked against its argument specs.
     validates: bool,
+    is_dependency: bool,
 }
 
 /// Which of its files a role is read from.
@@ -68,7 +69,9 @@ impl Reading<'_> {
             if let Some(read) = self.role(call, scope) {
                 entries.extend(read.entries);
                 handlers.extend(read.handlers);
-                self.play.roles.extend(read.roles);
+                if !self.loader.private_role_vars {
+                    self.play.roles.extend(read.roles);
+                }
             }
         }
         entries
@@ -80,7 +83,11 @@ impl Reading<'_> {
             Kind::Null => Vec::new(),
             Kind::Seq(items) => items.iter().filter_map(|item| self.call(item, scope)).collect(),
             _ => {
-                self.wrong_shape(what, "a list of roles", value);
+                let words = match what {
+                    "roles" => "A malformed role declaration was encountered.".to_owned(),
+                    _ => format!("`{what}` must be a list of roles, not {}", value.kind_name()),
+                };
+                self.say(Diag::error(words).at(&value.span));
                 Vec::new()
             }
         }
@@ -91,6 +98,11 @@ impl Reading<'_> {
         let mut params = VarMap::new();
         let mut asked = None;
         match &item.kind {
+            Kind::Str(string) if string.text.contains(',') && !item.is_template() => {
+                let words = format!("Invalid old style role requirement: {}", string.text);
+                self.say(Diag::error(words).at(&item.span));
+                return None;
+            }
             Kind::Str(_) => asked = Some(item),
             Kind::Map(pairs) => {
                 for (key, value) in pairs {
@@ -144,6 +156,7 @@ impl Reading<'_> {
             key: words.join(" "),
             allow_duplicates: None,
             validates: true,
+            is_dependency: false,
         })
     }
 
@@ -156,7 +169,10 @@ impl Reading<'_> {
         let inner = scope.inside(own);
         let Some(call) = self.call_of(action, &inner) else { return Vec::new() };
         let Some(read) = self.role(call, &inner) else { return Vec::new() };
-        self.play.roles.extend(read.roles);
+        let public = action.args.iter().find(|(word, _)| word == "public").and_then(|(_, value)| truth(value));
+        if public.unwrap_or(!self.loader.private_role_vars) {
+            self.play.roles.extend(read.roles);
+        }
         self.play.handlers.extend(read.handlers);
         read.entries
     }
@@ -195,7 +211,7 @@ impl Reading<'_> {
             defaults: from("defaults_from")?,
             handlers: from("handlers_from")?,
         };
-        let allow_duplicates = argument("allow_duplicates").and_then(Node::as_bool).unwrap_or(true);
+        let allow_duplicates = argument("allow_duplicates").and_then(truth).unwrap_or(true);
         let key = files.key();
         Some(Call {
             name,
@@ -205,7 +221,8 @@ impl Reading<'_> {
             files,
             key,
             allow_duplicates: Some(allow_duplicates),
-            validates: argument("rolespec_validate").and_then(Node::as_bool).unwrap_or(true),
+            validates: argument("rolespec_validate").and_then(truth).unwrap_or(true),
+            is_dependency: false,
         })
     }
 
@@ -229,6 +246,7 @@ impl Reading<'_> {
             vars: Arc::new(vars),
             params: call.params,
             parent: scope.role.clone(),
+            is_dependency: call.is_dependency,
             dependencies: Vec::new(),
         };
         // Defaults lose to what is known of the play already.
@@ -243,7 +261,8 @@ impl Reading<'_> {
             // A dependency's parent knows nothing of its dependencies, or the two would hold each other for ever.
             let parent = Arc::new(copy_of(&role));
             let outside = Scope { role: Some(parent), ..inner.clone() };
-            for call in self.calls("dependencies", dependencies, &outside) {
+            for mut call in self.calls("dependencies", dependencies, &outside) {
+                call.is_dependency = true;
                 if self.is_circle(&call, &outside) {
                     continue;
                 }
@@ -350,6 +369,17 @@ impl Reading<'_> {
         let candidates: Vec<PathBuf> =
             if from == "main" { with_extension.chain(bare).collect() } else { bare.chain(with_extension).collect() };
         let found = candidates.into_iter().find(|path| path.is_file() || (may_be_folder && path.is_dir()));
+        // A name with `..` leads out of the role.
+        if let Some(outside) = found.as_ref().filter(|found| !is_inside(found, &role.join(folder))) {
+            let (name, at) = (role.file_name().unwrap_or_default().to_string_lossy(), role.join(folder));
+            let words = format!(
+                "Failed loading '{}' for role ({name}) as it is not inside the expected role path: '{}'",
+                outside.display(),
+                at.display()
+            );
+            self.say(Diag::error(words).at(&asked.span));
+            return None;
+        }
         if found.is_none() && from != "main" {
             let diag = Diag::error(format!("the role has no file `{folder}/{from}`")).at(&asked.span);
             self.say(diag.note(format!("looked for `{}`, also with .yml, .yaml, .json", base.display())));
@@ -428,7 +458,7 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
         Variable::Data(_) => None,
     });
     let path = std::path::absolute(&role.path).unwrap_or_else(|_| role.path.clone()).display().to_string();
-    let context = [("type", "role"), ("name", &role.full_name()), ("argument_spec_name", entry_point), ("path", &path)];
+    let context = [("type", "role"), ("name", &role.name), ("argument_spec_name", entry_point), ("path", &path)];
     let args = vec![
         ("argument_spec".to_owned(), spec.get("options").filter(|options| !options.is_null()).cloned().unwrap_or_else(|| map(Vec::new()))),
         ("provided_arguments".to_owned(), map(given.collect())),
@@ -442,6 +472,23 @@ fn validation(meta: &Meta, entry_point: &str, role: &Arc<Role>, keywords: &Keywo
     Some(Task::unwritten(&name, "validate_argument_spec", args, keywords, Some(role.clone()), &spec.span))
 }
 
+/// A boolean, or one of the words for it.
+fn truth(node: &Node) -> Option<bool> {
+    node.as_bool().or_else(|| match node.as_str()?.to_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" | "y" | "t" => Some(true),
+        "no" | "false" | "off" | "0" | "n" | "f" => Some(false),
+        _ => None,
+    })
+}
+
+fn is_inside(path: &Path, folder: &Path) -> bool {
+    match (path.canonicalize(), folder.canonicalize()) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        // Links in a role may lead to what is not there.
+        _ => true,
+    }
+}
+
 fn copy_of(role: &Role) -> Role {
     Role {
         name: role.name.clone(),
@@ -451,6 +498,7 @@ fn copy_of(role: &Role) -> Role {
         vars: role.vars.clone(),
         params: role.params.clone(),
         parent: role.parent.clone(),
+        is_dependency: role.is_dependency,
         dependencies: Vec::new(),
     }
 }
@@ -521,6 +569,7 @@ impl Loader {
             files,
             allow_duplicates: Some(request.allow_duplicates),
             validates: request.validates,
+            is_dependency: false,
         };
         let read = reading.role(call, &at_run_time(inherited, parent, play_dir));
         let mut imported = std::mem::take(&mut reading.play);

@@ -109,6 +109,7 @@ mod tests {
             vars: vars(),
             params: vars(),
             parent,
+            is_dependency: false,
             dependencies: Vec::new(),
         })
     }

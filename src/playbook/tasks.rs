@@ -19,7 +19,12 @@ impl Reading<'_> {
             Kind::Null => Vec::new(),
             Kind::Seq(entries) => entries.iter().flat_map(|entry| self.entry(entry, scope)).collect(),
             _ => {
-                let diag = Diag::error(format!("`{what}` must be a list of tasks, not {}", list.kind_name())).at(&list.span);
+                let said = list.span.text();
+                let words = format!(
+                    "A malformed block was encountered while loading {what}: {said} should be a list or None but is {}",
+                    list.kind_name()
+                );
+                let diag = Diag::error(words).at(&list.span);
                 self.say(diag.hint("each task begins with `- `"));
                 Vec::new()
             }
@@ -76,7 +81,7 @@ impl Reading<'_> {
     fn block(&mut self, entry: &Node, pairs: &[(Node, Node)], scope: &Scope) -> Option<Entry> {
         let part = |word: &str| pairs.iter().find(|(key, _)| key.as_str() == Some(word));
         if scope.is_handlers {
-            self.say(Diag::error("a block cannot be a handler").at(&first_line(pairs, entry)).hint("`include_tasks` can"));
+            self.say(Diag::error("Using a block as a handler is not supported.").at(&first_line(pairs, entry)).hint("`include_tasks` can"));
             return None;
         }
         if part("block").is_none()
@@ -107,7 +112,7 @@ impl Reading<'_> {
 
     fn task(&mut self, entry: &Node, pairs: &[(Node, Node)], scope: &Scope) -> Vec<Entry> {
         let at = first_line(pairs, entry);
-        let Some(chosen) = self.action(pairs, &at, scope.place()) else {
+        let Some(chosen) = self.action(pairs, &at, scope) else {
             // The module is not known: the task's own words are looked at all the same.
             self.task_words(pairs, scope);
             return Vec::new();
@@ -126,12 +131,20 @@ impl Reading<'_> {
             self.beside_include(pairs, &chosen.action.name, scope);
         }
         if scope.is_handlers && name.ends_with("_role") {
-            let diag = Diag::error(format!("`{}` cannot be a handler", chosen.action.name)).at(&chosen.action.name_span);
+            let diag = Diag::error(format!("Using '{}' as a handler is not supported.", chosen.action.name)).at(&chosen.action.name_span);
             self.say(diag.hint("`include_tasks` can"));
             return Vec::new();
         }
         let arguments = Arguments { action: &chosen.action, keywords: &own.module_defaults, outer: &scope.keywords.module_defaults };
-        self.check_arguments(&arguments);
+        if name == "ansible.builtin.meta" && chosen.action.args.iter().any(|(_, value)| value.as_str() == Some("end_role")) {
+            let from = if scope.is_handlers { Some("from a handler") } else { scope.role.is_none().then_some("from outside of a role") };
+            if let Some(from) = from {
+                self.say(Diag::error(format!("Cannot execute 'end_role' {from}")).at(&chosen.action.name_span));
+            }
+        }
+        if chosen.action.computed.is_none() {
+            self.check_arguments(&arguments);
+        }
         match name {
             "ansible.builtin.import_tasks" => return self.import_tasks(&chosen.action, own, scope),
             "ansible.builtin.import_role" => return self.import_role(&chosen.action, own, scope),
@@ -249,7 +262,7 @@ impl Reading<'_> {
                 Some(Register::Parts(parts))
             }
             _ => {
-                self.wrong_shape("register", "the name of a variable", value);
+                self.registered_name(value);
                 None
             }
         }
@@ -257,7 +270,7 @@ impl Reading<'_> {
 
     fn registered_name(&mut self, name: &Node) {
         if !name.as_str().is_some_and(is_identifier) {
-            let diag = Diag::error(format!("`register` cannot name a variable `{}`", name.as_str().unwrap_or(""))).at(&name.span);
+            let diag = Diag::error(format!("Invalid 'register' specified: Invalid variable name '{}'.", name.span.text())).at(&name.span);
             self.say(diag.hint("a name has letters, digits and `_`, and does not begin with a digit"));
         }
     }
@@ -317,7 +330,7 @@ impl Reading<'_> {
             let word = key.as_str().unwrap_or("");
             match word {
                 "loop_var" | "index_var" => {
-                    if !value.is_template() {
+                    if !value.is_template() && !self.loader.is_lenient {
                         self.variable_name(value);
                     }
                     let into = if word == "loop_var" { &mut control.loop_var } else { &mut control.index_var };

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub enum Event {
     PlaybookStarted {
         playbook: String,
+        n_plays: usize,
     },
     /// `hosts` are all hosts of the play; empty: no host matched.
     PlayStarted {
@@ -57,6 +58,11 @@ pub enum Event {
         left: u32,
         result: Json,
     },
+    /// What a `meta` task does, or why it does nothing.
+    Meta {
+        task: usize,
+        text: String,
+    },
     /// A task with `async` was looked after, and goes on.
     AsyncPolled {
         task: usize,
@@ -82,8 +88,17 @@ pub enum Event {
         item: Option<String>,
     },
     NoMoreHosts,
+    /// Something is asked on the terminal before the run goes on.
+    Asked {
+        question: String,
+    },
     Warning {
         text: String,
+    },
+    /// A mistake that ends the run: drawn with its caret, and as ansible-core prints it.
+    Broken {
+        diagnosis: String,
+        error: String,
     },
     /// The last event. Hosts in the order of their names.
     Recap {

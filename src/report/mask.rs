@@ -16,7 +16,11 @@ pub fn mask(event: &mut Event) {
         }
         Event::Included { item, .. } => item.iter_mut().for_each(hide),
         Event::Recap { custom, .. } => custom.iter_mut().for_each(|(_, stats)| mask_json(stats)),
-        Event::Warning { text } => hide(text),
+        Event::Warning { text } | Event::Meta { text, .. } | Event::Asked { question: text } => hide(text),
+        Event::Broken { diagnosis, error } => {
+            hide(diagnosis);
+            hide(error);
+        }
         Event::PlaybookStarted { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }

@@ -3,7 +3,7 @@
 use super::Lookup;
 use crate::module::TemplateOptions;
 use crate::secrets;
-use crate::source::{ReadError, Source};
+use crate::source::{ReadError, Source, read_bytes};
 use crate::template::args::Args;
 use crate::template::eval;
 use crate::template::fail::{Fail, Res};
@@ -36,7 +36,7 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         for term in terms {
             let name = text(&term)?;
             let path = find_file(&run.view, &name, &["files"])
-                .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
+                .ok_or_else(|| not_found(&run.view, format!("Unable to find file matching \"{name}\".")))?;
             let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
             keep_secret(&source);
             contents.push(Value::from(source.text.as_str()));
@@ -114,7 +114,11 @@ pub(super) fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<
 
 /// A file's text in an encoding of Python's names.
 pub(super) fn read_text(path: &Path, encoding: &str) -> Res<String> {
-    let bytes = std::fs::read(path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
+    let (bytes, is_secret) = read_bytes(path).map_err(|err| Fail::error(with_cause(&err)))?;
+    let bytes = bytes.to_vec();
+    if is_secret {
+        secrets::register(&String::from_utf8_lossy(&bytes));
+    }
     match encoding.to_lowercase().replace('_', "-").as_str() {
         "utf-8" | "utf8" | "ascii" => {
             String::from_utf8(bytes).map_err(|_| Fail::error(format!("`{}` is not text in UTF-8", path.display())))
@@ -155,8 +159,14 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         variable_end: maybe(options, "variable_end_string")?,
         block_start: None,
         block_end: None,
+        comment_start: maybe(options, "comment_start_string")?,
+        comment_end: maybe(options, "comment_end_string")?,
         dest: String::new(),
     };
+    // Texts are never taken for data any more, so there is nothing to convert.
+    for old in ["convert_data", "jinja2_native"] {
+        options.named_flag(old, true)?;
+    }
     let extra: VarMap = match options.named("template_vars") {
         Some(vars) => pairs(&vars)?.into_iter().map(|(name, value)| Ok((text(&name)?, Variable::Data(value)))).collect::<Res<_>>()?,
         None => VarMap::new(),
@@ -166,7 +176,10 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         let name = text(&term)?;
         let source = template_source(&run.view, &name, None, " for the lookup")?;
         let (body, from, dialect) = file_dialect(&source.text, &style)?;
-        let inner = Run::new(Arc::new(run.view.with(Level::Magic, Arc::new(extra.clone()))));
+        let mut vars = crate::template::file_vars(&source, &style);
+        vars.extend(extra.clone());
+        let managed = Arc::new(crate::template::managed());
+        let inner = Run::new(Arc::new(run.view.with(Level::Magic, Arc::new(vars)).with(Level::RoleDefaults, managed)));
         let result = eval::file_value(&inner, body, Origin::File(source.clone(), from), &dialect);
         let value = result.and_then(|value| value::finalize(&value));
         inner.close();
