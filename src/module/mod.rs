@@ -118,7 +118,7 @@ pub struct Outcome {
     pub diff: Vec<Diff>,
     /// Ansible's module returns a list of diffs also where there is but one (`copy`, `lineinfile`).
     pub lists_diffs: bool,
-    /// Ansible's module returns its diff also where none is asked for (`file`): it is then registered, and not shown.
+    /// Ansible's module returns its diff also where none is asked for (`known_hosts`): it is then registered, and not shown.
     pub always_diffs: bool,
     /// Facts to keep for the host, by the names under which Ansible's module returns them (`ansible_os_family`, `packages`).
     pub facts: Map<String, Json>,

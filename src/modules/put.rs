@@ -8,6 +8,7 @@ use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
 use crate::sh::{Input, Output, Script, quote, words};
 use crate::source::read_bytes;
 use crate::vault::{Plain, is_encrypted};
+use md5::Md5;
 use serde_json::Map;
 use sha1::{Digest, Sha1};
 use std::io::Read;
@@ -92,7 +93,7 @@ impl Destination {
             if failure.message.ends_with("Not a directory") && !folder_exists { Ok(None) } else { Err(failure) }
         })?;
         let is_link = entry.as_ref().is_some_and(Entry::is_link);
-        let target = if is_link { fields.entry(&path)? } else { None };
+        let target = if is_link { fields.entry_of_link(&path)? } else { None };
         let checksum = fields.sum()?.filter(|checksum| !checksum.is_empty());
         let ids = Wanted::of(args)?.ids(&mut fields)?;
         let content = if fields.text()?.is_empty() || fields.text()?.is_empty() { None } else { Some(fields.rest().to_vec()) };
@@ -150,6 +151,9 @@ impl Destination {
             return Ok(Change::new(outcome, script).finish(finish_look(format!("change {path}"), path.to_owned())).into());
         }
         let mut outcome = described(listed(true));
+        if let Some(md5sum) = content.md5sum()? {
+            outcome = outcome.with("md5sum", md5sum);
+        }
         if context.diff_mode() && !matches!(content, Content::OnHost { .. }) {
             outcome.diff.extend(Some(self.diff(&content)?).filter(|diff| diff.before != diff.after));
         }
@@ -261,6 +265,16 @@ impl Content {
         }
     }
 
+    /// Of what is sent; of a file of the host it is not known.
+    fn md5sum(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Content::Bytes { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes)))),
+            Content::Decrypted { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes.as_slice())))),
+            Content::File(path) => digest_of::<Md5>(path).map(Some),
+            Content::OnHost { .. } => Ok(None),
+        }
+    }
+
     /// For `mode: preserve`.
     fn mode(&self) -> Result<u32, Failure> {
         match self {
@@ -303,9 +317,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// SHA-1 of a file of the controller, which may be larger than memory.
 pub fn checksum_of(path: &Path) -> Result<String, Failure> {
+    digest_of::<Sha1>(path)
+}
+
+fn digest_of<D: Digest>(path: &Path) -> Result<String, Failure> {
     let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
     let mut file = std::fs::File::open(path).map_err(failed)?;
-    let (mut sum, mut buffer) = (Sha1::new(), vec![0; 1 << 16]);
+    let (mut sum, mut buffer) = (D::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
             0 => return Ok(hex::encode(sum.finalize())),
