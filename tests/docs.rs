@@ -1,6 +1,9 @@
-//! `docs/modules.md` and `docs/glossary.md` say what the code says. `UPDATE=1 cargo test --test docs` writes it anew.
+//! `docs/modules.md`, `docs/compatibility.md` and `docs/glossary.md` say what the code says. `UPDATE=1 cargo test --test docs` writes the first two anew.
 
 use nodewright::module::{FreeForm, ParamKind, Registered, Spec};
+use nodewright::playbook::vocabulary;
+use nodewright::template::Templar;
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -13,6 +16,73 @@ fn modules_page_is_up_to_date() {
     }
     let found = std::fs::read_to_string(&page).unwrap_or_default();
     assert!(found == wanted, "docs/modules.md is not what the code says: run `UPDATE=1 cargo test --test docs`");
+}
+
+#[test]
+fn compatibility_page_is_up_to_date() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compatibility.md");
+    let found = std::fs::read_to_string(&page).expect("the page is there");
+    let (prose, _) = found.split_once(MADE).expect("the page says where its generated part begins");
+    let wanted = format!("{prose}{MADE}{}", compatibility_tables());
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&page, &wanted).expect("the page is written");
+        return;
+    }
+    assert!(found == wanted, "docs/compatibility.md is not what the code says: run `UPDATE=1 cargo test --test docs`");
+}
+
+/// Below this line the compatibility page is made from the code; above it is prose.
+const MADE: &str = "<!-- Made from the code below this line: `UPDATE=1 cargo test --test docs` -->\n";
+
+/// Each name that ansible-core has, and whether it runs. `tests/docs/ansible.json` holds the names, as `ansible-doc` gives them.
+fn compatibility_tables() -> String {
+    let names =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docs/ansible.json")).expect("the names are there");
+    let names: Value = serde_json::from_str(&names).expect("the names are JSON");
+    let templar = Templar::new();
+    let mut page = String::new();
+
+    page.push_str("\n## Keywords\n\n| keyword | runs in | refused in |\n|---|---|---|\n");
+    for (keyword, places) in names["keywords"].as_object().expect("keywords with places") {
+        let places: Vec<&str> = places.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let (read, not): (Vec<&str>, Vec<&str>) = places.iter().partition(|place| vocabulary::reads(place, keyword));
+        let instead = vocabulary::instead_of_keyword(keyword).map(|words| format!(": {words}")).unwrap_or_default();
+        let refused = if not.is_empty() { String::new() } else { format!("{}{instead}", not.join(", ")) };
+        let _ = writeln!(page, "| `{keyword}` | {} | {refused} |", read.join(", "));
+    }
+
+    page.push_str("\n## Modules\n\nThe parameters of those that run are on [a page of their own](modules.md).\n\n| module | | parameters that are refused |\n|---|---|---|\n");
+    for (name, params) in names["modules"].as_object().expect("modules with parameters") {
+        let short = name.rsplit('.').next().unwrap_or(name);
+        let Some(module) = nodewright::module::find(name) else {
+            let instead = vocabulary::instead_of_module(short).unwrap_or("");
+            let _ = writeln!(page, "| `{name}` | refused | {instead} |");
+            continue;
+        };
+        let params: Vec<&str> = params.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let takes = |param: &str| {
+            let free = matches!(module.spec().free_form, FreeForm::Param(_)) && param.replace('-', "_").starts_with("free_form");
+            free || nodewright::modules::TAKES_ANY_PARAMETER.contains(&module.spec().name) || module.spec().param(param).is_some()
+        };
+        let refused: Vec<String> = params.into_iter().filter(|param| !takes(param)).map(|param| format!("`{param}`")).collect();
+        let _ = writeln!(page, "| `{name}` | runs | {} |", refused.join(", "));
+    }
+
+    let kinds: [(&str, &str, &dyn Fn(&str) -> bool); 3] = [
+        ("Filters", "filters", &|name| templar.has_filter(name)),
+        ("Tests", "tests", &|name| templar.has_test(name)),
+        ("Lookups", "lookups", &|name| templar.has_lookup(name)),
+    ];
+    for (title, kind, has) in kinds {
+        let all: Vec<&str> = names[kind].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let (run, refused): (Vec<&str>, Vec<&str>) = all.into_iter().partition(|name| has(name));
+        let list = |names: &[&str]| {
+            names.iter().map(|name| format!("`{}`", name.trim_start_matches("ansible.builtin."))).collect::<Vec<_>>().join(", ")
+        };
+        let _ = writeln!(page, "\n## {title}\n\nThese {} run: {}.\n", run.len(), list(&run));
+        let _ = writeln!(page, "These {} are refused: {}.", refused.len(), list(&refused));
+    }
+    page
 }
 
 #[test]

@@ -7,6 +7,9 @@ use anyhow::bail;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Where they were given.
+const GIVEN: &str = "<CLI option '-e'>";
+
 /// All `-e` arguments as one map; of the same name the last counts.
 pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
     let mut vars = VarMap::new();
@@ -16,7 +19,7 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
             let source = Source::read(Path::new(path)).map_err(ReadError::into_diag)?;
             combine(&mut vars, mapping(&source)?);
         } else if argument.starts_with(['{', '[']) {
-            combine(&mut vars, mapping(&Source::from_text("<extra vars>", argument))?);
+            combine(&mut vars, mapping(&Source::given(GIVEN, argument))?);
         } else {
             combine(&mut vars, pairs(argument)?);
         }
@@ -39,7 +42,7 @@ fn mapping(source: &Arc<Source>) -> anyhow::Result<VarMap> {
 
 /// `a=1 b="two words"`: values are strings, which may be templates.
 fn pairs(argument: &str) -> anyhow::Result<VarMap> {
-    let source = Source::from_text("<extra vars>", argument);
+    let source = Source::given(GIVEN, argument);
     let whole = Node::string(argument, source.span(0, source.text.len()));
     let unbalanced = |Unbalanced(at)| Diag::error("this is never closed").at(&source.span(at, at + 1));
     let mut vars = VarMap::new();
@@ -47,7 +50,10 @@ fn pairs(argument: &str) -> anyhow::Result<VarMap> {
         let Some((name, value)) = key_value::key_value(argument, word.clone()) else {
             bail!("the extra var `{}` has no value: write `NAME=VALUE`, or `@FILE` for a file", &argument[word])
         };
-        vars.insert(name.to_owned(), key_value::piece(&whole, value).into());
+        let value = key_value::piece(&whole, value);
+        let text = value.as_str().unwrap_or_default();
+        let alone = Source::given(GIVEN, text);
+        vars.insert(name.to_owned(), Node::string(text, alone.span(0, text.len())).into());
     }
     Ok(vars)
 }

@@ -1,8 +1,11 @@
 //! What was typed: one file per command, arguments in, one call, an exit code out. Called by one of Ansible's names, the program takes that
 //! command's arguments.
 
+mod adhoc;
 mod check;
+mod explain;
 mod extra_vars;
+mod inventory;
 mod lab;
 mod listing;
 mod options;
@@ -31,6 +34,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Lab(lab::LabArgs),
 }
 
@@ -57,6 +61,8 @@ mod exit {
 pub fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
     match Path::new(&called).file_name().and_then(|name| name.to_str()) {
+        Some("ansible") => drop_in::<adhoc::Args>("ansible", adhoc::run),
+        Some("ansible-inventory") => drop_in::<inventory::Args>("ansible-inventory", inventory::run),
         Some("ansible-playbook") => drop_in::<run::Args>("ansible-playbook", run::run),
         Some("ansible-vault") => drop_in::<vault::Args>("ansible-vault", vault::main),
         _ => own(),
@@ -66,6 +72,7 @@ pub fn main() -> ExitCode {
 fn own() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
+        Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),
     }
@@ -85,7 +92,7 @@ fn drop_in<A: clap::Args + FromArgMatches>(name: &'static str, run: impl FnOnce(
     if std::env::args_os().skip(1).any(|arg| arg == "--version") {
         return version(name);
     }
-    let matches = Called::<A>::command().name(name).bin_name(name).get_matches();
+    let matches = Called::<A>::command().name(name).bin_name(name).infer_long_args(true).get_matches();
     match Called::<A>::from_arg_matches(&matches) {
         Ok(called) => {
             debug_assert!(!called.version, "it was looked for before");
@@ -101,12 +108,16 @@ fn version(name: &str) -> ExitCode {
         Ok(config) => config,
         Err(err) => return done(Err(err), Manner::Ansible),
     };
+    tell_version(name, &config);
+    ExitCode::SUCCESS
+}
+
+fn tell_version(name: &str, config: &crate::config::Config) {
     let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_default();
     println!("{name} [core {}]", crate::ANSIBLE_VERSION);
     println!("  config file = {}", config.file().map_or_else(|| "None".to_owned(), |path| path.display().to_string()));
     println!("  executable location = {program}");
     println!("  nodewright version = {}", env!("CARGO_PKG_VERSION"));
-    ExitCode::SUCCESS
 }
 
 /// A command's end: its exit code, or the error with all its causes.
@@ -133,6 +144,19 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
         (_, _, Manner::Ansible) => eprintln!("[ERROR]: {err:#}"),
     }
     ExitCode::from(exit)
+}
+
+/// What a command that was asked to say more begins with.
+fn greet(name: &str, config: &crate::config::Config, verbosity: u8) {
+    if verbosity >= 2 {
+        tell_version(name, config);
+    }
+    if verbosity >= 1 {
+        match config.file() {
+            Some(file) => println!("Using {} as config file", file.display()),
+            None => println!("No config file found; using defaults"),
+        }
+    }
 }
 
 /// Options that are each right, and wrong together.

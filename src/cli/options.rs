@@ -27,6 +27,18 @@ pub struct Hosts {
 }
 
 impl Hosts {
+    /// What reading variables depends on: passwords of the vault, and whether mappings are merged.
+    ///
+    /// # Errors
+    /// No password can be had.
+    pub fn provide(&self, config: &Config) -> anyhow::Result<()> {
+        self.vault.provide(config)?;
+        if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
+            crate::vars::merge_mappings();
+        }
+        Ok(())
+    }
+
     /// What was given, or what the settings say.
     pub fn sources(&self, config: &Config) -> Vec<String> {
         if self.inventory.is_empty() { config.list("DEFAULT_HOST_LIST").to_vec() } else { self.inventory.clone() }

@@ -2,7 +2,7 @@
 
 use super::{Findings, Manner};
 use crate::config::Config;
-use crate::inventory::Inventory;
+use crate::inventory::{GroupNames, Inventory, PLUGINS, Rules};
 use crate::playbook::{Loader, Playbook, shipped};
 use crate::source::{Diag, Level, Node};
 use crate::template::Templar;
@@ -55,23 +55,92 @@ pub fn loader(templar: &Arc<Templar>, extra_vars: &Arc<VarMap>, config: &Config,
     }
 }
 
-/// Reads the inventory..
+/// Reads the inventory, as the settings say.
 ///
 /// # Errors
-/// A source that cannot be read.
-pub fn inventory(sources: &[String], config: &Config, warnings: &mut Vec<Diag>) -> anyhow::Result<Inventory> {
+/// A source that cannot be read, where that is an error.
+pub fn inventory(
+    sources: &[String],
+    config: &Config,
+    manner: Manner,
+    templar: &Arc<Templar>,
+    extra_vars: &Arc<VarMap>,
+    warnings: &mut Vec<Diag>,
+) -> anyhow::Result<Inventory> {
     // The default place need not exist.
     let is_default = sources == Config::default().list("DEFAULT_HOST_LIST");
     let sources = if is_default && !Path::new(&sources[0]).exists() { &[] } else { sources };
-    let inventory = Inventory::load(sources, warnings)?;
-    if inventory.hosts().is_empty() {
-        if config.flag("INVENTORY_UNPARSED_WARNING") && sources.is_empty() {
-            warnings.push(Diag::warning("No inventory was parsed, only implicit localhost is available"));
-        }
-        if config.flag("LOCALHOST_WARNING") {
-            let words = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
-            warnings.push(Diag::warning(words));
+    Inventory::load_by(rules(config, manner, templar, extra_vars, warnings)?, sources, warnings)
+}
+
+fn rules(
+    config: &Config,
+    manner: Manner,
+    templar: &Arc<Templar>,
+    extra_vars: &Arc<VarMap>,
+    warnings: &mut Vec<Diag>,
+) -> anyhow::Result<Rules> {
+    let (rendering, holding) = (templar.clone(), templar.clone());
+    let mut rules = Rules {
+        any_unparsed_is_failed: config.flag("INVENTORY_ANY_UNPARSED_IS_FAILED"),
+        unparsed_is_failed: config.flag("INVENTORY_UNPARSED_IS_FAILED"),
+        unparsed_warning: config.flag("INVENTORY_UNPARSED_WARNING"),
+        ignored_ends: config.list("INVENTORY_IGNORE_EXTS").to_vec(),
+        ignored_patterns: config.list("INVENTORY_IGNORE_PATTERNS").to_vec(),
+        yaml_extensions: config.list("INVENTORY_PLUGIN_EXTS").to_vec(),
+        show_script_errors: config.flag("INVENTORY_SCRIPT_STDERR"),
+        extra_vars: extra_vars.clone(),
+        render: Box::new(move |node, view| rendering.render(node, view)),
+        holds: Box::new(move |node, view| holding.condition(node, view)),
+        ..Rules::default()
+    };
+    let group_names = GroupNames::named(config.text("TRANSFORM_INVALID_GROUP_CHARS").unwrap_or_default());
+    // A `-` in a group's name is no reason for a warning, but for those who expect one.
+    rules.group_names = if group_names == GroupNames::Never && manner == Manner::Own { GroupNames::Ignore } else { group_names };
+    if manner == Manner::Ansible {
+        let is_known = |name: &str| PLUGINS.contains(&name.strip_prefix("ansible.builtin.").unwrap_or(name));
+        let (known, unknown): (Vec<_>, Vec<_>) = config.list("INVENTORY_ENABLED").iter().cloned().partition(|name| is_known(name));
+        warnings.extend(unknown.iter().map(|name| Diag::warning(format!("Failed to load inventory plugin, skipping {name}"))));
+        anyhow::ensure!(
+            !known.is_empty(),
+            "No inventory plugins available to generate inventory, make sure you have at least one enabled."
+        );
+        rules.plugins = Some(known);
+    }
+    Ok(rules)
+}
+
+/// Prints what reading the inventory found worth a word at this verbosity.
+pub fn tell_remarks(inventory: &Inventory, verbosity: u8) {
+    for (from, words) in &inventory.remarks {
+        if verbosity >= *from {
+            println!("{words}");
         }
     }
-    Ok(inventory)
+}
+
+/// Warns that there are no hosts, unless the controller is meant.
+pub fn warn_of_no_hosts(inventory: &Inventory, pattern: &str, config: &Config, warnings: &mut Vec<Diag>) {
+    if inventory.hosts().is_empty() && config.flag("LOCALHOST_WARNING") && !crate::inventory::is_localhost(pattern) {
+        let words = "provided hosts list is empty, only localhost is available. Note that the implicit localhost does not match 'all'";
+        warnings.push(Diag::warning(words));
+    }
+}
+
+/// The hosts of a pattern. A part that matches nothing is a warning, an error or nothing, as the settings say.
+///
+/// # Errors
+/// A pattern that is none, or one that matches nothing.
+pub fn hosts_matching(inventory: &Inventory, pattern: &str, config: &Config, warnings: &mut Vec<Diag>) -> anyhow::Result<Vec<Arc<str>>> {
+    let mut unmatched = Vec::new();
+    let hosts = inventory.hosts_matching(pattern, &mut unmatched)?;
+    for part in unmatched {
+        let words = format!("Could not match supplied host pattern, ignoring: {part}");
+        match config.text("HOST_PATTERN_MISMATCH") {
+            Some("error") => anyhow::bail!(words),
+            Some("ignore") => {}
+            _ => warnings.push(Diag::warning(words)),
+        }
+    }
+    Ok(hosts)
 }

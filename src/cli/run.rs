@@ -1,11 +1,11 @@
 //! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, extra_vars, listing, reading};
-use crate::config::Config;
+use super::{Manner, extra_vars, greet, listing, reading};
+use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::report::{Event, JsonLines, Plain, Reporter, Sink, Style, Terminal};
+use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Reporter, Sink, Style, Terminal};
 use crate::source::Diag;
 use crate::template::Templar;
 use anyhow::{Context, bail};
@@ -58,23 +58,29 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
+    let verbosity = args.running.verbosity(&config);
+    if manner == Manner::Ansible {
+        greet("ansible-playbook", &config, verbosity);
+    }
     for path in &args.playbooks {
         crate::playbook::shipped::locate(path)?;
     }
-    args.hosts.vault.provide(&config)?;
-    if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
-        crate::vars::merge_mappings();
-    }
+    args.hosts.provide(&config)?;
     let extra_vars = Arc::new(extra_vars::read(&args.hosts.extra_vars)?);
     let sources = args.hosts.sources(&config);
-    let inventory = reading::inventory(&sources, &config, &mut warnings)?;
-    if let Some(limit) = args.hosts.limit()
-        && inventory.hosts_matching(limit, &mut Vec::new())?.is_empty()
-    {
-        tell_warnings(&warnings, manner);
-        bail!("Specified inventory, host pattern and/or --limit leaves us with no hosts to target.");
-    }
     let templar = Arc::new(Templar::new());
+    let inventory = reading::inventory(&sources, &config, manner, &templar, &extra_vars, &mut warnings)?;
+    reading::tell_remarks(&inventory, verbosity);
+    reading::warn_of_no_hosts(&inventory, "all", &config, &mut warnings);
+    if let Some(limit) = args.hosts.limit() {
+        let matched = reading::hosts_matching(&inventory, limit, &config, &mut warnings);
+        let leaves_some = matched.as_ref().is_ok_and(|hosts| !hosts.is_empty() || inventory.hosts().is_empty());
+        if !leaves_some {
+            tell_warnings(&warnings, manner);
+            matched?;
+            bail!("Specified inventory, host pattern and/or --limit leaves us with no hosts to target.");
+        }
+    }
     let loader = reading::loader(&templar, &extra_vars, &config, manner);
     let playbooks = match reading::playbooks(&loader, &args.playbooks, &mut warnings) {
         Ok(playbooks) => playbooks,
@@ -94,7 +100,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         extra_vars,
         force_handlers: args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         read_ahead: !args.running.no_read_ahead,
-        verbosity: args.running.verbosity(&config),
+        verbosity,
         connection: args.connecting.settings(&config)?,
         inventory_sources: sources,
         start_at_task: args.start_at_task,
@@ -107,7 +113,14 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         let run = Run::new(settings, inventory, loader, templar, |_| {});
         return args.listing.tell(&run, &playbooks);
     }
-    carry_out(settings, inventory, loader, templar, &warnings, sinks, |run| async move { run.playbooks(playbooks).await })
+    let warnings: Vec<String> = warnings.iter().map(|warning| shown(warning, manner)).collect();
+    let flush_cache = args.hosts.flush_cache;
+    carry_out(settings, inventory, loader, templar, warnings, sinks, |run| async move {
+        if flush_cache {
+            run.flush_cache();
+        }
+        run.playbooks(playbooks).await
+    })
 }
 
 /// Runs plays, with everything around them: events to the sinks, Ctrl-C, the end of the runtime.
@@ -116,16 +129,13 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     inventory: Inventory,
     loader: crate::playbook::Loader,
     templar: Arc<Templar>,
-    warnings: &[Diag],
+    warnings: Vec<String>,
     sinks: Vec<Box<dyn Sink>>,
     plays: impl FnOnce(Arc<Run>) -> F,
 ) -> anyhow::Result<u8> {
     let reporter = Reporter::start(sinks);
     let tell = reporter.teller();
-    for warning in warnings {
-        // Drawn with its caret, or with its origin as ansible-core has it.
-        tell(Event::Warning { text: if loader.is_lenient { warning.with_origin() } else { warning.to_string() } });
-    }
+    warnings.into_iter().for_each(|text| tell(Event::Warning { text }));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let ending = runtime.block_on(async {
         let run = Run::new(settings, inventory, loader, templar, tell);
@@ -146,7 +156,15 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     Ok(ending as u8)
 }
 
-fn tell_warnings(warnings: &[Diag], manner: Manner) {
+/// A warning as an event has it.
+pub fn shown(warning: &Diag, manner: Manner) -> String {
+    match manner {
+        Manner::Own => warning.to_string(),
+        Manner::Ansible => warning.with_origin(),
+    }
+}
+
+pub fn tell_warnings(warnings: &[Diag], manner: Manner) {
     for warning in warnings {
         match manner {
             Manner::Own => anstream::eprintln!("{}\n", warning.render(true)),
@@ -165,7 +183,7 @@ fn sink(output: &str, settings: &Settings, manner: Manner) -> Box<dyn Sink> {
             console::set_colors_enabled(true);
             Box::new(Terminal::new(style))
         }
-        _ => Box::new(Plain::new(std::io::stdout(), std::io::stderr(), style)),
+        _ => Box::new(Plain::new(std::io::stdout(), std::io::stderr(), Lines::new(style))),
     }
 }
 
@@ -173,13 +191,31 @@ fn sink(output: &str, settings: &Settings, manner: Manner) -> Box<dyn Sink> {
 pub fn style(settings: &Settings, manner: Manner) -> Style {
     let config = &settings.config;
     let no_colour = config.flag("NOCOLOR") || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let number = |name: &str| config.number(name).and_then(|number| usize::try_from(number).ok());
     Style {
-        verbosity: settings.verbosity,
+        dump: Dump {
+            verbosity: settings.verbosity,
+            format: match config.text("CALLBACK_RESULT_FORMAT") {
+                Some("yaml") => Format::Yaml(crate::template::yaml_document),
+                _ => Format::Json,
+            },
+            pretty: match config.get("CALLBACK_FORMAT_PRETTY") {
+                Some(Value::Bool(pretty)) => Some(*pretty),
+                _ => None,
+            },
+            indentation: number("CALLBACK_RESULT_INDENTATION").unwrap_or(4),
+        },
         colour: config.flag("FORCE_COLOR") || (std::io::stdout().is_terminal() && !no_colour),
         origins: manner == Manner::Ansible,
         show_ok: config.flag("DISPLAY_OK_HOSTS"),
         show_skipped: config.flag("DISPLAY_SKIPPED_HOSTS"),
+        show_included: config.flag("DISPLAY_INCLUDED_HOSTS"),
+        failed_on_stderr: config.flag("DISPLAY_FAILED_STDERR"),
+        mark_check_mode: config.flag("CHECK_MODE_MARKERS"),
+        is_check: settings.check,
+        show_path_on_failure: config.flag("SHOW_TASK_PATH_ON_FAILURE"),
+        show_starts: config.flag("SHOW_PER_HOST_START"),
         show_custom_stats: config.flag("SHOW_CUSTOM_STATS"),
-        diff_context: config.number("DIFF_CONTEXT").and_then(|lines| lines.try_into().ok()).unwrap_or(3),
+        diff_context: number("DIFF_CONTEXT").unwrap_or(3),
     }
 }

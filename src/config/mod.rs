@@ -62,7 +62,7 @@ impl Config {
             }
             let value = match said {
                 Some((from, text, dir)) => parse(setting, &text, dir).with_context(|| format!("wrong setting in {from}"))?,
-                None => parse(setting, setting.default, None).expect("the table's defaults are of their kinds"),
+                None => default(setting),
             };
             values.insert(setting.name, value);
         }
@@ -123,10 +123,15 @@ impl Config {
 impl Default for Config {
     /// The defaults alone.
     fn default() -> Config {
-        let values = SETTINGS
-            .iter()
-            .map(|setting| (setting.name, parse(setting, setting.default, None).expect("the table's defaults are of their kinds")));
+        let values = SETTINGS.iter().map(|setting| (setting.name, default(setting)));
         Config { file: None, values: values.collect(), given: HashSet::new(), warnings: Vec::new() }
+    }
+}
+
+fn default(setting: &Setting) -> Value {
+    match setting.default {
+        "" if !matches!(setting.kind, Kind::List | Kind::Paths) => Value::None,
+        text => parse(setting, text, None).expect("the table's defaults are of their kinds"),
     }
 }
 
@@ -171,6 +176,11 @@ fn read_file(path: &Path) -> anyhow::Result<Sections> {
         Ok(sections) => Ok(sections),
         Err(message) => bail!("`{}` is no configuration file: {message}", path.display()),
     }
+}
+
+/// A path of a setting that is no path for every plugin: `~` and `$VARS` are expanded.
+pub fn expanded(text: &str) -> String {
+    home(text)
 }
 
 /// `~` at the beginning, and `$VARS`, as Ansible expands them in paths.

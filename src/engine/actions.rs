@@ -7,7 +7,7 @@ use super::task::TaskRun;
 use super::{Added, plain};
 use crate::module::{Args, Failure, Param, Registered, Spec};
 use crate::playbook::RoleRequest;
-use crate::source::{Diag, Node};
+use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
@@ -102,7 +102,7 @@ impl Action<'_> {
                     Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
                         format!("<< error 1 - {} >>", diag.title).into()
                     }
-                    Err(diag) => return Err(diag.during("Error while resolving `var` expression")),
+                    Err(diag) => return Err(diag.within("Error while resolving `var` expression")),
                 };
                 executed.data.insert(name, value);
                 Ok(executed)
@@ -120,13 +120,25 @@ impl Action<'_> {
     }
 
     fn assert(&self) -> Result<Executed, Diag> {
-        let that = self.node("that").ok_or_else(|| Diag::error("`assert` lacks `that`").at(&self.task_run.task().span))?;
+        // Conditions are evaluated where they are written, be it in a variable: their texts are expressions, and rendering would make values of them.
+        let templar = &self.task_run.playing.run.templar;
+        let args_from = self.task_run.task().action.args_from.as_ref();
+        let from = args_from.and_then(|node| templar.written(node, self.view));
+        let argument = |name: &str| self.node(name).or_else(|| from.as_ref()?.get(name));
+        let rendered = match (argument("that"), args_from) {
+            (None, Some(_)) => self.rendered_conditions()?,
+            _ => None,
+        };
+        let that = argument("that").or(rendered.as_ref());
+        let that = that.ok_or_else(|| Diag::error("missing required arguments: that").at(&self.task_run.task().span))?;
+        let listed = templar.written(that, self.view).filter(|node| node.as_seq().is_some());
+        let that = listed.as_deref().unwrap_or(that);
         let conditions = match that.as_seq() {
             Some(items) => items,
             None => std::slice::from_ref(that),
         };
-        let message = |name: &str| self.node(name).map(|node| self.render(node)).transpose();
-        let quiet = self.node("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
+        let message = |name: &str| argument(name).map(|node| self.render(node)).transpose();
+        let quiet = argument("quiet").map(|node| self.task_run.playing.run.bool_of(node, self.view)).transpose()?.unwrap_or(false);
         for condition in conditions {
             if self.task_run.playing.run.templar.condition(condition, self.view)? {
                 continue;
@@ -142,6 +154,26 @@ impl Action<'_> {
         let words = message("success_msg")?.map_or_else(|| "All assertions passed".into(), |value| plain(&value));
         executed.data.insert("msg".into(), words);
         Ok(executed)
+    }
+
+    /// The conditions among arguments that are a value: only true and false can be taken from there, a text may be from anywhere.
+    fn rendered_conditions(&self) -> Result<Option<Node>, Diag> {
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
+        let span = &self.task_run.task().span;
+        let one = |value: &Json| match value {
+            Json::Bool(value) => Ok(Node::new(Kind::Bool(*value), span.clone())),
+            Json::Null => Err(Diag::error("Empty conditional expressions are not allowed.").at(span)),
+            Json::String(_) => Err(Diag::error("Encountered untrusted template or expression.").at(span)),
+            _ => Err(Diag::error("Conditional expressions must be strings.").at(span)),
+        };
+        match given.get("that") {
+            None => Ok(None),
+            Some(Json::Array(all)) => {
+                let conditions = all.iter().map(one).collect::<Result<_, _>>()?;
+                Ok(Some(Node::new(Kind::Seq(conditions), span.clone())))
+            }
+            Some(value) => one(value).map(Some),
+        }
     }
 
     fn set_fact(&self) -> Result<Executed, Diag> {

@@ -14,6 +14,7 @@ use crate::module::Registered;
 use crate::playbook::{Block, Task};
 use crate::remote::RunError;
 use crate::sh::{Output, Script};
+use crate::template::outside;
 use crate::vars::Level;
 use minijinja::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,6 +77,11 @@ impl Ahead {
         self.n_background.fetch_sub(1, Ordering::SeqCst);
     }
 
+    /// Counts the changes so far. A lookup may have changed something as well: on the controller, which can be a host.
+    fn now(&self) -> usize {
+        self.changes.load(Ordering::SeqCst).wrapping_add(outside::n_acted())
+    }
+
     /// How many probes may go ahead now.
     fn open_window(&self) -> usize {
         if self.n_background.load(Ordering::SeqCst) > 0 {
@@ -90,18 +96,18 @@ impl Ahead {
     async fn answer(&self, place: &Place, script: &Script) -> Option<Output> {
         let sent = {
             let mut all = self.sent.lock().expect("no panic holds the lock");
-            let now = self.changes.load(Ordering::SeqCst);
+            let now = self.now();
             // The answers of those that are left behind arrive and are forgotten: ending a probe would cost the host its shell.
             all.retain(|sent| sent.changes == now);
             let at = all.iter().position(|sent| sent.place == *place && sent.script == *script)?;
             all.swap_remove(at)
         };
         let output = sent.answer.await.ok()?.ok()?;
-        (sent.changes == self.changes.load(Ordering::SeqCst)).then_some(output)
+        (sent.changes == self.now()).then_some(output)
     }
 
     fn has(&self, place: &Place, script: &Script) -> bool {
-        let now = self.changes.load(Ordering::SeqCst);
+        let now = self.now();
         self.sent
             .lock()
             .expect("no panic holds the lock")
@@ -110,7 +116,7 @@ impl Ahead {
     }
 
     fn send(&self, wire: Wire, place: Place, script: Script) {
-        let changes = self.changes.load(Ordering::SeqCst);
+        let changes = self.now();
         let asked = script.clone();
         let answer = tokio::spawn(async move { wire.ask(asked).await });
         self.sent.lock().expect("no panic holds the lock").push(Sent { place, script, changes, answer });
@@ -131,7 +137,7 @@ impl Run {
         // Sent first, so that it is the first of the write in which the others go.
         let answer = tokio::spawn(async move { own.ask(asked).await });
         tokio::task::yield_now().await;
-        look_ahead(task_run, wire, place);
+        outside::trying(|| look_ahead(task_run, wire, place));
         answer.await.unwrap_or_else(|err| Err(RunError::Shell(err.to_string())))
     }
 }

@@ -12,8 +12,7 @@ use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
-use crate::vars::{Level, VarMap, Variable, View};
-use minijinja::Value;
+use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -35,6 +34,8 @@ pub struct Executed {
     pub facts_as_written: Option<Node>,
     /// The result is not to be shown: what it holds comes from an encrypted file.
     pub hidden: bool,
+    /// Nobody asked for a diff: it is registered, and not shown.
+    pub hides_diff: bool,
     pub includes: Vec<Include>,
     pub notify: Vec<String>,
     /// The result is shown although nothing failed (`debug`).
@@ -52,7 +53,11 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        Executed { diagnosis, ..Executed::failed(diag.message()) }
+        let words = match diag.title.starts_with("Task failed") {
+            true => diag.title.clone(),
+            false => format!("Task failed: {}", diag.message()),
+        };
+        Executed { diagnosis, ..Executed::failed(words) }
     }
 
     pub fn timed_out(limit: Duration) -> Executed {
@@ -91,22 +96,32 @@ impl Executed {
 
     pub fn of(outcome: Outcome, diff_mode: bool) -> Executed {
         let mut data = outcome.data;
-        if diff_mode && !outcome.diff.is_empty() {
-            data.insert("diff".into(), outcome.diff.iter().map(diff_json).collect());
+        if diff_mode || outcome.always_diffs {
+            let mut diffs: Vec<Json> = outcome.diff.iter().map(diff_json).collect();
+            match diffs.len() {
+                0 => {}
+                1 if !outcome.lists_diffs => drop(data.insert("diff".into(), diffs.remove(0))),
+                _ => drop(data.insert("diff".into(), diffs.into())),
+            }
         }
         if !outcome.warnings.is_empty() {
             data.insert("warnings".into(), outcome.warnings.clone().into());
         }
-        if !outcome.facts.is_empty() {
-            data.insert("ansible_facts".into(), Json::Object(outcome.facts.clone()));
+        let facts = outcome.facts;
+        if !facts.is_empty() {
+            data.insert("ansible_facts".into(), Json::Object(facts.clone()));
         }
-        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts: outcome.facts, ..Executed::default() }
+        let hides_diff = !diff_mode;
+        Executed { changed: outcome.changed, skipped: outcome.skipped, data, facts, hides_diff, ..Executed::default() }
     }
 }
 
 fn diff_json(diff: &Diff) -> Json {
     if !diff.prepared.is_empty() {
         return json!({ "prepared": diff.prepared });
+    }
+    if let Some((before, after)) = diff.states.as_deref() {
+        return json!({ "before": before, "after": after });
     }
     json!({ "before": diff.before, "after": diff.after, "before_header": diff.before_header, "after_header": diff.after_header })
 }
@@ -321,7 +336,7 @@ impl Run {
 /// A mistake in the value of an argument.
 pub fn of_argument(diag: Diag, task: &Task, argument: &str) -> Diag {
     let module = task.action.module.spec().name;
-    diag.during(format!("Error while resolving value for '{argument}'")).during(format!("Finalization of task args for '{module}' failed"))
+    diag.within(format!("Error while resolving value for '{argument}'")).within(format!("Finalization of task args for '{module}' failed"))
 }
 
 /// A task's arguments, rendered, under the names that the file uses.
@@ -344,7 +359,7 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     }
     if let Some(node) = &action.args_from {
         let rendered =
-            templar.render(node, view).map_err(|diag| diag.during(format!("Finalization of task args for '{}' failed", spec.name)))?;
+            templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
         if rendered.kind() != ValueKind::Map {
             return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
         }
@@ -531,18 +546,10 @@ impl Context for HostContext {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure> {
         let path = self.find_file("templates", name)?;
         let source = Source::read(&path).map_err(|err| Failure::argument("src", super::chain(&err)))?;
-        let full = std::path::absolute(&path).unwrap_or_else(|_| path.clone()).display().to_string();
-        let mut vars = VarMap::new();
-        let mut put = |name: &str, value: Value| vars.insert(name.to_owned(), Variable::Data(value));
-        put("ansible_managed", Value::from("Ansible managed"));
-        put("template_path", Value::from(name));
-        put("template_fullpath", Value::from(full));
-        put("template_destpath", Value::from(options.dest.clone()));
-        let view = Arc::new(self.view.with(Level::BlockAndTask, Arc::new(vars)));
         self.playing
             .run
             .templar
-            .render_file(&source, options, &view)
+            .render_file(&source, options, &self.view)
             .map_err(|diag| Failure { diag: Some(Box::new(diag.clone())), ..Failure::new(diag.title) })
     }
 

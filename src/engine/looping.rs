@@ -37,32 +37,17 @@ impl TaskRun {
     /// The items of a loop, rendered.
     pub fn items(&self, looped: &Loop, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
         let templar = &self.playing.run.templar;
-        let over = templar.render(&looped.over, view)?;
-        let is_list = matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable);
-        match &looped.lookup {
-            None if is_list => Ok(over.try_iter().into_iter().flatten().collect()),
-            None => {
-                let kind = match over.kind() {
-                    ValueKind::String => "str".to_owned(),
-                    ValueKind::Map => "dict".to_owned(),
-                    ValueKind::None => "NoneType".to_owned(),
-                    ValueKind::Bool => "bool".to_owned(),
-                    ValueKind::Number if over.is_integer() => "int".to_owned(),
-                    other => other.to_string(),
-                };
-                let message = format!("The `loop` value must resolve to a 'list', not '{kind}'.");
-                Err(Diag::error(message)
-                    .at(&looped.over.span)
-                    .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"))
-            }
-            Some(lookup) => {
-                let terms = match over.kind() {
-                    ValueKind::Seq => over.try_iter().into_iter().flatten().collect(),
-                    _ => vec![over],
-                };
-                templar.lookup(lookup, terms, view, &looped.over)
-            }
+        if let Some(lookup) = &looped.lookup {
+            return templar.lookup(lookup, &looped.over, view);
         }
+        let over = templar.render(&looped.over, view)?;
+        if !matches!(over.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            let message = format!("The `loop` value must resolve to a 'list', not '{}'.", crate::template::type_name(&over));
+            return Err(Diag::error(message)
+                .at(&looped.over.span)
+                .hint("to loop over one string or a mapping, make a list of it: `[x]`, `x | dict2items`"));
+        }
+        Ok(over.try_iter().into_iter().flatten().collect())
     }
 
     /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.
@@ -92,7 +77,7 @@ impl TaskRun {
             let stops = self.stops(&looped.control, &mut attempt, &item_view);
             let label = match &looped.control.label {
                 Some(label) => self.playing.run.text_of(label, &self.with_registered(&item_view)).unwrap_or_else(|diag| {
-                    let words = format!("Failed to template loop_control label: {}", diag.in_full());
+                    let words = format!("Failed to template loop_control label: {}", diag.message());
                     let warnings = attempt.result.entry("warnings").or_insert_with(|| json!([]));
                     warnings.as_array_mut().into_iter().for_each(|warnings| warnings.push(words.as_str().into()));
                     item.to_string()

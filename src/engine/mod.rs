@@ -14,6 +14,8 @@ mod connect;
 mod cursor;
 mod custom_stats;
 mod execute;
+mod explaining;
+mod fact_cache;
 mod handlers;
 mod in_flight;
 mod include;
@@ -34,6 +36,7 @@ mod vars_files;
 mod waiting;
 
 pub use connect::ConnectionSettings;
+pub use explaining::Definition;
 pub use listing::Listed;
 pub use tags::TagSelection;
 
@@ -75,6 +78,28 @@ pub struct Settings {
     /// Ask before each task.
     pub step: bool,
     pub config: Arc<Config>,
+}
+
+impl Settings {
+    /// The settings of a run of which nothing was asked.
+    pub fn new(config: Arc<Config>) -> Settings {
+        Settings {
+            forks: 50,
+            limit: None,
+            tags: TagSelection::new(Vec::new(), Vec::new()),
+            check: false,
+            diff: false,
+            extra_vars: Arc::default(),
+            force_handlers: false,
+            read_ahead: true,
+            verbosity: 0,
+            connection: ConnectionSettings::default(),
+            inventory_sources: Vec::new(),
+            start_at_task: None,
+            step: false,
+            config,
+        }
+    }
 }
 
 /// How a run ended. The numbers are Ansible's exit codes.
@@ -147,6 +172,10 @@ impl Run {
         templar: Arc<Templar>,
         events: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Run> {
+        let cache = fact_cache::FactCache::configured(&settings.config).unwrap_or_else(|words| {
+            events(Event::Warning { text: words });
+            None
+        });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
@@ -154,7 +183,7 @@ impl Run {
             templar,
             loader,
             inventory: RwLock::new(inventory),
-            memory: Memory::default(),
+            memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
             connections: Connections::default(),
@@ -197,6 +226,12 @@ impl Run {
         let ending = self.ending();
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Forgets the facts that earlier runs kept: `--flush-cache`.
+    pub fn flush_cache(&self) {
+        let hosts = self.inventory().hosts();
+        hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
     }
 
     /// Asks the run to stop after the tasks that are running.

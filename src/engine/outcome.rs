@@ -46,6 +46,9 @@ impl TaskRun {
             if !executed.facts.is_empty() {
                 run.memory.add_facts(host, &executed.facts);
             }
+            if Arc::ptr_eq(&self.step.task, &self.playing.gathering) {
+                run.memory.gathered(host);
+            }
             if !executed.set.is_empty() {
                 run.memory.set(host, executed.set.iter().map(|(name, value)| (name.clone(), value.clone())));
             }
@@ -94,7 +97,15 @@ impl TaskRun {
             rescued: attempt.has_failed() && self.rescues && item.is_none(),
             item: item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
             is_loop: attempt.is_loop,
-            result: shown(&attempt.result, hidden),
+            result: {
+                let mut result = shown(&attempt.result, hidden);
+                if let Json::Object(result) = &mut result
+                    && attempt.executed.hides_diff
+                {
+                    result.shift_remove("diff");
+                }
+                result
+            },
             verbose: attempt.executed.verbose && !hidden,
             diagnosis: attempt.diagnosis.as_ref().filter(|_| !hidden).map(|diag| diag.to_string()),
             error: attempt.has_trouble().then(|| self.error_text(attempt, hidden)),

@@ -280,7 +280,7 @@ impl Playing {
             _ if task.action.module.spec().name == "ansible.builtin.group_by" => 1,
             Some(node) => {
                 let failed = "Failed to convert the throttle value to an integer";
-                let value = self.run.templar.render(node, view).map_err(|diag| diag.during(failed))?;
+                let value = self.run.templar.render(node, view).map_err(|diag| diag.within(failed))?;
                 let throttle = value.to_string().parse::<usize>();
                 let words =
                     format!("Failed to convert the throttle value to an integer: invalid literal for int() with base 10: '{value}'");

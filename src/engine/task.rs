@@ -158,15 +158,15 @@ impl Playing {
 
     /// Whether the play wants facts of a host.
     pub fn gathers_facts(&self, host: &str) -> bool {
-        let asked = self
+        let wanted = self
             .play
             .gather_facts
             .as_ref()
             .map(|node| self.view(host, None, &[]).is_ok_and(|view| self.run.bool_of(node, &Arc::new(view)).unwrap_or(true)));
         match self.run.settings.config.text("DEFAULT_GATHERING") {
-            Some("explicit") => asked == Some(true),
-            Some("smart") => asked != Some(false) && !self.run.memory.of(host).facts.contains_key("ansible_facts"),
-            _ => asked != Some(false),
+            Some("explicit") => wanted == Some(true),
+            Some("smart") => wanted != Some(false) && !self.run.memory.of(host).is_gathered,
+            _ => wanted != Some(false),
         }
     }
 

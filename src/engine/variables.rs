@@ -15,6 +15,11 @@ impl Playing {
     /// What `host` sees at `task`. `include_vars`: those of the includes that led there.
     pub fn view(&self, host: &str, task: Option<&Task>, include_vars: &[Arc<VarMap>]) -> Result<View, Diag> {
         let mut view = host_view(&self.run, host);
+        if task.is_some() && view.get("ansible_ssh_host").is_none() {
+            // A task can always ask where its host is; `hostvars` only knows what was said.
+            let address = VarMap::from([("ansible_host".to_owned(), Variable::Data(Value::from(host)))]);
+            view.add(Level::RoleDefaults, Arc::new(address));
+        }
         for role in self.exported.read().expect("no panic holds the lock").iter() {
             view.add(Level::RoleDefaults, role.defaults.clone());
             view.add(Level::RoleVars, role.vars.clone());
@@ -176,9 +181,14 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(file) = settings.config.file() {
         put(&mut vars, "ansible_config_file", path(file));
     }
+    if let Some(python) = controller_python() {
+        put(&mut vars, "ansible_playbook_python", Value::from(python));
+    }
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
+    // For modules of others that are started with it: there is no Python in what we do.
+    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,
@@ -189,6 +199,15 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     );
     put(&mut vars, "omit", template::omit());
     vars
+}
+
+/// The controller's Python, for those who name it as a host's interpreter. Nothing here runs it.
+fn controller_python() -> Option<&'static str> {
+    static FOUND: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|dir| dir.join("python3")).find(|file| file.is_file())?.to_str().map(str::to_owned)
+    });
+    FOUND.as_deref()
 }
 
 /// A task's name as it is shown: its role's first, the module's if it has none.
@@ -259,12 +278,12 @@ fn unconvertible(value: &Value, wanted: &str, node: &Node) -> Diag {
 /// A mistake in a condition.
 pub fn of_condition(diag: Diag, word: &str) -> Diag {
     let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
-    diag.during(format!("{article} '{word}' expression failed"))
+    diag.within(format!("{article} '{word}' expression failed"))
 }
 
 /// A mistake in what a keyword is given.
 pub fn of_keyword(diag: Diag, word: &str) -> Diag {
-    diag.during(format!("Error processing keyword '{word}'"))
+    diag.within(format!("Error processing keyword '{word}'"))
 }
 
 impl Run {

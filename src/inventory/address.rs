@@ -8,8 +8,23 @@ pub fn split_port(text: &str) -> (&str, Option<u16>) {
     parse(text).filter(|(host, _)| !host.contains('[')).unwrap_or((text, None))
 }
 
+/// Why a range is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct RangeError {
+    pub words: String,
+    /// One of its ends is neither a number nor a letter.
+    pub is_no_number: bool,
+}
+
+impl From<String> for RangeError {
+    fn from(words: String) -> RangeError {
+        RangeError { words, is_no_number: false }
+    }
+}
+
 /// The names that one name with ranges stands for, and the port.
-pub fn expand(text: &str) -> Result<(Vec<String>, Option<u16>), String> {
+pub fn expand(text: &str) -> Result<(Vec<String>, Option<u16>), RangeError> {
     let (pattern, port) = parse(text).unwrap_or((text, None));
     let mut names = vec![pattern.to_owned()];
     while names.first().is_some_and(|name| name.contains('[')) {
@@ -100,25 +115,25 @@ fn is_host_name(text: &str) -> bool {
 }
 
 /// Writes out the first range of a name.
-fn expand_first(name: &str, into: &mut Vec<String>) -> Result<(), String> {
+fn expand_first(name: &str, into: &mut Vec<String>) -> Result<(), RangeError> {
     let Some((head, (range, tail))) = name.split_once('[').and_then(|(head, rest)| Some((head, rest.split_once(']')?))) else {
-        return Err(format!("`{name}` has a bracket that is never closed"));
+        return Err(format!("`{name}` has a bracket that is never closed").into());
     };
     let bounds: Vec<&str> = range.split(':').collect();
     let (begin, end, step) = match bounds[..] {
         [begin, end] => (begin, end, "1"),
         [begin, end, step] => (begin, end, step),
-        _ => return Err(format!("`[{range}]` is no range: it is written `[begin:end]` or `[begin:end:step]`")),
+        _ => return Err(format!("`[{range}]` is no range: it is written `[begin:end]` or `[begin:end:step]`").into()),
     };
     let begin = if begin.is_empty() { "0" } else { begin };
     if end.is_empty() {
-        return Err(format!("the range `[{range}]` needs an end"));
+        return Err(format!("host range must specify end value: `[{range}]`").into());
     }
     let step: usize = step.parse().ok().filter(|step| *step > 0).ok_or_else(|| format!("the step of `[{range}]` is a number from 1 on"))?;
-    let backwards = || format!("the range `[{range}]` ends before it begins");
+    let backwards = || RangeError::from(format!("the range `[{range}]` ends before it begins"));
     let mut push = |value: &str| {
         into.push(format!("{head}{value}{tail}"));
-        if into.len() > MAX_HOSTS { Err(format!("`{name}` stands for more than {MAX_HOSTS} hosts")) } else { Ok(()) }
+        if into.len() > MAX_HOSTS { Err(RangeError::from(format!("`{name}` stands for more than {MAX_HOSTS} hosts"))) } else { Ok(()) }
     };
     if let (Some(begin), Some(end)) = (letter(begin), letter(end)) {
         if begin > end {
@@ -126,14 +141,17 @@ fn expand_first(name: &str, into: &mut Vec<String>) -> Result<(), String> {
         }
         return (begin..=end).step_by(step).try_for_each(|n| push(&letters()[n..=n]));
     }
-    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` in `[{range}]` is neither a number nor a letter"));
+    let number = |text: &str| {
+        let words = || format!("`{text}` in `[{range}]` is neither a number nor a letter");
+        text.parse::<u64>().map_err(|_| RangeError { words: words(), is_no_number: true })
+    };
     let (first, last) = (number(begin)?, number(end)?);
     if first > last {
         return Err(backwards());
     }
     let width = if begin.starts_with('0') && begin.len() > 1 { begin.len() } else { 0 };
     if width > 0 && width != end.len() {
-        return Err(format!("both ends of `[{range}]` need the same number of digits"));
+        return Err(format!("both ends of `[{range}]` need the same number of digits").into());
     }
     (first..=last).step_by(step).try_for_each(|n| {
         let digits = n.to_string();

@@ -87,11 +87,12 @@ impl Reader<'_> {
             Some("vars") => State::Vars,
             Some(other) => {
                 let at = start + 1 + name.len() + 1;
-                return Err(Diag::error(format!("a section of the kind `{other}` is unknown"))
+                return Err(Diag::error(format!("Section [{head}] has unknown type: {other}"))
                     .at(&self.source.span(at, at + other.len()))
                     .did_you_mean(other, ["hosts", "children", "vars"]));
             }
         };
+        let name = &*self.inventory.group_name(name);
         self.group = name.to_owned();
         let is_vars = matches!(self.state, State::Vars);
         let is_new = self.inventory.ensure_group(name);
@@ -114,8 +115,8 @@ impl Reader<'_> {
         // The line is neither empty nor a comment, so there is a first word.
         let Some((name, rest)) = words.split_first() else { return Ok(()) };
         let at = name.whole(self.source);
-        let (names, port) = address::expand(&name.text).map_err(|words| {
-            let diag = Diag::error(words).at(&at);
+        let (names, port) = address::expand(&name.text).map_err(|err| {
+            let diag = Diag::error(err.words).at(&at);
             let is_section = name.text.starts_with('[') && rest.first().is_some_and(|word| word.text.starts_with(';'));
             if is_section { diag.hint("a comment behind a section begins with `#`") } else { diag }
         })?;
@@ -123,7 +124,8 @@ impl Reader<'_> {
             return Err(Diag::error("a host needs a name").at(&self.source.span(start, start + line.len())));
         }
         if name.text.ends_with(':') && port.is_none() {
-            let diag = Diag::error("a host's name cannot end with `:`, which stands before a port").at(&at);
+            let words = "supplied, ending in ':' is not allowed, this character is reserved to provide a port.";
+            let diag = Diag::error(format!("Invalid host pattern '{}' {words}", name.text)).at(&at);
             return Err(diag.hint("if this is YAML, call the file `.yaml`"));
         }
         if name.text == "---" {
@@ -133,7 +135,7 @@ impl Reader<'_> {
         for word in rest {
             let Some((key, value)) = word.split_once('=') else {
                 let diag =
-                    Diag::error(format!("`{}` is no variable: they are written `name=value`", word.text)).at(&word.whole(self.source));
+                    Diag::error(format!("Expected key=value host variable assignment, got: {}", word.text)).at(&word.whole(self.source));
                 return Err(if word.text.starts_with([';', '/']) { diag.hint("a comment here begins with `#`") } else { diag });
             };
             vars.push((key.text.clone(), self.value(&key, &value)?));
@@ -150,6 +152,7 @@ impl Reader<'_> {
             let diag = Diag::error(format!("`[{}:children]` holds names of groups, one per line", self.group));
             return Err(diag.at(&self.source.span(start, start + line.len())));
         }
+        let name = &*self.inventory.group_name(name);
         if self.inventory.groups.contains_key(name) {
             return match self.inventory.add_child(&self.group, name) {
                 Ok(_) => Ok(()),
@@ -182,6 +185,7 @@ impl Reader<'_> {
         })?;
         // Ansible itself reads its own variables leniently.
         if let crate::source::Kind::Str(Str { text, .. }) = &node.kind
+            && self.inventory.rules.plugins.is_none()
             && !key.text.starts_with("ansible_")
             && ["true", "false", "yes", "no", "on", "off"].contains(&text.to_ascii_lowercase().as_str())
         {

@@ -191,8 +191,8 @@ impl<'a> Reader<'a> {
             return Some(Node::string("...", self.word.span(self.source, start..self.at)).kind);
         }
         let negative = self.take("-");
-        let _plus = !negative && self.take("+");
-        if negative || _plus {
+        let plus = !negative && self.take("+");
+        if negative || plus {
             self.blanks();
         }
         let bases = [("0x", 16), ("0X", 16), ("0o", 8), ("0O", 8), ("0b", 2), ("0B", 2)];
@@ -225,6 +225,11 @@ impl<'a> Reader<'a> {
                 self.take("+");
             }
             number += &self.digits(10)?;
+        }
+        // A complex number, which nothing here can hold, is the text that Python prints.
+        if !negative && !plus && (self.take("j") || self.take("J")) {
+            let value: f64 = number.parse().ok()?;
+            return self.ends_here().then(|| Node::string(format!("{value}j"), self.word.span(self.source, start..self.at)).kind);
         }
         if !self.ends_here() {
             return None;

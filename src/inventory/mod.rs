@@ -2,12 +2,17 @@
 
 mod address;
 pub use address::split_port;
+mod constructed;
+mod generator;
 mod groups;
 mod ini;
 mod literal;
 mod pattern;
+mod rules;
 mod script;
+mod show;
 mod sources;
+mod toml;
 mod vars_files;
 mod words;
 mod yaml;
@@ -23,6 +28,9 @@ use std::sync::Arc;
 use vars_files::{Beside, Folder};
 
 pub use pattern::PatternError;
+pub use rules::{GroupNames, Rules};
+pub use show::ShownGroup;
+pub use sources::PLUGINS;
 
 /// Names that mean the controller, also where no inventory has them.
 const LOCALHOST: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -35,45 +43,118 @@ pub struct Inventory {
     folders: Vec<Folder>,
     /// What host_vars say of the implicit localhost.
     localhost_files: IndexMap<&'static str, Files>,
+    sources: Vec<String>,
+    /// Those of the sources that have been read.
+    sources_read: Vec<String>,
+    rules: Arc<Rules>,
+    /// What is worth a word when more is to be said, with the verbosity from which on it is.
+    pub remarks: Vec<(u8, String)>,
+    warnings: Vec<Diag>,
 }
 
 impl Default for Inventory {
     fn default() -> Inventory {
+        Inventory::empty(Arc::new(Rules::default()))
+    }
+}
+
+/// Whether a name means the controller, also where no inventory has it.
+pub fn is_localhost(name: &str) -> bool {
+    LOCALHOST.contains(&name)
+}
+
+fn is_blank(value: &Value) -> bool {
+    value.as_str() == Some("")
+}
+
+impl Inventory {
+    fn empty(rules: Arc<Rules>) -> Inventory {
         let mut inventory = Inventory {
             groups: IndexMap::new(),
             hosts: IndexMap::new(),
             folders: Vec::new(),
             localhost_files: LOCALHOST.iter().map(|name| (*name, Files::default())).collect(),
+            sources: Vec::new(),
+            sources_read: Vec::new(),
+            rules,
+            remarks: Vec::new(),
+            warnings: Vec::new(),
         };
         inventory.groups.insert("all".to_owned(), Group::default());
         inventory.groups.insert("ungrouped".to_owned(), Group::default());
         inventory.reconcile();
         inventory
     }
-}
 
-impl Inventory {
     /// Reads sources in order (`-i` may be given several times): a YAML or INI file, a script, a folder of such, or `host,host,`.
     /// Findings that are worth a warning are added to `warnings`.
     pub fn load(sources: &[String], warnings: &mut Vec<Diag>) -> Result<Inventory, anyhow::Error> {
-        let mut inventory = Inventory::default();
-        for source in sources {
-            sources::add(&mut inventory, source, warnings)?;
-        }
-        inventory.reconcile();
-        for name in inventory.groups.keys().filter(|name| inventory.has_host(name)) {
-            warnings.push(Diag::warning(format!("`{name}` is the name of both a group and a host")));
-        }
-        for source in sources {
-            let path = Path::new(source);
-            if path.exists() {
-                let dir = if path.is_dir() { Some(path) } else { path.parent() };
-                if let Some(dir) = dir {
-                    warnings.extend(inventory.add_folder(Folder { dir: dir.to_owned(), beside: Beside::Inventory })?);
-                }
-            }
+        Inventory::load_by(Rules::default(), sources, warnings)
+    }
+
+    /// The same, as the settings say.
+    pub fn load_by(rules: Rules, sources: &[String], warnings: &mut Vec<Diag>) -> Result<Inventory, anyhow::Error> {
+        let mut inventory = Inventory::empty(Arc::new(rules));
+        inventory.sources = sources.to_vec();
+        inventory.read_sources(warnings)?;
+        Ok(inventory)
+    }
+
+    /// Reads the sources again: `refresh_inventory`. What was added during the run is not in it.
+    pub fn again(&self, warnings: &mut Vec<Diag>) -> Result<Inventory, anyhow::Error> {
+        let mut inventory = Inventory::empty(self.rules.clone());
+        inventory.sources = self.sources.clone();
+        inventory.read_sources(warnings)?;
+        for folder in self.folders.iter().filter(|folder| folder.beside == Beside::Playbook) {
+            warnings.extend(inventory.add_folder(folder.clone())?);
         }
         Ok(inventory)
+    }
+
+    fn read_sources(&mut self, warnings: &mut Vec<Diag>) -> Result<(), anyhow::Error> {
+        let mut any = false;
+        for source in self.sources.clone().iter().filter(|source| !source.is_empty()) {
+            let found = sources::add(self, source, warnings);
+            warnings.append(&mut self.warnings);
+            any |= found?;
+            self.sources_read.push(source.clone());
+        }
+        if !any && self.rules.unparsed_is_failed {
+            anyhow::bail!("No inventory was parsed, please check your configuration and options.");
+        }
+        if !any && self.rules.unparsed_warning {
+            warnings.push(Diag::warning("No inventory was parsed, only implicit localhost is available"));
+        }
+        self.reconcile();
+        for name in self.groups.keys().filter(|name| self.has_host(name)) {
+            warnings.push(Diag::warning(format!("Found both group and host with same name: {name}")));
+        }
+        // A plugin may have looked into them before all groups were there.
+        self.folders.clear();
+        self.add_source_folders(warnings)
+    }
+
+    /// Reads `group_vars` and `host_vars` beside the sources that were read so far.
+    fn add_source_folders(&mut self, warnings: &mut Vec<Diag>) -> Result<(), anyhow::Error> {
+        for source in self.sources_read.clone() {
+            let path = Path::new(&source);
+            let dir = if path.is_dir() { Some(path) } else { path.parent() };
+            if let Some(dir) = dir.filter(|_| path.exists()) {
+                warnings.extend(self.add_folder(Folder { dir: dir.to_owned(), beside: Beside::Inventory })?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The name under which a group is kept, and a warning if that is worth one.
+    fn group_name(&mut self, name: &str) -> String {
+        let (name, warning) = self.rules.group_names.safe(name);
+        if let Some(words) = warning
+            && !self.warnings.iter().any(|known| known.title == words)
+        {
+            self.warnings.push(Diag::warning(words));
+        }
+        name
     }
 
     /// Reads `group_vars` and `host_vars` beside the playbook (levels 5, 7, 10), once per folder. What is worth a warning comes back.
@@ -169,11 +250,12 @@ impl Inventory {
         }
         let mut new_group = false;
         for group in groups {
+            let group = &*self.group_name(group);
             if self.ensure_group(group) {
                 new_group = true;
                 self.read_group_files(group)?;
             }
-            changed |= self.groups[group.as_str()].hosts.insert(name.into());
+            changed |= self.groups[group].hosts.insert(name.into());
         }
         if new_group {
             self.reconcile();
@@ -186,13 +268,15 @@ impl Inventory {
     /// `group_by`: puts a host into a group, which is made a child of `parents`. True if that changed anything.
     pub fn add_to_group(&mut self, host: &str, group: &str, parents: &[String]) -> Result<bool, Diag> {
         let mut new_shape = false;
+        let group = &*self.group_name(group);
+        let parents: Vec<String> = parents.iter().map(|parent| self.group_name(parent)).collect();
         for name in std::iter::once(group).chain(parents.iter().map(String::as_str)) {
             if self.ensure_group(name) {
                 new_shape = true;
                 self.read_group_files(name)?;
             }
         }
-        for parent in parents {
+        for parent in &parents {
             new_shape |= self.add_child(parent, group).map_err(Diag::error)?;
         }
         let added = self.groups[group].hosts.insert(host.into());

@@ -22,15 +22,19 @@ pub fn hosts_matching(inventory: &Inventory, pattern: &str, unmatched: &mut Vec<
     for part in split(pattern) {
         match part.strip_prefix('@') {
             Some(file) => {
+                let path = std::path::Path::new(file);
+                if !path.exists() {
+                    return Err(PatternError(format!("Unable to find limit file {file}")));
+                }
+                if path.is_dir() {
+                    return Err(PatternError(format!("Limit starting with \"@\" must be a file, not a directory: {file}")));
+                }
                 let text =
                     std::fs::read_to_string(file).map_err(|err| PatternError(format!("cannot read the host list `{file}`: {err}")))?;
                 parts.extend(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()));
             }
             None => parts.push(part),
         }
-    }
-    if parts.is_empty() {
-        return Ok(Vec::new());
     }
     let (changing, mut regular): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.starts_with(['&', '!']));
     if regular.is_empty() {

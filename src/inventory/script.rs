@@ -8,25 +8,58 @@ use std::process::Command;
 use std::sync::Arc;
 
 pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut Vec<Diag>) -> Result<(), anyhow::Error> {
-    let root = run(path, file, &["--list"])?;
+    let root = run(path, file, &["--list"], inventory.rules.show_script_errors)?;
     let Kind::Map(groups) = &root.kind else {
-        return Err(Diag::error(format!("an inventory script prints an object, and this is {}", root.kind_name())).at(&root.span).into());
+        let words = format!("Unable to get JSON decoder for inventory script result: Value is '{}' instead of 'dict'.", python_name(&root));
+        return Err(Diag::error(words).at(&root.span).into());
     };
+    if let Some(meta) = root.get("_meta") {
+        wanted(meta, "_meta", "dict", meta.as_map().is_some())?;
+        if let Some(profile) = meta.get("profile") {
+            wanted(profile, "_meta.profile", "str", profile.as_str().is_some())?;
+            if !profile.as_str().is_some_and(|name| name.starts_with("inventory_")) {
+                let shown = profile.as_str().unwrap_or_default();
+                return Err(Diag::error(format!("Non-inventory profile '{shown}' is not allowed.")).at(&profile.span).into());
+            }
+        }
+        match meta.get("hostvars") {
+            Some(hostvars) => wanted(hostvars, "_meta.hostvars", "dict", hostvars.as_map().is_some())?,
+            None => {
+                let words = "Value contains '_meta.hostvars' which is 'NoneType' instead of 'dict'.";
+                return Err(Diag::error(words).at(&meta.span).into());
+            }
+        }
+    }
     let mut named = indexmap::IndexSet::new();
     for (name, data) in groups {
         // JSON has no other keys.
         let Some(group) = name.as_str().filter(|name| *name != "_meta") else { continue };
+        let group = &*inventory.group_name(group);
         inventory.ensure_group(group);
-        let part = |key: &str| data.get(key);
-        let hosts = match &data.kind {
-            Kind::Seq(_) => Some(data),
-            Kind::Map(_) if ["hosts", "vars", "children"].iter().any(|key| part(key).is_some()) => part("hosts"),
+        // A group that is no such thing is a host, with what it says as its variables.
+        let malformed;
+        let data = match &data.kind {
+            Kind::Map(_) if ["hosts", "vars", "children"].iter().any(|key| data.get(key).is_some()) => data,
+            Kind::Map(_) => {
+                let part = |key: &str, value: Node| (Node::string(key, data.span.clone()), value);
+                let hosts = Node::new(Kind::Seq(vec![Node::string(group, name.span.clone())]), name.span.clone());
+                malformed = Node::new(Kind::Map(vec![part("hosts", hosts), part("vars", data.clone())]), data.span.clone());
+                &malformed
+            }
             _ => {
-                let words = format!("`{group}` has none of `hosts`, `children` and `vars`");
-                return Err(Diag::error(words).at(&data.span).into());
+                let hosts = (Node::string("hosts", data.span.clone()), data.clone());
+                malformed = Node::new(Kind::Map(vec![hosts]), data.span.clone());
+                &malformed
             }
         };
-        for host in hosts.map(|hosts| list(hosts, "hosts")).transpose()?.unwrap_or_default() {
+        let part = |key: &str| data.get(key);
+        if let Some(hosts) = part("hosts") {
+            wanted(hosts, &format!("{group}.hosts"), "list", hosts.as_seq().is_some())?;
+        }
+        if let Some(vars) = part("vars") {
+            wanted(vars, &format!("{group}.vars"), "dict", vars.as_map().is_some())?;
+        }
+        for host in part("hosts").and_then(Node::as_seq).unwrap_or_default() {
             let host_name = text(host)?;
             named.insert(host_name.to_owned());
             inventory.add_hosts(&[host_name.to_owned()], group, None, host, &[], Some(file));
@@ -37,7 +70,7 @@ pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut V
             }
         }
         for child in part("children").map(|children| list(children, "children")).transpose()?.unwrap_or_default() {
-            let child_name = text(child)?;
+            let child_name = &*inventory.group_name(text(child)?);
             inventory.ensure_group(child_name);
             inventory.add_child(group, child_name).map_err(|words| Diag::error(words).at(&child.span))?;
         }
@@ -48,7 +81,7 @@ pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut V
         let vars = match meta {
             Some(hostvars) => hostvars.get(host),
             None => {
-                asked = run(path, file, &["--host", host])?;
+                asked = run(path, file, &["--host", host], inventory.rules.show_script_errors)?;
                 Some(&asked)
             }
         };
@@ -61,17 +94,58 @@ pub fn add(inventory: &mut Inventory, path: &Path, file: &Path, warnings: &mut V
 }
 
 /// What the script printed. Nothing at all is null.
-fn run(path: &Path, absolute: &Path, args: &[&str]) -> Result<Node, anyhow::Error> {
+fn run(path: &Path, absolute: &Path, args: &[&str], show_errors: bool) -> Result<Node, anyhow::Error> {
     let call = format!("{} {}", path.display(), args.join(" "));
     let output = Command::new(absolute).args(args).output().with_context(|| format!("cannot run the inventory script `{call}`"))?;
     let said = String::from_utf8_lossy(&output.stderr);
+    let with_said = |diag: Diag| match said.trim() {
+        "" => diag,
+        said => diag.note(format!("Standard error from inventory script:\n{said}")),
+    };
     if !output.status.success() {
-        anyhow::bail!("the inventory script `{call}` failed ({}): {}", output.status, said.trim());
+        let how = output.status.code().map_or_else(|| output.status.to_string(), |code| format!("non-zero exit code {code}"));
+        return Err(with_said(Diag::error(format!("Inventory script returned {how}.")).note(format!("the call was `{call}`"))).into());
     }
-    let text =
-        String::from_utf8(output.stdout).with_context(|| format!("the inventory script `{call}` printed something other than UTF-8"))?;
-    let (node, _) = yaml::load_one(&Source::from_text(format!("<output of {call}>"), text))?;
+    let Ok(text) = String::from_utf8(output.stdout) else {
+        let words = "Inventory script result contained characters that cannot be interpreted as UTF-8.";
+        return Err(with_said(Diag::error(words)).into());
+    };
+    if text.trim().is_empty() && args.len() > 1 {
+        let source = Source::from_text(format!("<output of {call}>"), "");
+        return Ok(Node::new(Kind::Null, source.span(0, 0)));
+    }
+    let whole = Source::from_text(format!("<output of {call}>"), text);
+    if let Err(err) = serde_json::from_str::<serde::de::IgnoredAny>(&whole.text) {
+        let words = "Unable to get JSON decoder for inventory script result: Value could not be parsed as JSON.";
+        return Err(with_said(Diag::error(words).at(&whole.span(0, 0)).note(err.to_string())).into());
+    }
+    let (node, _) = yaml::load_one(&whole)?;
+    if show_errors && !said.trim().is_empty() {
+        anstream::eprintln!("[ERROR]: {}", said.trim_end());
+    }
     Ok(node)
+}
+
+/// A value that is to be of another kind.
+fn wanted(node: &Node, what: &str, kind: &str, is_so: bool) -> Result<(), Diag> {
+    if is_so {
+        return Ok(());
+    }
+    let words = format!("Value contains '{what}' which is '{}' instead of '{kind}'.", python_name(node));
+    Err(Diag::error(words).at(&node.span))
+}
+
+/// What Python calls a value.
+fn python_name(node: &Node) -> &'static str {
+    match node.kind {
+        Kind::Null => "NoneType",
+        Kind::Bool(_) => "bool",
+        Kind::Int(_) => "int",
+        Kind::Float(_) => "float",
+        Kind::Str(_) | Kind::Vault(_) => "str",
+        Kind::Seq(_) => "list",
+        Kind::Map(_) => "dict",
+    }
 }
 
 fn text(node: &Node) -> Result<&str, Diag> {

@@ -15,12 +15,9 @@ pub fn add(inventory: &mut Inventory, root: &Node, file: &Path, warnings: &mut V
         }
         _ => return Err(Diag::error(format!("an inventory is a mapping of groups, and this is {}", root.kind_name())).at(&root.span)),
     };
-    if let Some(plugin) = root.get("plugin") {
-        return Err(Diag::error("inventory plugins are not supported").at(&plugin.span));
-    }
     for (name, group) in groups {
         if !matches!(group.kind, Kind::Map(_) | Kind::Null) {
-            let words = format!("`{}` is no group, it is {}; it is skipped", name.span.text(), group.kind_name());
+            let words = format!("Skipping '{}' as this is not a valid group definition: it is {}", name.span.text(), group.kind_name());
             warnings.push(Diag::warning(words).at(&name.span));
             continue;
         }
@@ -41,7 +38,7 @@ fn name_of<'a>(name: &'a Node, what: &str) -> Result<&'a str, Diag> {
 }
 
 fn add_group(inventory: &mut Inventory, name: &Node, group: &Node, file: &Path, warnings: &mut Vec<Diag>) -> Result<(), Diag> {
-    let group_name = name_of(name, "a group")?;
+    let group_name = &*inventory.group_name(name_of(name, "a group")?);
     inventory.ensure_group(group_name);
     for (key, section) in group.as_map().unwrap_or_default() {
         let section_name = key.as_str().unwrap_or_default();
@@ -75,7 +72,7 @@ fn add_group(inventory: &mut Inventory, name: &Node, group: &Node, file: &Path, 
             match section_name {
                 "vars" => inventory.set_group_variable(group_name, name_of(member, "a variable")?, value.clone(), warnings),
                 "children" => {
-                    let child = name_of(member, "a group")?;
+                    let child = &*inventory.group_name(name_of(member, "a group")?);
                     if !matches!(value.kind, Kind::Map(_) | Kind::Null) {
                         return Err(Diag::error(format!("a group is a mapping, and this is {}", value.kind_name())).at(&value.span));
                     }
@@ -90,8 +87,14 @@ fn add_group(inventory: &mut Inventory, name: &Node, group: &Node, file: &Path, 
 }
 
 fn add_hosts(inventory: &mut Inventory, group: &str, name: &Node, vars: &Node, file: &Path) -> Result<(), Diag> {
-    let pattern = name_of(name, "a host")?;
-    let (names, port) = address::expand(pattern).map_err(|words| Diag::error(words).at(&name.span))?;
+    let Some(pattern) = name.as_str() else {
+        let words = format!("Host pattern {} must be a string. Enclose integers/floats in quotation marks.", name.span.text());
+        return Err(Diag::error(words).at(&name.span));
+    };
+    if pattern.is_empty() {
+        return Err(Diag::error("a host needs a name").at(&name.span));
+    }
+    let (names, port) = address::expand(pattern).map_err(|err| Diag::error(err.words).at(&name.span))?;
     let pairs = match &vars.kind {
         Kind::Map(pairs) => pairs.as_slice(),
         Kind::Null => &[],

@@ -55,6 +55,8 @@ pub struct TemplateOptions {
     pub variable_end: Option<String>,
     pub block_start: Option<String>,
     pub block_end: Option<String>,
+    pub comment_start: Option<String>,
+    pub comment_end: Option<String>,
     /// For `ansible_managed`, `template_destpath`.
     pub dest: String,
 }
@@ -114,7 +116,11 @@ pub struct Outcome {
     /// Return values beside `changed`, by Ansible's names (`stdout`, `rc`, `dest`, `stat`).
     pub data: Map<String, Json>,
     pub diff: Vec<Diff>,
-    /// Facts to keep for the host, without the `ansible_` prefix.
+    /// Ansible's module returns a list of diffs also where there is but one (`copy`, `lineinfile`).
+    pub lists_diffs: bool,
+    /// Ansible's module returns its diff also where none is asked for (`file`): it is then registered, and not shown.
+    pub always_diffs: bool,
+    /// Facts to keep for the host, by the names under which Ansible's module returns them (`ansible_os_family`, `packages`).
     pub facts: Map<String, Json>,
     pub warnings: Vec<String>,
     /// The task did nothing because of this (`creates` exists; check mode on a command).
@@ -154,6 +160,8 @@ pub struct Diff {
     pub after_header: String,
     pub before: String,
     pub after: String,
+    /// The two as mappings, where Ansible's module returns such and not texts (`file`).
+    pub states: Option<Box<(Map<String, Json>, Map<String, Json>)>>,
     /// A diff that the host's own tool made (`git diff`); before and after are then empty.
     pub prepared: String,
 }

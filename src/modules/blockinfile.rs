@@ -33,7 +33,7 @@ static SPEC: Spec = Spec {
         Param::bool("create").default("false"),
         Param::bool("backup").default("false"),
         Param::str("validate"),
-        Param::str("encoding").default("utf-8").choices(&["utf-8", "utf8"]),
+        Param::str("encoding").default("utf-8"),
         Param::mode("mode"),
         Param::str("owner"),
         Param::str("group"),
@@ -77,7 +77,7 @@ impl Module for BlockInFile {
         text.decide(
             args,
             context,
-            Outcome::unchanged(),
+            Outcome { lists_diffs: true, ..Outcome::default() },
             new,
             &Telling { msg, backup_key: "backup_file", header_suffix: " (content)", shows_file: false },
         )
@@ -133,6 +133,14 @@ fn place_of(args: &Args, lines: &[String]) -> Result<usize, Failure> {
         (None, Some(pattern)) => ("insertbefore", pattern, 0),
     };
     let pattern = edit::pattern(name, pattern)?;
+    // A pattern that is to see line breaks is looked for in the whole text, once.
+    let inline = args.required(name)?.strip_prefix("(?").and_then(|rest| rest.split_once(')')).map_or("", |(inline, _)| inline);
+    if inline.contains('m') && inline.chars().all(|flag| flag.is_ascii_lowercase()) {
+        let text = lines.concat();
+        let found = pattern.search(&text)?.and_then(|found| found.get(0).map(|whole| whole.range()));
+        let line_of = |at: usize| text[..at].matches('\n').count();
+        return Ok(found.map_or(lines.len(), |whole| if offset == 1 { line_of(whole.end) + 1 } else { line_of(whole.start) }));
+    }
     let mut found = None;
     for (at, line) in lines.iter().enumerate() {
         if pattern.is_found(line)? {

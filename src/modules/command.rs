@@ -85,7 +85,7 @@ impl Module for Command {
         let call = words.iter().map(expand).collect::<Vec<_>>().join(" ");
         let mut decision = decide(args, &words.into(), &call, state, context)?;
         if args.has("executable") {
-            let warning = "`executable` has no effect on `command`, which uses no shell: use `shell`".to_owned();
+            let warning = "`executable` is no longer supported by `command`, which uses no shell: use `shell`".to_owned();
             match &mut decision {
                 Decision::Unchanged(outcome) => outcome.warnings.push(warning),
                 Decision::Change(change) => change.outcome.warnings.push(warning),

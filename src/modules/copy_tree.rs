@@ -145,7 +145,7 @@ impl LocalTree {
                 }
             }
         }
-        let outcome = Outcome { changed: !lines.is_empty(), ..Outcome::default() }
+        let outcome = Outcome { changed: !lines.is_empty(), lists_diffs: true, ..Outcome::default() }
             .with("dest", format!("{}/", there.dest))
             .with("src", self.source.to_string_lossy().into_owned());
         if lines.is_empty() {
@@ -361,7 +361,7 @@ impl RemoteTree {
                 lines.push_str(&write.lines()?);
             }
         }
-        let mut outcome = Outcome { changed: !lines.is_empty(), ..Outcome::default() }
+        let mut outcome = Outcome { changed: !lines.is_empty(), lists_diffs: true, ..Outcome::default() }
             .with("dest", self.shown.as_str())
             .with("src", self.source.as_str())
             .with("checksum", serde_json::Value::Null);

@@ -41,17 +41,40 @@ pub fn probe(args: &Args) -> Result<Script, Failure> {
 
 /// The same where a link is replaced by a file unless it is followed.
 pub fn probe_at(args: &Args, follow: bool) -> Result<Script, Failure> {
-    let text = format!("{FUNCTIONS}p={}\n{}exit 0\n", words::on_host(args.required("path")?), ask(follow, &Wanted::of(args)?));
-    Ok(Script::new(text))
+    let path = words::on_host(args.required("path")?);
+    let show = encoding(args)?.map_or("cat --".to_owned(), |encoding| format!("iconv -f {encoding} -t UTF-8 --"));
+    Ok(Script::new(format!("{FUNCTIONS}p={path}\n{}exit 0\n", ask_as(&show, follow, &Wanted::of(args)?))))
 }
 
 /// Lines of a probe that say what [`Text::read`] reads of the path `$p`; nothing may be said after them.
 pub fn ask(follow: bool, wanted: &Wanted) -> String {
+    ask_as("cat --", follow, wanted)
+}
+
+fn ask_as(show: &str, follow: bool, wanted: &Wanted) -> String {
     let resolve = if follow { "if [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && r=${r%??}; fi\n" } else { "" };
     format!(
-        "r=$p\n{resolve}say \"$p\"; say \"$r\"\nlook \"$r\" -L\n{}if [ -f \"$r\" ]; then cat -- \"$r\" || exit 1; fi\n",
+        "r=$p\n{resolve}say \"$p\"; say \"$r\"\nlook \"$r\" -L\n{}if [ -f \"$r\" ]; then {show} \"$r\" || exit 1; fi\n",
         wanted.ask_ids()
     )
+}
+
+/// What the host's iconv calls the encoding that Python calls so. None: UTF-8, which is what is spoken here.
+fn encoding(args: &Args) -> Result<Option<String>, Failure> {
+    let Some(name) = args.str("encoding") else { return Ok(None) };
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c)) {
+        return Err(Failure::argument("encoding", format!("unknown encoding: {name}")));
+    }
+    let plain = name.to_uppercase().replace(['_', ' '], "-");
+    Ok(match plain.as_str() {
+        "UTF-8" | "UTF8" | "U8" => None,
+        "LATIN-1" | "LATIN1" | "L1" | "LATIN" | "8859" => Some("ISO-8859-1".into()),
+        other => Some(match other.strip_prefix("ISO8859-").or(other.strip_prefix("WINDOWS-")) {
+            Some(number) if other.starts_with("ISO") => format!("ISO-8859-{number}"),
+            Some(number) => format!("CP{number}"),
+            None => other.to_owned(),
+        }),
+    })
 }
 
 pub fn read(args: &Args, output: &Output) -> Result<Text, Failure> {
@@ -157,7 +180,7 @@ impl Text {
             if before != after {
                 let header = format!("{} (file attributes)", self.path);
                 let mut diff = diff_of_states(before, after);
-                (diff.before_header, diff.after_header) = (header.clone(), header);
+                (diff.before_header, diff.after_header, diff.states) = (header.clone(), header, None);
                 outcome = outcome.diff(diff);
             }
         }
@@ -180,13 +203,16 @@ impl Text {
             let fix = Fix { uid: None, gid: None, mode: Some(0o777 & !self.ids.umask) };
             folders = format!("p={}\n{}p={}\n", quote(folder), make_directories(&fix), quote(&self.real));
         }
-        let checksum = sha1_of(content.as_bytes());
+        // What is written in another encoding has a sum that is not known here.
+        let encoding = encoding(args)?;
+        let checksum = encoding.is_none().then(|| sha1_of(content.as_bytes()));
+        let source = encoding.map_or("cat".to_owned(), |encoding| format!("iconv -f UTF-8 -t {encoding}"));
         let write = Write {
             path: &self.real,
             replaces: self.entry.as_ref(),
             fix,
-            source: "cat",
-            checksum: Some(&checksum),
+            source: &source,
+            checksum: checksum.as_deref(),
             validate: args.str("validate"),
             backup: args.is("backup"),
             before: &folders,

@@ -212,14 +212,12 @@ impl Task<'_> {
         outcome
     }
 
-    fn with_diff(&self, outcome: Outcome, path: &str, before: Map<String, Json>, after: Map<String, Json>) -> Outcome {
-        if !self.context.diff_mode() || !outcome.changed {
-            return outcome;
-        }
+    fn with_diff(&self, mut outcome: Outcome, path: &str, before: Map<String, Json>, after: Map<String, Json>) -> Outcome {
         let with_path = |mut state: Map<String, Json>| {
             state.insert("path".into(), path.into());
             state
         };
+        outcome.always_diffs = true;
         outcome.diff(diff_of_states(with_path(before), with_path(after)))
     }
 
@@ -232,7 +230,8 @@ impl Task<'_> {
     fn fix(&self, key: &str, path: &str, entry: &Entry) -> Result<Decision, Failure> {
         let fix = self.wanted.fix(entry, &self.state.ids)?;
         if fix.is_nothing() {
-            return Ok(self.outcome(false, key, path, Some(entry)).into());
+            let outcome = self.outcome(false, key, path, Some(entry));
+            return Ok(self.with_diff(outcome, path, Map::new(), Map::new()).into());
         }
         let (mut before, mut after) = (Map::new(), Map::new());
         fix.diff(entry, &mut before, &mut after);

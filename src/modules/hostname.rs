@@ -56,7 +56,7 @@ impl Module for Hostname {
         let mut outcome = Outcome { changed, ..Outcome::default() }.with("name", name);
         let (short, domain) = name.split_once('.').unwrap_or((name, ""));
         for (fact, value) in [("hostname", short), ("nodename", name), ("fqdn", name), ("domain", domain)] {
-            outcome.facts.insert(fact.into(), value.into());
+            outcome.facts.insert(format!("ansible_{fact}"), value.into());
         }
         if !changed {
             return Ok(outcome.into());

@@ -66,7 +66,7 @@ impl Module for KnownHosts {
         Text::read(Fields::of(&format!("read {}", args.required("path")?), output)?, &NOTHING_WANTED)
     }
 
-    fn decide(&self, args: &Args, file: Text, context: &dyn Context) -> Result<Decision, Failure> {
+    fn decide(&self, args: &Args, file: Text, _context: &dyn Context) -> Result<Decision, Failure> {
         let host = args.required("name")?.to_lowercase();
         let is_present = args.required("state")? == "present";
         let key = args.str("key").filter(|key| !key.is_empty());
@@ -77,14 +77,14 @@ impl Module for KnownHosts {
             Some(key) => with_key(&file.content, &host, key, is_present),
             None => without_host(&file.content, &host),
         };
+        let before = if file.exists() { file.path.as_str() } else { "/dev/null" };
+        let after = new.as_ref().unwrap_or(&file.content);
+        outcome = outcome.diff(diff_of_contents((before, &file.path), Some(file.content.as_bytes()), after.as_bytes()));
+        outcome.always_diffs = true;
         let Some(new) = new else {
             return Ok(outcome.into());
         };
         outcome.changed = true;
-        if context.diff_mode() {
-            let before = if file.exists() { file.path.as_str() } else { "/dev/null" };
-            outcome = outcome.diff(diff_of_contents((before, &file.path), Some(file.content.as_bytes()), new.as_bytes()));
-        }
         let keep_old = if key.is_none() { "ln -f -- \"$p\" \"$p.old\" || exit 1\n" } else { "" };
         let script = file.write(&new, Fix::default(), keep_old)?;
         let path = file.real().to_owned();

@@ -30,7 +30,7 @@ static SPEC: Spec = Spec {
         Param::bool("create").default("false"),
         Param::bool("backup").default("false"),
         Param::str("validate"),
-        Param::str("encoding").default("utf-8").choices(&["utf-8", "utf8"]),
+        Param::str("encoding").default("utf-8"),
         Param::mode("mode"),
         Param::str("owner"),
         Param::str("group"),
@@ -66,7 +66,7 @@ impl Module for LineInFile {
             }
             let found = wanted.remove(&mut lines)?;
             let msg = format!("{found} line(s) removed");
-            return text.decide(args, context, Outcome::unchanged().with("found", found), lines.concat(), &telling(&msg));
+            return text.decide(args, context, listed().with("found", found), lines.concat(), &telling(&msg));
         }
         if args.is("backrefs") && wanted.regexp.is_none() {
             return Err(Failure::argument("backrefs", "regexp is required with backrefs=true"));
@@ -78,8 +78,12 @@ impl Module for LineInFile {
             return Err(Failure::argument("path", format!("Destination {} does not exist !", text.path)).with("rc", 257));
         }
         let msg = wanted.put(line, &mut lines)?;
-        text.decide(args, context, Outcome::unchanged(), lines.concat(), &telling(msg))
+        text.decide(args, context, listed(), lines.concat(), &telling(msg))
     }
+}
+
+fn listed() -> Outcome {
+    Outcome { lists_diffs: true, ..Outcome::default() }
 }
 
 /// Which line is meant, and where a new one goes.

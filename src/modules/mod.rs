@@ -28,6 +28,7 @@ mod ini_file;
 mod iptables;
 mod known_hosts;
 mod lineinfile;
+mod locale_gen;
 mod look;
 mod modprobe;
 mod mount;
@@ -37,6 +38,7 @@ mod ping;
 mod pip;
 mod put;
 mod replace;
+mod sections;
 mod service_facts;
 mod setup;
 mod slurp;
@@ -45,8 +47,10 @@ mod sysctl;
 mod systemd;
 mod tempfile;
 mod template;
+mod timezone;
 #[cfg(test)]
 mod trial;
+mod ufw;
 mod unarchive;
 mod uri;
 mod user;
@@ -85,6 +89,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(iptables::Iptables),
     &Host(known_hosts::KnownHosts),
     &Host(lineinfile::LineInFile),
+    &Host(locale_gen::LocaleGen),
     &Host(modprobe::Modprobe),
     &Host(mount::Mount),
     &Host(package::Package),
@@ -104,6 +109,8 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(systemd::Systemd),
     &Host(tempfile::TempFile),
     &Host(template::Template),
+    &Host(timezone::Timezone),
+    &Host(ufw::Ufw),
     &Host(unarchive::Unarchive),
     &Host(uri::Uri),
     &Host(user::User),

@@ -119,7 +119,7 @@ impl Destination {
         if !args.bool("force").unwrap_or(true)
             && let Some(entry) = &self.entry
         {
-            let mut outcome = described(Outcome::unchanged());
+            let mut outcome = described(listed(false));
             if matches!(content, Content::OnHost { .. }) {
                 entry.add_to(&mut outcome.data);
                 outcome = outcome.with("msg", "file already exists");
@@ -137,7 +137,7 @@ impl Destination {
         let described = |outcome: Outcome| described(outcome).with("checksum", checksum.as_str());
         if let Some(entry) = there.filter(|_| self.checksum.as_deref() == Some(checksum.as_str())) {
             let fix = wanted.fix(entry, &self.ids)?;
-            let mut outcome = Outcome { changed: !fix.is_nothing(), ..described(Outcome::unchanged()).with("path", path) };
+            let mut outcome = Outcome { changed: !fix.is_nothing(), ..described(listed(false)).with("path", path) };
             entry.add_to(&mut outcome.data);
             if fix.is_nothing() {
                 return Ok(outcome.into());
@@ -151,7 +151,7 @@ impl Destination {
             let script = fix_script(path, &fix.lines("\"$p\"", false));
             return Ok(Change::new(outcome, script).finish(finish_look(format!("change {path}"), path.to_owned())).into());
         }
-        let mut outcome = described(Outcome::changed());
+        let mut outcome = described(listed(true));
         if context.diff_mode() && !matches!(content, Content::OnHost { .. }) {
             outcome.diff.extend(Some(self.diff(&content)?).filter(|diff| diff.before != diff.after));
         }
@@ -223,6 +223,10 @@ impl Destination {
         };
         Ok(diff_of_contents(headers, self.content.as_deref(), &after))
     }
+}
+
+fn listed(changed: bool) -> Outcome {
+    Outcome { changed, lists_diffs: true, ..Outcome::default() }
 }
 
 impl Wanted {

@@ -24,7 +24,7 @@ static SPEC: Spec = Spec {
         Param::str("before"),
         Param::bool("backup").default("false"),
         Param::str("validate"),
-        Param::str("encoding").default("utf-8").choices(&["utf-8", "utf8"]),
+        Param::str("encoding").default("utf-8"),
         Param::mode("mode"),
         Param::str("owner"),
         Param::str("group"),
@@ -50,7 +50,8 @@ impl Module for Replace {
     fn decide(&self, args: &Args, text: Text, context: &dyn Context) -> Result<Decision, Failure> {
         let regexp = Pattern::new(args.required("regexp")?, Flags { multiline: true, ..Flags::default() })
             .map_err(|err| Failure::from(err).of_argument("regexp"))?;
-        let template = Template::new(args.required("replace")?).map_err(|err| Failure::from(err).of_argument("replace"))?;
+        let template = Template::new(args.required("replace")?)
+            .map_err(|err| Failure::argument("replace", format!("Unable to process replace due to error: {err}")))?;
         if !text.exists() {
             return Err(Failure::argument("path", format!("Path {} does not exist !", text.path)).with("rc", 257));
         }

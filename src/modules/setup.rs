@@ -68,6 +68,7 @@ impl Module for Setup {
         if !filters.is_empty() {
             facts.retain(|name, _| is_wanted(name));
         }
+        let mut facts: Map<_, _> = facts.into_iter().map(|(name, value)| (format!("ansible_{name}"), value)).collect();
         facts.insert("gather_subset".into(), args.get("gather_subset").cloned().unwrap_or_default());
         facts.insert("module_setup".into(), true.into());
         Ok(Outcome { facts, ..Outcome::unchanged() }.into())

@@ -29,6 +29,7 @@ static SPEC: Spec = Spec {
             .choices(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]),
         Param::bool("get_mime").default("true").alias(&["mime", "mime_type", "mime-type"]),
         Param::bool("get_attributes").default("true").alias(&["attr", "attributes"]),
+        Param::bool("get_selinux_context").default("false"),
     ],
     free_form: FreeForm::None,
 };
@@ -50,6 +51,8 @@ struct Found {
     mime: Option<String>,
     /// What `lsattr` says of it, if it was asked.
     attributes: Option<String>,
+    /// SELinux's, if it was asked; `?` where there is none.
+    context: Option<String>,
 }
 
 impl Module for Stat {
@@ -87,6 +90,9 @@ impl Module for Stat {
                 text.push_str("say no\n");
             }
         }
+        if args.is("get_selinux_context") {
+            text.push_str("say \"$(LC_ALL=C stat -c %C -- \"$p\" 2>/dev/null)\"\n");
+        }
         text.push_str("exit 0\n");
         Ok(Some(Script::new(text)))
     }
@@ -105,7 +111,8 @@ impl Module for Stat {
         let asked = |said: String| Some(said).filter(|said| said != "no");
         let mime = asked(fields.text()?);
         let attributes = asked(fields.text()?);
-        Ok(State { path, found: Some(Found { entry, link, readable, writeable, executable, checksum, mime, attributes }) })
+        let context = if args.is("get_selinux_context") { Some(fields.text()?) } else { None };
+        Ok(State { path, found: Some(Found { entry, link, readable, writeable, executable, checksum, mime, attributes, context }) })
     }
 
     fn decide(&self, _args: &Args, state: State, _context: &dyn Context) -> Result<Decision, Failure> {
@@ -139,6 +146,11 @@ impl Found {
             let (mimetype, charset) = mime.split_once("; charset=").unwrap_or(("unknown", "unknown"));
             put("mimetype", mimetype.trim().into());
             put("charset", charset.trim().into());
+        }
+        if let Some(context) = &self.context {
+            let parts: Json = context.splitn(4, ':').collect();
+            let none = json!([null, null, null]);
+            put("selinux_context", if context.contains(':') { parts } else { none });
         }
         if let Some(said) = &self.attributes {
             let mut words = said.split_whitespace();

@@ -44,7 +44,7 @@ impl Module for TempFile {
         let (prefix, suffix) = (args.required("prefix")?, args.required("suffix")?);
         for (name, part) in [("prefix", prefix), ("suffix", suffix)] {
             if part.contains('/') {
-                return Err(Failure::argument(name, format!("`{name}` is a part of a name, not of a path")));
+                return Err(Failure::argument(name, format!("{name} must be a valid file name component, got '{part}'")));
             }
         }
         let folder = args.str("path").map_or_else(|| "\"${TMPDIR:-/tmp}\"".to_owned(), words::on_host);

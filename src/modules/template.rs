@@ -31,6 +31,8 @@ static SPEC: Spec = Spec {
         Param::str("variable_end_string"),
         Param::str("block_start_string"),
         Param::str("block_end_string"),
+        Param::str("comment_start_string"),
+        Param::str("comment_end_string"),
         Param::mode("mode"),
         Param::str("owner"),
         Param::str("group"),
@@ -66,6 +68,8 @@ impl Module for Template {
             variable_end: text("variable_end_string"),
             block_start: text("block_start_string"),
             block_end: text("block_end_string"),
+            comment_start: text("comment_start_string"),
+            comment_end: text("comment_end_string"),
             dest: destination.path.clone(),
         };
         let mut rendered = context.render_template(source, &options)?;

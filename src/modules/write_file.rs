@@ -133,7 +133,7 @@ pub fn validate_words(command: &str, file: &str) -> Result<String, Failure> {
         return Err(Failure::argument("validate", format!("validate must contain %s: {command}")));
     }
     let words =
-        words::split(command).map_err(|why| Failure::argument("validate", format!("cannot split `{command}` into words: {why}")))?;
+        words::split(command).map_err(|why| Failure::argument("validate", format!("Invalid command syntax: {why} in `{command}`")))?;
     let quoted: Vec<String> = words
         .iter()
         .map(|word| match word.split_once("%s") {
@@ -150,7 +150,8 @@ pub fn validate_words(command: &str, file: &str) -> Result<String, Failure> {
 
 /// Two states as Ansible's diff shows them: indented JSON.
 pub fn diff_of_states(before: Map<String, Json>, after: Map<String, Json>) -> Diff {
-    Diff { before: show_state(before), after: show_state(after), ..Diff::default() }
+    let (shown_before, shown_after) = (show_state(before.clone()), show_state(after.clone()));
+    Diff { before: shown_before, after: shown_after, states: Some(Box::new((before, after))), ..Diff::default() }
 }
 
 fn show_state(mut state: Map<String, Json>) -> String {

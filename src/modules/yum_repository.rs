@@ -9,6 +9,7 @@
 use super::attributes::{Fix, Ids, Wanted};
 use super::look::{Entry, FUNCTIONS, Fields};
 use super::put::sha1_of;
+use super::sections::{Sections, parse};
 use super::write_file::{Write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote, words};
@@ -84,9 +85,6 @@ pub struct State {
     ids: Ids,
     sections: Sections,
 }
-
-/// Names, and keys with their values: in the order of the file.
-type Sections = Vec<(String, Vec<(String, String)>)>;
 
 impl Module for YumRepository {
     type State = State;
@@ -195,33 +193,6 @@ fn keys(args: &Args) -> Vec<(String, String)> {
     }
     keys.sort();
     keys
-}
-
-/// Reads a file as Python's `configparser` does: lines that begin with white space go on.
-fn parse(text: &str) -> Result<Sections, &str> {
-    let mut sections: Sections = Vec::new();
-    for line in text.lines() {
-        let trimmed = line.trim();
-        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
-            continue;
-        }
-        let is_section = trimmed.starts_with('[') && !line.starts_with(char::is_whitespace);
-        if is_section && let Some((name, _)) = trimmed[1..].rsplit_once(']') {
-            sections.push((name.to_owned(), Vec::new()));
-            continue;
-        }
-        let keys = &mut sections.last_mut().ok_or(line)?.1;
-        if line.starts_with(char::is_whitespace)
-            && let Some((_, value)) = keys.last_mut()
-        {
-            value.push('\n');
-            value.push_str(trimmed);
-            continue;
-        }
-        let (key, value) = trimmed.split_once(['=', ':']).ok_or(line)?;
-        keys.push((key.trim().to_lowercase(), value.trim().to_owned()));
-    }
-    Ok(sections)
 }
 
 fn written(sections: &Sections) -> String {

@@ -14,7 +14,7 @@ const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "
 const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", "ansible.builtin.raw", "ansible.builtin.script"];
 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
-const NOT_HERE: &[(&str, &str)] = &[
+pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
     ("dnf", "`package` installs on hosts that have apt"),
     ("dnf5", "`package` installs on hosts that have apt"),
@@ -22,14 +22,11 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("locale_gen", "`command: locale-gen ...` does it"),
     ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
     ("sysvinit", "`service` does it"),
-    ("timezone", "`command: timedatectl set-timezone ...` does it"),
-    ("ufw", "`command: ufw ...` does it"),
     ("yum", "`package` installs on hosts that have apt"),
 ];
 
@@ -205,7 +202,7 @@ impl Reading<'_> {
             }
         };
         let mut rest = Vec::new();
-        for word in words {
+        for word in words.iter().cloned() {
             let pair = key_value::key_value(text, word.clone()).filter(|(key, _)| match spec.free_form {
                 FreeForm::None => true,
                 FreeForm::Param(_) if is_command => BESIDE_COMMAND.contains(key),
@@ -218,10 +215,10 @@ impl Reading<'_> {
         }
         match spec.free_form {
             FreeForm::Param(param) if !rest.is_empty() => {
-                action.args.insert(0, (param.to_owned(), free_text(value, &rest, action.args.is_empty())));
+                action.args.insert(0, (param.to_owned(), free_text(value, &words, &rest)));
             }
             FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
-                action.args.push(("_raw_params".to_owned(), free_text(value, &rest, action.args.is_empty())));
+                action.args.push(("_raw_params".to_owned(), free_text(value, &words, &rest)));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();
@@ -261,25 +258,12 @@ impl Reading<'_> {
     }
 }
 
-/// The words that are left of a text when its `key=value`s are taken out. `all`: nothing was taken out.
-fn free_text(value: &Node, rest: &[std::ops::Range<usize>], all: bool) -> Node {
+/// The words that are left of a text when its `key=value`s are taken out.
+fn free_text(value: &Node, words: &[std::ops::Range<usize>], rest: &[std::ops::Range<usize>]) -> Node {
     let text = value.as_str().unwrap_or("");
-    let is_continuation = |word: &std::ops::Range<usize>| &text[word.clone()] == "\\" && text[word.end..].starts_with('\n');
-    if all && !rest.iter().any(is_continuation) {
+    let joined = key_value::join(text, words, rest);
+    if joined == text {
         return value.clone();
-    }
-    // White space between two words that stood together stays as it was.
-    let mut joined = String::new();
-    let mut last_end: Option<usize> = None;
-    for word in rest.iter().filter(|word| !is_continuation(word)) {
-        let between = last_end.map_or("", |end| &text[end..word.start]);
-        match last_end {
-            None => {}
-            Some(_) if between.trim().is_empty() => joined.push_str(between),
-            Some(_) => joined.push(' '),
-        }
-        joined.push_str(&text[word.clone()]);
-        last_end = Some(word.end);
     }
     let place = cut(value, rest[0].start..rest[rest.len() - 1].end);
     match &value.kind {

@@ -60,6 +60,51 @@ pub fn words(text: &str) -> Result<Vec<Range<usize>>, Unbalanced> {
     Ok(words)
 }
 
+/// The words `kept` of a text with the white space that Ansible leaves between them: that after a word goes with it, a single space that begins a
+/// line is lost, and a backslash at the end of a line takes itself and the line break away.
+pub fn join(text: &str, words: &[Range<usize>], kept: &[Range<usize>]) -> String {
+    let is_continuation = |word: &Range<usize>| &text[word.clone()] == "\\";
+    // Every word that is kept with its white space; what comes before the first belongs to an empty one.
+    let mut pieces: Vec<String> = Vec::new();
+    let add_space = |pieces: &mut Vec<String>, space: &str, before_word: bool, is_kept: bool, mut continued: bool| {
+        let mut added = String::new();
+        let last = space.matches('\n').count();
+        for (at, line) in space.split('\n').enumerate() {
+            if at > 0 {
+                added.push_str(if continued { "" } else { "\n" });
+                continued = false;
+            }
+            // Before a word one space is the one that joins them again.
+            added.extend(line.chars().skip(usize::from(before_word && at == last)));
+        }
+        match pieces.last_mut() {
+            _ if added.is_empty() || !is_kept => {}
+            Some(last) => last.push_str(&added),
+            None => pieces.push(added),
+        }
+    };
+    let (mut end, mut is_kept, mut continued) = (0, true, false);
+    for word in words {
+        let space = &text[end..word.start];
+        add_space(&mut pieces, space, true, is_kept, continued);
+        continued = (continued && !space.contains('\n')) || is_continuation(word);
+        end = word.end;
+        if !is_continuation(word) {
+            is_kept = kept.contains(word);
+            pieces.extend(is_kept.then(|| text[word.clone()].to_owned()));
+        }
+    }
+    add_space(&mut pieces, &text[end..], false, is_kept, continued);
+    let mut joined = String::new();
+    for piece in pieces {
+        if !joined.is_empty() && !joined.ends_with('\n') {
+            joined.push(' ');
+        }
+        joined.push_str(&piece);
+    }
+    joined
+}
+
 /// `key=value`, as byte ranges in the text: the first `=` that no backslash precedes. The value is without its quotes.
 pub fn key_value(text: &str, word: Range<usize>) -> Option<(&str, Range<usize>)> {
     let word_text = &text[word.clone()];
@@ -89,6 +134,10 @@ fn unescape(text: &str) -> String {
             Some('n') => (Some('\n'), 1),
             Some('t') => (Some('\t'), 1),
             Some('r') => (Some('\r'), 1),
+            Some('a') => (Some('\u{7}'), 1),
+            Some('b') => (Some('\u{8}'), 1),
+            Some('f') => (Some('\u{c}'), 1),
+            Some('v') => (Some('\u{b}'), 1),
             Some(same @ ('\\' | '"' | '\'')) => (Some(same), 1),
             Some('x') => (hexadecimal(after, 2), 3),
             Some('u') => (hexadecimal(after, 4), 5),
@@ -121,6 +170,22 @@ mod tests {
 
     fn split(text: &str) -> Result<Vec<String>, Unbalanced> {
         Ok(words(text)?.into_iter().map(|range| text[range].to_owned()).collect())
+    }
+
+    /// As ansible-core 2.21 shows them in `cmd`.
+    #[test]
+    fn joins_as_ansible_does() {
+        for (text, joined) in [
+            ("echo one   two \\\n  three  \"a\nb\"\necho   'x  y' \n", "echo one   two  three  \"a\nb\"\necho   'x  y' \n"),
+            ("a \\\nb \\\n | c\n", "a b | c\n"),
+            ("cat <<E\n one\n  two\n\nE\n", "cat <<E\none\n  two\n\nE\n"),
+            ("a  chdir=/x\n  b ", "a  b "),
+            ("plain  words", "plain  words"),
+        ] {
+            let words = words(text).unwrap();
+            let kept: Vec<_> = words.iter().filter(|word| !text[(*word).clone()].starts_with("chdir=")).cloned().collect();
+            assert_eq!(join(text, &words, &kept), joined, "{text:?}");
+        }
     }
 
     #[test]

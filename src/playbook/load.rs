@@ -509,4 +509,14 @@ impl Loader {
         let plays = reading.playbook(path, None, &Scope::new(folder_of(path)));
         reading.finish().map(|warnings| Playbook { plays, warnings })
     }
+
+    /// A playbook of one play that no file holds. Its files are looked for in `dir`.
+    ///
+    /// # Errors
+    /// Everything that was found, warnings too.
+    pub fn single(&self, play: &Node, dir: &Path) -> Result<Playbook, Findings> {
+        let mut reading = Reading::new(self);
+        let read = reading.play(play, play.as_map().unwrap_or_default(), &Scope::new(dir.to_owned()));
+        reading.finish().map(|warnings| Playbook { plays: read.into_iter().collect(), warnings })
+    }
 }

@@ -12,6 +12,7 @@ mod roles;
 pub mod search;
 pub mod shipped;
 mod tasks;
+pub mod vocabulary;
 
 pub use keywords::{means_something, reserved};
 pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
@@ -63,6 +64,23 @@ pub struct RoleRequest {
     pub allow_duplicates: bool,
     /// `rolespec_validate`; true if not said.
     pub validates: bool,
+}
+
+impl RoleRequest {
+    /// A role's main files, without parameters.
+    pub fn main(name: Node) -> RoleRequest {
+        let main = || "main".to_owned();
+        RoleRequest {
+            name,
+            tasks_from: main(),
+            vars_from: main(),
+            defaults_from: main(),
+            handlers_from: main(),
+            params: Arc::default(),
+            allow_duplicates: true,
+            validates: false,
+        }
+    }
 }
 
 /// An included file of tasks.

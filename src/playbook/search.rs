@@ -50,8 +50,10 @@ pub fn find_tasks(kind: &str, name: &str, role: Option<&Arc<Role>>, play_dir: &P
     let mut candidates = vec![task_dir.join(&name)];
     for role in ancestors(role) {
         candidates.push(role.path.join(kind).join(&name));
-        // Handlers include tasks of their role.
-        candidates.push(role.path.join("tasks").join(&name));
+        // What a handler includes may also stand among the role's tasks.
+        if kind != "tasks" {
+            candidates.push(role.path.join("tasks").join(&name));
+        }
         candidates.push(role.path.join(&name));
     }
     candidates.push(play_dir.join(&name));

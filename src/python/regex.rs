@@ -8,7 +8,7 @@ pub type Captures<'t> = fancy_regex::Captures<'t, str>;
 /// Why a pattern or a template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("`{pattern}` is not a regular expression: {err}")]
+    #[error("`{pattern}` is not a regular expression: {}", in_words(err))]
     Pattern { pattern: String, err: Box<fancy_regex::Error> },
     #[error("the regular expression gave up: {0}")]
     Search(Box<fancy_regex::Error>),
@@ -18,6 +18,19 @@ pub enum Error {
     Number(usize),
     #[error("unknown group name '{0}'")]
     Name(String),
+}
+
+/// The words that Python has for it, where there are any: playbooks look for them.
+fn in_words(err: &fancy_regex::Error) -> String {
+    use fancy_regex::ParseError as Kind;
+    let fancy_regex::Error::ParseError(_, kind) = err else { return err.to_string() };
+    match kind {
+        Kind::TargetNotRepeatable => "nothing to repeat".to_owned(),
+        Kind::UnclosedOpenParen => "missing ), unterminated subpattern".to_owned(),
+        Kind::InvalidClass => "unterminated character set".to_owned(),
+        Kind::TrailingBackslash => "bad escape (end of pattern)".to_owned(),
+        _ => err.to_string(),
+    }
 }
 
 /// Python's `re.IGNORECASE`, `re.MULTILINE` and `re.DOTALL`.

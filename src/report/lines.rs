@@ -1,14 +1,16 @@
 //! Events as lines of text, in Ansible's form. The plain and the live output differ only in where the lines go.
 
-use super::{Event, HostResult, Stats, Status, TaskKind};
+use super::dump::{Dump, cleaned, indented, sorted};
+use super::{Event, HostResult, Stats, Status, TaskKind, diff};
 use anstyle::AnsiColor;
-use serde_json::{Map, Value as Json};
-use std::collections::BTreeMap;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 /// How lines look.
 #[derive(Clone, Debug)]
 pub struct Style {
-    pub verbosity: u8,
+    pub dump: Dump,
     pub colour: bool,
     /// Errors with the places they came from, on standard output, as ansible-core prints them; else drawn with carets, on standard error.
     pub origins: bool,
@@ -16,6 +18,18 @@ pub struct Style {
     pub show_ok: bool,
     /// Tell of hosts that a task passes over.
     pub show_skipped: bool,
+    /// Tell of what was included.
+    pub show_included: bool,
+    /// Tell of failures on standard error.
+    pub failed_on_stderr: bool,
+    /// Say of plays and tasks that they change nothing.
+    pub mark_check_mode: bool,
+    /// The whole run is to change nothing.
+    pub is_check: bool,
+    /// Name the task's place when it fails.
+    pub show_path_on_failure: bool,
+    /// Tell when a host begins a task.
+    pub show_starts: bool,
     /// Lines around a change in a diff.
     pub diff_context: usize,
     /// Tell what `set_stats` gathered.
@@ -24,16 +38,43 @@ pub struct Style {
 
 impl Default for Style {
     fn default() -> Style {
-        Style { verbosity: 0, colour: false, origins: false, show_ok: true, show_skipped: true, diff_context: 3, show_custom_stats: false }
+        Style {
+            dump: Dump::default(),
+            colour: false,
+            origins: false,
+            show_ok: true,
+            show_skipped: true,
+            show_included: true,
+            failed_on_stderr: false,
+            mark_check_mode: false,
+            is_check: false,
+            show_path_on_failure: false,
+            show_starts: false,
+            diff_context: 3,
+            show_custom_stats: false,
+        }
     }
 }
 
-/// Turns events into lines; remembers what a line depends on.
+/// Turns events into lines.
+pub trait ToLines {
+    fn of(&mut self, event: &Event) -> Vec<Line>;
+}
+
+/// The lines of playbooks; remembers what a line depends on.
 pub struct Lines {
     style: Style,
-    /// Headers of tasks that no host has said anything of yet, by task number.
-    headers: BTreeMap<usize, String>,
+    /// Tasks by number.
+    tasks: BTreeMap<usize, Header>,
     current: Option<usize>,
+    /// Warnings that were told: each is, once.
+    told: HashSet<String>,
+}
+
+struct Header {
+    title: String,
+    name: String,
+    place: String,
 }
 
 /// Where a line belongs.
@@ -42,20 +83,17 @@ pub enum Line {
     Err(String),
 }
 
-impl Lines {
-    pub fn new(style: Style) -> Lines {
-        Lines { style, headers: BTreeMap::new(), current: None }
-    }
-
-    pub fn of(&mut self, event: &Event) -> Vec<Line> {
+impl ToLines for Lines {
+    fn of(&mut self, event: &Event) -> Vec<Line> {
         match event {
-            Event::PlaybookStarted { playbook, n_plays } if self.style.verbosity >= 2 => {
-                let mut lines = self.banner(&format!("PLAYBOOK: {}", playbook.rsplit('/').next().unwrap_or(playbook)));
-                lines.push(Line::Out(format!("{n_plays} plays in {playbook}")));
-                lines
+            Event::PlaybookStarted { playbook, n_plays } => self.playbook(playbook, *n_plays),
+            Event::HostStarted { task, host } if self.style.show_starts => {
+                let name = self.tasks.get(task).map_or("", |header| &header.name);
+                let text = format!(" [started TASK: {name} on {host}]");
+                vec![Line::Out(self.paint(AnsiColor::Green, &text))]
             }
-            Event::PlaybookStarted { .. } | Event::HostStarted { .. } => Vec::new(),
-            Event::Meta { task, text } if self.style.verbosity >= 2 => {
+            Event::HostStarted { .. } => Vec::new(),
+            Event::Meta { task, text } if self.style.dump.verbosity >= 2 => {
                 let mut lines = self.header(*task);
                 lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("META: {text}"))));
                 lines
@@ -65,28 +103,34 @@ impl Lines {
                 let text = if self.style.origins { format!("[ERROR]: {error}") } else { diagnosis.clone() };
                 self.paint(AnsiColor::Red, &text).lines().map(|line| Line::Err(line.to_owned())).collect()
             }
-            Event::HostOutput { host, line, .. } if self.style.verbosity >= 1 => {
+            Event::HostOutput { host, line, .. } if self.style.dump.verbosity >= 1 && !self.style.origins => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
             Event::HostOutput { .. } => Vec::new(),
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
-            Event::PlayStarted { name, .. } => self.banner(&format!("PLAY [{name}]")),
-            Event::NoHostsMatched => vec![Line::Out("skipping: no hosts matched".to_owned())],
+            Event::PlayStarted { name, .. } => {
+                let mark = if self.style.is_check { self.mark() } else { "" };
+                self.banner(&if name.is_empty() { format!("PLAY{mark}") } else { format!("PLAY [{name}]{mark}") })
+            }
+            Event::NoHostsMatched => vec![Line::Out(self.paint(AnsiColor::Cyan, "skipping: no hosts matched"))],
             Event::TaskStarted { task, name, kind, place, check_mode } => {
+                let mark = if *check_mode { self.mark() } else { "" };
                 let title = match kind {
-                    TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{name}]"),
-                    TaskKind::Handler => format!("RUNNING HANDLER [{name}]"),
+                    TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{name}]{mark}"),
+                    TaskKind::Handler => format!("RUNNING HANDLER [{name}]{mark}"),
                 };
-                let title = if *check_mode && self.style.verbosity > 0 { format!("{title} [CHECK MODE]") } else { title };
-                let header = if self.style.verbosity >= 2 { format!("{title}\u{0}task path: {place}") } else { title };
-                self.headers.insert(*task, header);
+                self.tasks.insert(*task, Header { title, name: name.clone(), place: place.clone() });
                 // Where hosts may be passed over in silence, a task is named with the first that is not.
                 if self.style.show_ok && self.style.show_skipped { self.header(*task) } else { Vec::new() }
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
-            Event::Retrying { task, host, name, left, .. } => {
-                self.aside(*task, &format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left)."))
+            Event::Retrying { task, host, name, left, result } => {
+                let mut text = format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).");
+                if self.style.dump.verbosity >= 3 {
+                    text.push_str(&format!("Result was: {}", self.style.dump.value(result.clone(), None, true)));
+                }
+                self.aside(*task, &text)
             }
             Event::AsyncPolled { task, host, job } => {
                 self.aside(*task, &format!("ASYNC POLL on {host}: jid={job} started=True finished=False"))
@@ -97,13 +141,15 @@ impl Lines {
             }
             Event::Included { task, file, hosts, item } => {
                 let mut lines = self.header(*task);
-                let item = item.as_ref().map(|item| format!(" => (item={item})")).unwrap_or_default();
-                lines.push(Line::Out(self.paint(AnsiColor::Cyan, &format!("included: {file} for {}{item}", hosts.join(", ")))));
+                if self.style.show_included {
+                    let item = item.as_ref().map(|item| format!(" => (item={item})")).unwrap_or_default();
+                    lines.push(Line::Out(self.paint(AnsiColor::Cyan, &format!("included: {file} for {}{item}", hosts.join(", ")))));
+                }
                 lines
             }
             Event::Asked { question } => vec![Line::Out(question.clone())],
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
-            Event::Warning { text } => vec![Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))],
+            Event::Warning { text } => self.warning(text).into_iter().collect(),
             Event::Recap { hosts, custom, .. } => {
                 let mut lines = self.banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
@@ -111,15 +157,47 @@ impl Lines {
                 if self.style.show_custom_stats && !custom.is_empty() {
                     lines.extend(self.custom_stats(custom));
                 }
+                lines.extend(self.dry_run());
                 lines
             }
         }
+    }
+}
+
+impl Lines {
+    pub fn new(style: Style) -> Lines {
+        Lines { style, tasks: BTreeMap::new(), current: None, told: HashSet::new() }
+    }
+
+    fn playbook(&self, playbook: &str, n_plays: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if self.style.dump.verbosity >= 2 {
+            let name = Path::new(playbook).file_name().map_or_else(|| playbook.into(), |name| name.to_string_lossy());
+            lines.extend(self.banner(&format!("PLAYBOOK: {name}")));
+        }
+        lines.extend(self.dry_run());
+        if self.style.dump.verbosity >= 2 {
+            lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("{n_plays} plays in {playbook}"))));
+        }
+        lines
+    }
+
+    fn dry_run(&self) -> Vec<Line> {
+        if self.style.is_check && self.style.mark_check_mode { self.banner("DRY RUN") } else { Vec::new() }
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.style.mark_check_mode { " [CHECK MODE]" } else { "" }
+    }
+
+    fn warning(&mut self, text: &str) -> Option<Line> {
+        self.told.insert(text.to_owned()).then(|| Line::Err(self.paint(AnsiColor::BrightMagenta, &warning(text))))
     }
 
     fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
         let mut lines = self.banner("CUSTOM STATS:");
         for (host, stats) in custom {
-            let stats = pretty(&sorted(stats.clone()), b" ").replace('\n', "");
+            let stats = indented(&sorted(stats.clone()), 1).replace('\n', "");
             match host {
                 Some(host) => lines.push(Line::Out(format!("\t{host}: {stats}"))),
                 None => lines.extend([Line::Out(String::new()), Line::Out(format!("\tRUN: {stats}"))]),
@@ -135,14 +213,16 @@ impl Lines {
             return Vec::new();
         }
         self.current = Some(task);
-        let Some(header) = self.headers.get(&task).cloned() else { return Vec::new() };
-        let (title, path) = match header.split_once('\u{0}') {
-            Some((title, path)) => (title.to_owned(), Some(path.to_owned())),
-            None => (header, None),
-        };
-        let mut lines = self.banner(&title);
-        lines.extend(path.map(Line::Out));
+        let Some(header) = self.tasks.get(&task) else { return Vec::new() };
+        let mut lines = self.banner(&header.title);
+        if self.style.dump.verbosity >= 2 {
+            lines.push(self.path(header));
+        }
         lines
+    }
+
+    fn path(&self, header: &Header) -> Line {
+        Line::Out(self.paint(AnsiColor::BrightBlack, &format!("task path: {}", header.place)))
     }
 
     /// What is said of a task before its result.
@@ -168,12 +248,15 @@ impl Lines {
             return Vec::new();
         }
         let mut lines = self.header(task);
+        let result = &cleaned(result);
         let host = match &result.delegated_to {
             Some(delegate) => format!("{} -> {delegate}", result.host),
             None => result.host.clone(),
         };
         let item = result.item.as_ref().map(|item| format!(" => (item={item})")).unwrap_or_default();
-        lines.extend(self.diffs(result));
+        if result.status == Status::Changed {
+            lines.extend(diff::lines(result, self.style.diff_context, self.style.colour));
+        }
         let (colour, text) = match result.status {
             // The items of a loop have spoken for it.
             Status::Ok | Status::Changed if result.is_loop => (None, None),
@@ -183,7 +266,7 @@ impl Lines {
             Status::Changed => (Some(AnsiColor::Yellow), Some(format!("changed: [{host}]{item}{}", self.shown(result)))),
             // Ansible leaves a blank where an item's result would stand.
             Status::Skipped if is_item => {
-                (Some(AnsiColor::Cyan), Some(format!("skipping: [{}]{item} {}", result.host, self.shown(result).trim_start())))
+                (Some(AnsiColor::Cyan), Some(format!("skipping: [{}]{item} {}", result.host, self.shown(result))))
             }
             Status::Skipped => (Some(AnsiColor::Cyan), Some(format!("skipping: [{}]{}", result.host, self.shown(result)))),
             Status::Failed | Status::Unreachable if is_item => {
@@ -191,14 +274,25 @@ impl Lines {
                 (Some(AnsiColor::Red), Some(format!("failed: [{host}] (item={item}) => {}", self.dump(result))))
             }
             Status::Failed => (Some(AnsiColor::Red), Some(format!("fatal: [{host}]: FAILED! => {}", self.dump(result)))),
-            Status::Unreachable => (Some(AnsiColor::Red), Some(format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(result)))),
+            Status::Unreachable => (Some(AnsiColor::BrightRed), Some(format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(result)))),
         };
+        let failed = |text: String| if self.style.failed_on_stderr { Line::Err(text) } else { Line::Out(text) };
         if let Some(error) = result.error.as_ref().filter(|_| self.style.origins && text.is_some()) {
-            lines.extend(self.paint(AnsiColor::Red, &format!("[ERROR]: {error}")).lines().map(|line| Line::Out(line.to_owned())));
-            lines.push(Line::Out(String::new()));
+            lines.extend(self.paint(AnsiColor::Red, &format!("[ERROR]: {error}")).lines().map(|line| failed(line.to_owned())));
+            lines.push(failed(String::new()));
         }
         if let (Some(colour), Some(text)) = (colour, text) {
-            lines.push(Line::Out(self.paint(colour, &text)));
+            let text = self.paint(colour, text.strip_suffix('\n').unwrap_or(&text));
+            let is_failure = matches!(result.status, Status::Failed | Status::Unreachable);
+            if result.status == Status::Failed
+                && !is_item
+                && self.style.show_path_on_failure
+                && self.style.dump.verbosity < 2
+                && let Some(header) = self.tasks.get(&task)
+            {
+                lines.push(self.path(header));
+            }
+            lines.push(if is_failure { failed(text) } else { Line::Out(text) });
         }
         if let Some(diagnosis) = result.diagnosis.as_ref().filter(|_| !self.style.origins) {
             lines.extend(diagnosis.lines().map(|line| Line::Err(line.to_owned())));
@@ -207,75 +301,23 @@ impl Lines {
             lines.push(Line::Out(self.paint(AnsiColor::Cyan, "...ignoring")));
         }
         let warnings = result.result.get("warnings").and_then(Json::as_array);
-        lines.extend(
-            warnings.into_iter().flatten().filter_map(Json::as_str).map(|text| Line::Err(self.paint(AnsiColor::Magenta, &warning(text)))),
-        );
+        for text in warnings.into_iter().flatten().filter_map(Json::as_str) {
+            lines.extend(self.warning(text));
+        }
         lines
     }
 
     /// ` => {...}` where a result that did not fail is to be seen.
     fn shown(&self, result: &HostResult) -> String {
-        if (result.verbose && result.status != Status::Skipped) || self.style.verbosity >= 1 {
+        if (result.verbose && result.status != Status::Skipped) || self.style.dump.verbosity >= 1 {
             format!(" => {}", self.dump(result))
         } else {
             String::new()
         }
     }
 
-    /// A result as Ansible dumps it: keys sorted, the engine's own keys left out; indented where the result is meant to be read.
     fn dump(&self, result: &HostResult) -> String {
-        let mut map: BTreeMap<String, Json> = match &result.result {
-            Json::Object(map) => map.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            other => BTreeMap::from([("msg".to_owned(), other.clone())]),
-        };
-        for key in ["failed", "diff", "warnings", "deprecations", "exception"] {
-            map.remove(key);
-        }
-        if result.module == "debug" {
-            // Only what was asked for, not what the engine adds to a result.
-            match map.remove("msg") {
-                Some(msg) => map = BTreeMap::from([("msg".to_owned(), msg)]),
-                None => ["changed", "ansible_loop_var", "ansible_index_var"].into_iter().for_each(|key| drop(map.remove(key))),
-            }
-        }
-        if result.status == Status::Skipped {
-            map.remove("skipped");
-        }
-        let sorted = sorted(Json::Object(map.into_iter().collect()));
-        if (result.verbose && result.status != Status::Skipped) || self.style.verbosity >= 3 { indented(&sorted) } else { compact(&sorted) }
-    }
-
-    fn diffs(&self, result: &HostResult) -> Vec<Line> {
-        let Some(diffs) = result.result.get("diff").and_then(Json::as_array) else { return Vec::new() };
-        let text = |diff: &Json, key: &str| diff.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
-        let mut lines = Vec::new();
-        for diff in diffs {
-            let (before, after) = (text(diff, "before"), text(diff, "after"));
-            let prepared = text(diff, "prepared");
-            if !prepared.is_empty() {
-                lines.extend(prepared.lines().map(|line| Line::Out(line.to_owned())));
-                lines.push(Line::Out(String::new()));
-            }
-            if before == after {
-                continue;
-            }
-            let header = |which: &str, name: String| if name.is_empty() { which.to_owned() } else { format!("{which}: {name}") };
-            let compared = similar::TextDiff::from_lines(&before, &after);
-            let mut unified = compared.unified_diff();
-            let (old, new) = (header("before", text(diff, "before_header")), header("after", text(diff, "after_header")));
-            let unified = unified.context_radius(self.style.diff_context).header(&old, &new).to_string();
-            lines.extend(unified.lines().map(|line| {
-                let colour = match line.chars().next() {
-                    Some('-') => Some(AnsiColor::Red),
-                    Some('+') => Some(AnsiColor::Green),
-                    Some('@') => Some(AnsiColor::Cyan),
-                    _ => None,
-                };
-                Line::Out(colour.map_or_else(|| line.to_owned(), |colour| self.paint(colour, line)))
-            }));
-            lines.push(Line::Out(String::new()));
-        }
-        lines
+        self.style.dump.result(result, None)
     }
 
     fn recap(&self, host: &str, stats: &Stats) -> String {
@@ -290,74 +332,50 @@ impl Lines {
             let text = format!("{name}={count:<4}");
             if count == 0 { text } else { self.paint(colour, &text) }
         };
-        let name = format!("{host:<26}");
+        let width = if self.style.colour { 37 } else { 26 };
         [
-            format!("{} :", self.paint(colour, &name)),
+            format!("{:<width$} :", self.paint(colour, host)),
             field("ok", stats.ok, AnsiColor::Green),
             field("changed", stats.changed, AnsiColor::Yellow),
-            field("unreachable", stats.unreachable, AnsiColor::Red),
+            field("unreachable", stats.unreachable, AnsiColor::BrightRed),
             field("failed", stats.failed, AnsiColor::Red),
             field("skipped", stats.skipped, AnsiColor::Cyan),
-            field("rescued", stats.rescued, AnsiColor::Yellow),
-            field("ignored", stats.ignored, AnsiColor::Blue),
+            field("rescued", stats.rescued, AnsiColor::Green),
+            field("ignored", stats.ignored, AnsiColor::BrightMagenta),
         ]
         .join(" ")
     }
 
     fn paint(&self, colour: AnsiColor, text: &str) -> String {
-        if !self.style.colour {
-            return text.to_owned();
-        }
-        let style = anstyle::Style::new().fg_color(Some(colour.into()));
-        format!("{style}{text}{style:#}")
+        paint(self.style.colour, colour, text)
+    }
+}
+
+/// A text in a colour, line by line. The codes are those of Ansible, which tools look for.
+pub fn paint(is_coloured: bool, colour: AnsiColor, text: &str) -> String {
+    let code = match colour {
+        AnsiColor::BrightBlack => "1;30",
+        AnsiColor::Red => "0;31",
+        AnsiColor::BrightRed => "1;31",
+        AnsiColor::Green => "0;32",
+        AnsiColor::Yellow => "0;33",
+        AnsiColor::Blue => "0;34",
+        AnsiColor::BrightMagenta => "1;35",
+        AnsiColor::Cyan => "0;36",
+        _ => "0",
+    };
+    match is_coloured {
+        true => text.split('\n').map(|line| format!("\u{1b}[{code}m{line}\u{1b}[0m")).collect::<Vec<_>>().join("\n"),
+        false => text.to_owned(),
     }
 }
 
 /// A warning of one line gets Ansible's mark; one that was drawn with a caret speaks for itself.
-fn warning(text: &str) -> String {
-    // What is drawn with its place says itself that it is a warning.
+pub fn warning(text: &str) -> String {
     if text.starts_with("warning: ") && text.contains('\n') {
         return text.to_owned();
     }
     format!("[WARNING]: {}", text.strip_prefix("warning: ").unwrap_or(text))
-}
-
-fn sorted(value: Json) -> Json {
-    match value {
-        Json::Object(map) => {
-            let mut pairs: Vec<_> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
-            pairs.sort_by(|a, b| a.0.cmp(&b.0));
-            Json::Object(Map::from_iter(pairs))
-        }
-        Json::Array(items) => items.into_iter().map(sorted).collect(),
-        other => other,
-    }
-}
-
-fn indented(value: &Json) -> String {
-    pretty(value, b"    ")
-}
-
-fn pretty(value: &Json, indent: &[u8]) -> String {
-    let mut out = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-    match serde::Serialize::serialize(value, &mut serializer) {
-        Ok(()) => String::from_utf8_lossy(&out).into_owned(),
-        Err(_) => value.to_string(),
-    }
-}
-
-/// JSON on one line with Python's separators.
-fn compact(value: &Json) -> String {
-    match value {
-        Json::Object(map) => {
-            let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{}: {}", Json::from(key.as_str()), compact(value))).collect();
-            format!("{{{}}}", pairs.join(", "))
-        }
-        Json::Array(items) => format!("[{}]", items.iter().map(compact).collect::<Vec<_>>().join(", ")),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

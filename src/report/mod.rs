@@ -1,20 +1,32 @@
 //! What a run tells, as events in order, and the sinks that show them. Sinks know nothing but events.
 
+mod diff;
+mod dump;
 mod event;
 mod json;
 mod lines;
 mod mask;
+mod minimal;
 mod plain;
 mod terminal;
+mod tree;
 
+pub use dump::{Dump, Format};
 pub use event::{Event, HostResult, Stats, Status, TaskKind};
 pub use json::JsonLines;
-pub use lines::Style;
+pub use lines::{Lines, Style};
+pub use minimal::{Form, Minimal};
 pub use plain::Plain;
 pub use terminal::Terminal;
+pub use tree::Tree;
 
 use crate::secrets;
 use std::sync::mpsc;
+
+/// JSON over several lines, keys sorted.
+pub fn indented_json(value: &serde_json::Value) -> String {
+    dump::indented(&dump::sorted(value.clone()), 4)
+}
 
 /// Something that tells of a run.
 pub trait Sink: Send {

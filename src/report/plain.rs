@@ -1,22 +1,22 @@
 //! Lines in Ansible's form, results on standard output and the rest on standard error: for pipes, files and `NO_COLOR`.
 
-use super::lines::{Line, Lines, Style};
+use super::lines::{Line, ToLines};
 use super::{Event, Sink};
 use std::io::Write;
 
-pub struct Plain<O, E> {
-    lines: Lines,
+pub struct Plain<L, O, E> {
+    lines: L,
     out: O,
     err: E,
 }
 
-impl<O: Write, E: Write> Plain<O, E> {
-    pub fn new(out: O, err: E, style: Style) -> Plain<O, E> {
-        Plain { lines: Lines::new(style), out, err }
+impl<L: ToLines, O: Write, E: Write> Plain<L, O, E> {
+    pub fn new(out: O, err: E, lines: L) -> Plain<L, O, E> {
+        Plain { lines, out, err }
     }
 }
 
-impl<O: Write + Send, E: Write + Send> Sink for Plain<O, E> {
+impl<L: ToLines + Send, O: Write + Send, E: Write + Send> Sink for Plain<L, O, E> {
     fn tell(&mut self, event: &Event) {
         for line in self.lines.of(event) {
             // A reader that went away (`| head`) is no reason to stop the run.

@@ -1,6 +1,6 @@
 //! The live output: what is finished scrolls, below it a line per busy host and a bar for the play.
 
-use super::lines::{Line, Lines, Style};
+use super::lines::{Line, Lines, Style, ToLines};
 use super::{Event, Sink};
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};

@@ -19,8 +19,8 @@ pub struct Diag {
     pub places: Vec<(Span, String)>,
     pub notes: Vec<String>,
     pub hints: Vec<String>,
-    /// What was being done, innermost first: a task's message says it, the place makes it needless elsewhere.
-    pub during: Vec<String>,
+    /// What was being done, outermost first: a task's message says it, the place makes it needless elsewhere.
+    pub during: Option<Box<str>>,
     /// Nothing is wrong but that a file could not be decrypted: as in Ansible, that ends a run in another way than a mistake in it.
     pub is_locked: bool,
 }
@@ -33,7 +33,7 @@ impl Diag {
             places: Vec::new(),
             notes: Vec::new(),
             hints: Vec::new(),
-            during: Vec::new(),
+            during: None,
             is_locked: false,
         }
     }
@@ -42,21 +42,16 @@ impl Diag {
         Diag { level: Level::Warning, ..Diag::error(title) }
     }
 
-    /// Says what was being done.
-    pub fn during(mut self, what: impl Into<String>) -> Diag {
-        self.during.push(what.into());
+    /// Says what was being done when this was found: a part of the message, not of what is drawn at the place.
+    pub fn within(mut self, words: impl std::fmt::Display) -> Diag {
+        let inner = self.during.as_deref().unwrap_or("");
+        self.during = Some(format!("{words}: {inner}").into());
         self
     }
 
-    /// The finding as the message of a failed task: everything in one line.
+    /// The finding on one line, with what was being done before it.
     pub fn message(&self) -> String {
-        if self.during.is_empty() { self.title.clone() } else { format!("Task failed: {}", self.in_full()) }
-    }
-
-    /// What was being done, and what was wrong, in one line.
-    pub fn in_full(&self) -> String {
-        let outer = self.during.iter().rev().map(|what| format!("{what}: ")).collect::<String>();
-        format!("{outer}{}", self.title)
+        format!("{}{}", self.during.as_deref().unwrap_or(""), self.title)
     }
 
     /// Points at `span`, with no words under the caret.
@@ -156,6 +151,9 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn origin(span: &Span) -> String {
     let (line, column) = span.source.position(span.start);
     let name = &span.source.name;
+    if span.source.is_whole {
+        return format!("Origin: {name}\n\n{}\n", span.source.text);
+    }
     let path = if name.starts_with('<') { name.clone() } else { absolute(name) };
     let mut text = format!("Origin: {path}:{line}:{column}\n\n");
     if span.source.is_secret {

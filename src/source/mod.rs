@@ -21,6 +21,8 @@ pub struct Source {
     /// The file is encrypted: its text is not to be shown, not even where it is wrong, and its values are secrets.
     pub is_secret: bool,
     line_starts: Vec<usize>,
+    /// The text is shown as a whole, and its lines have no numbers: it was never a file.
+    is_whole: bool,
 }
 
 impl Drop for Source {
@@ -82,7 +84,12 @@ impl Source {
 
     fn new(name: String, text: String, is_secret: bool) -> Arc<Source> {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Source { name, text, is_secret, line_starts })
+        Arc::new(Source { name, text, is_secret, line_starts, is_whole: false })
+    }
+
+    /// What was given on the command line, or made of that.
+    pub fn given(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
+        Arc::new(Source { name: name.into(), text: text.into(), is_secret: false, line_starts: vec![0], is_whole: true })
     }
 
     /// Line and column, both from 1, of a byte offset. Columns count characters.

@@ -34,6 +34,8 @@ fn options() -> TemplateOptions {
         variable_end: None,
         block_start: None,
         block_end: None,
+        comment_start: None,
+        comment_end: None,
         dest: "/etc/x".to_owned(),
     }
 }
@@ -106,6 +108,11 @@ fn content() {
 #[test]
 fn roles() {
     check("roles.yml");
+}
+
+#[test]
+fn collections() {
+    check("collections.yml");
 }
 
 #[test]

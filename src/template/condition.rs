@@ -6,7 +6,7 @@ use super::lazy::Run;
 use super::parse::{Dialect, Origin, Root, parse};
 use super::value::{Type, type_name, type_of};
 use crate::source::{Kind, Node, Span, Tag};
-use crate::vars::Variable;
+use crate::vars::{Variable, View};
 use minijinja::Value;
 use minijinja::machinery::ast::{Expr, Stmt};
 use std::sync::Arc;
@@ -41,6 +41,15 @@ pub(super) fn holds(run: &Arc<Run>, node: &Node) -> Res<bool> {
     }
 }
 
+pub(super) fn written(node: &Node, view: &View) -> Option<Arc<Node>> {
+    let text = node.as_str().filter(|_| node.is_template())?;
+    let Expr::Var(var) = whole_expression(text)? else { return None };
+    match view.get(var.id)? {
+        Variable::Node(node) => Some(node.clone()),
+        Variable::Data(_) => None,
+    }
+}
+
 /// Whether a text begins and ends with a tag: then it is a template that makes the condition.
 fn is_enclosed(text: &str) -> bool {
     let text = text.trim();
@@ -67,11 +76,12 @@ fn indirect(run: &Arc<Run>, node: &Node, expr: Option<&'static Expr<'static>>) -
     check(&value)?;
     let Some(inner) = value.as_str() else { return Ok(value) };
     if !expr.is_some_and(|expr| is_written(run, expr)) {
-        return Err(Fail::error(format!(
-            "the conditional's variable is the text '{inner}', which is not from a file and so is not evaluated"
-        ))
+        return Err(Fail::complete("Encountered untrusted template or expression.")
         .at(Some(node.span.clone()))
-        .hint("write the expression itself, without `{{ }}`; `| bool` turns a text such as 'yes' into a boolean"));
+        .hint(format!(
+            "the text '{inner}' is not from a file and so is not evaluated: write the expression itself, without `{{{{ }}}}`; `| bool` turns a text \
+             such as 'yes' into a boolean"
+        )));
     }
     eval::expression(run, inner, Origin::Node(Node::string(inner, node.span.clone())))
 }

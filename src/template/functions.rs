@@ -34,7 +34,7 @@ impl Object for GlobalFn {
     }
 }
 
-const NAMES: &[&str] = &["lookup", "query", "q", "now", "undef", "range", "dict", "namespace", "cycler", "joiner"];
+const NAMES: &[&str] = &["lookup", "query", "q", "now", "undef", "range", "dict", "namespace", "cycler", "joiner", "lipsum"];
 
 pub(super) fn find(name: &str) -> Option<GlobalFn> {
     NAMES.iter().find(|known| **known == name).map(|known| GlobalFn::Named(known))
@@ -123,6 +123,7 @@ pub(super) fn call(run: &Arc<Run>, function: &GlobalFn, mut args: Args) -> Res {
             args.done()?;
             Ok(Value::from_object(MutMap::new(pairs)))
         }
+        "lipsum" => lipsum(&mut args),
         "cycler" => {
             let items = args.rest();
             args.done()?;
@@ -139,6 +140,43 @@ pub(super) fn call(run: &Arc<Run>, function: &GlobalFn, mut args: Args) -> Res {
             Ok(Value::from_object(GlobalFn::Joiner { separator, used: Mutex::new(false) }))
         }
     }
+}
+
+/// Words that mean nothing, to fill a page.
+fn lipsum(args: &mut Args) -> Res {
+    const WORDS: &[&str] = &[
+        "lorem",
+        "ipsum",
+        "dolor",
+        "sit",
+        "amet",
+        "consectetur",
+        "adipiscing",
+        "elit",
+        "sed",
+        "do",
+        "eiusmod",
+        "tempor",
+        "ut",
+        "labore",
+        "et",
+        "dolore",
+        "magna",
+        "aliqua",
+    ];
+    let bounded = |number: i128| usize::try_from(number).unwrap_or(0).min(1000);
+    let n_paragraphs = bounded(args.int_or("n", 5)?);
+    let html = args.flag("html", true)?;
+    let (least, most) = (bounded(args.int_or("min", 20)?), bounded(args.int_or("max", 100)?));
+    args.done()?;
+    let paragraph = || {
+        let count = rand::random_range(least..most.max(least + 1));
+        let words: Vec<&str> = (0..count).map(|_| WORDS[rand::random_range(0..WORDS.len())]).collect();
+        let text = eval::capitalize(&words.join(" ")) + ".";
+        if html { format!("<p>{text}</p>") } else { text }
+    };
+    let all: Vec<String> = (0..n_paragraphs).map(|_| paragraph()).collect();
+    Ok(Value::from(all.join(if html { "\n" } else { "\n\n" })))
 }
 
 fn range(args: &[Value]) -> Res {

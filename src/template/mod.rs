@@ -17,6 +17,7 @@ mod lazy;
 mod lookups;
 mod names;
 mod objects;
+pub mod outside;
 mod parse;
 mod tests;
 mod value;
@@ -25,6 +26,8 @@ mod version;
 use crate::module::TemplateOptions;
 use crate::source::{Diag, Node, Source};
 use crate::vars::{Level, VarMap, Variable, View};
+pub use filters::yaml::{document as yaml_document, plain_document as yaml};
+
 use fail::{Fail, Res};
 use lazy::Run;
 use minijinja::Value;
@@ -53,11 +56,15 @@ impl Templar {
         self.run(node, view, |run| condition::holds(run, node))
     }
 
+    /// What stands in a file for a text that is exactly `{{ variable }}`. Nothing if it is anything else, or the variable is not from a file.
+    pub fn written(&self, node: &Node, view: &View) -> Option<Arc<Node>> {
+        condition::written(node, view)
+    }
+
     /// A template file with the task's variables.
     pub fn render_file(&self, source: &Arc<Source>, options: &TemplateOptions, view: &Arc<View>) -> Result<String, Diag> {
         let view = view.with(Level::Magic, Arc::new(file_vars(source, options)));
-        let managed = VarMap::from([("ansible_managed".to_owned(), Variable::Data(Value::from("Ansible managed")))]);
-        let run = Run::new(Arc::new(view.with(Level::RoleDefaults, Arc::new(managed))));
+        let run = Run::new(Arc::new(view.with(Level::RoleDefaults, Arc::new(managed()))));
         let rendered = parse::file_dialect(&source.text, options)
             .and_then(|(body, from, dialect)| eval::file(&run, body, Origin::File(source.clone(), from), &dialect));
         run.close();
@@ -81,14 +88,35 @@ impl Templar {
         lazy::view_map(view)
     }
 
-    /// Runs the lookup `name` (of `with_NAME`) with rendered terms; the list of its answers.
-    pub fn lookup(&self, name: &str, terms: Vec<Value>, view: &Arc<View>, at: &Node) -> Result<Vec<Value>, Diag> {
-        self.run(at, view, |run| {
+    /// Runs the lookup of `with_NAME` with the terms that stand there; the list of its answers.
+    pub fn lookup(&self, name: &str, terms: &Node, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
+        self.run(terms, view, |run| {
+            let given = run.node(&Arc::new(terms.clone()), Vec::new());
+            let terms = match value::is_list(&given) {
+                true => value::raw_items(&given)?,
+                false => vec![given],
+            };
+            // Some lookups pass over what is undefined; the others never see it.
+            if !lookups::takes_undefined(name) {
+                terms.iter().try_for_each(fail::check)?;
+            }
+            let terms = terms.into_iter().filter(|term| !is_omit(term)).collect();
             let answers = lookups::run(run, name, terms, &mut args::Args::default())?;
             answers.iter().map(value::finalize).collect()
         })
     }
 
+    /// Whether a filter exists, by its name with or without a collection.
+    pub fn has_filter(&self, name: &str) -> bool {
+        filters::is_known(name)
+    }
+
+    /// Whether a test exists.
+    pub fn has_test(&self, name: &str) -> bool {
+        tests::is_known(name)
+    }
+
+    /// Whether a lookup exists.
     pub fn has_lookup(&self, name: &str) -> bool {
         lookups::is_known(name)
     }
@@ -109,6 +137,11 @@ impl Templar {
         run.close();
         result.map_err(|fail: Box<Fail>| fail.at(Some(node.span.clone())).into_diag())
     }
+}
+
+/// What stands for itself in files that say that they are managed, unless the variable is set.
+fn managed() -> VarMap {
+    VarMap::from([("ansible_managed".to_owned(), Variable::Data(Value::from("Ansible managed")))])
 }
 
 /// What Ansible tells a template of itself.
@@ -141,6 +174,16 @@ fn name_of(file: &std::path::Path, id: u32) -> Option<String> {
     let named =
         all.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry.get(2).is_some_and(|own| *own == id.to_string()));
     named.map(|entry| entry[0].to_owned())
+}
+
+/// A value as Python's `str` has it.
+pub fn python_text(value: &Value) -> String {
+    value::text(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// The name of a value's type in Python, which messages have.
+pub fn type_name(value: &Value) -> &'static str {
+    value::type_name(value)
 }
 
 /// The value of `omit`.

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 pub(super) const BUILTIN: &str = "ansible.builtin";
 pub(super) const UTILS: &str = "ansible.utils";
 pub(super) const GENERAL: &str = "community.general";
+/// What Ansible has for its own tests.
+pub(super) const PROTOMATTER: &str = "ansible._protomatter";
 
 /// Bare names of filters that once were Ansible's own, and where they are now.
 pub(super) const FILTERS_MOVED: &[(&str, &str)] = &[
@@ -41,6 +43,7 @@ pub(super) fn resolve<'n>(name: &'n str, moved: &[(&str, &'static str)]) -> Opti
         // `ansible.netcommon` leads on to `ansible.utils`.
         (Some("ansible"), Some("utils" | "netcommon"), Some(short)) => Some((UTILS, short)),
         (Some("community"), Some("general"), Some(short)) => Some((GENERAL, short)),
+        (Some("ansible"), Some("_protomatter"), Some(short)) => Some((PROTOMATTER, short)),
         _ => None,
     }
 }

@@ -290,6 +290,8 @@ pub(super) fn file_dialect<'t>(text: &'t str, options: &TemplateOptions) -> Res<
     set(&mut delimiters.variable.1, &options.variable_end);
     set(&mut delimiters.block.0, &options.block_start);
     set(&mut delimiters.block.1, &options.block_end);
+    set(&mut delimiters.comment.0, &options.comment_start);
+    set(&mut delimiters.comment.1, &options.comment_end);
     let mut from = 0;
     if let Some(rest) = text.strip_prefix("#jinja2:") {
         let line = rest.split('\n').next().unwrap_or("");

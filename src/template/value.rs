@@ -4,7 +4,7 @@ use super::fail::{Fail, Res, check};
 use super::objects::{Delta, Group, MutMap, MutSeq, Stamp};
 use super::{is_omit, omit};
 use minijinja::Value;
-use minijinja::value::{ObjectRepr, ValueKind};
+use minijinja::value::{ObjectRepr, Tuple, ValueKind};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
@@ -135,6 +135,11 @@ pub(super) fn get(map: &Value, key: &str) -> Option<Value> {
 
 pub(super) fn list(items: impl IntoIterator<Item = Value>) -> Value {
     Value::from_object(items.into_iter().collect::<Vec<Value>>())
+}
+
+/// A list that cannot be changed and that Python writes with round brackets.
+pub(super) fn tuple(items: impl IntoIterator<Item = Value>) -> Value {
+    Value::from_object(Tuple::from(items.into_iter().collect::<Vec<Value>>()))
 }
 
 pub(super) fn map(pairs: impl IntoIterator<Item = (Value, Value)>) -> Value {
@@ -275,7 +280,7 @@ fn write_text(out: &mut String, value: &Value, quoted: bool, tuples: bool) -> Re
         Type::Str if quoted => write_quoted(out, value.as_str().unwrap_or("")),
         Type::Float => out.push_str(&float_text(f64::try_from(value.clone()).unwrap_or(0.0))),
         Type::List => {
-            let is_tuple = tuples && (value.is_tuple() || value.downcast_object_ref::<Group>().is_some());
+            let is_tuple = tuples && value.is_tuple() || value.downcast_object_ref::<Group>().is_some();
             let items = raw_items(value)?;
             out.push(if is_tuple { '(' } else { '[' });
             for (n, item) in items.iter().enumerate() {

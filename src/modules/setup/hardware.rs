@@ -14,6 +14,8 @@ pub fn hardware(seen: &Seen, facts: &mut Facts) {
     facts.extend(uptime.map(|seconds| ("uptime_seconds".to_owned(), Json::from(seconds))));
     facts.insert("mounts".into(), mounts(seen).into());
     facts.insert("devices".into(), devices(seen).into());
+    facts.insert("device_links".into(), device_links(seen));
+    facts.insert("lvm".into(), logical_volumes(seen));
 }
 
 fn memory(seen: &Seen, facts: &mut Facts) {
@@ -152,7 +154,8 @@ fn firmware(seen: &Seen, facts: &mut Facts) {
 fn mounts(seen: &Seen) -> Vec<Json> {
     let sizes: BTreeMap<_, _> = seen.lines("statfs").filter_map(|line| line.split_once('\t')).collect();
     let uuids = uuids(seen);
-    let mut mounts = Vec::new();
+    let bound = bound(seen);
+    let mut mounts: Vec<Json> = Vec::new();
     for line in seen.file_lines("/proc/mounts") {
         let fields: Vec<_> = line.split(' ').map(unescape).collect();
         let [device, mount, kind, options, dump, pass] = &fields[..] else { continue };
@@ -160,6 +163,7 @@ fn mounts(seen: &Seen) -> Vec<Json> {
             continue;
         }
         let uuid = uuids.get(device.as_str()).copied().unwrap_or("N/A");
+        let options = if bound.contains(mount) { format!("{options},bind") } else { options.clone() };
         let mut facts = json!({
             "mount": mount, "device": device, "fstype": kind, "options": options, "dump": dump.parse::<i64>().unwrap_or(0), "passno": pass.parse::<i64>().unwrap_or(0), "uuid": uuid,
         });
@@ -179,9 +183,68 @@ fn mounts(seen: &Seen) -> Vec<Json> {
             ];
             facts.extend(pairs.map(|(name, number)| (name.to_owned(), Json::from(number))));
         }
-        mounts.push(facts);
+        // Of what is mounted over each other the last is seen.
+        match mounts.iter_mut().find(|other| other["mount"] == **mount) {
+            Some(other) => *other = facts,
+            None => mounts.push(facts),
+        }
     }
     mounts
+}
+
+/// Where a part of a file system is mounted, and not its root.
+fn bound(seen: &Seen) -> BTreeSet<String> {
+    let target = |line: &str| match line.split(' ').collect::<Vec<_>>()[..] {
+        [_, _, _, root, target, ..] if root != "/" => Some(unescape(target)),
+        _ => None,
+    };
+    seen.file_lines("/proc/self/mountinfo").filter_map(target).collect()
+}
+
+/// The names that udev gives to devices, and which devices stand on which.
+fn device_links(seen: &Seen) -> Json {
+    let links = |section: &str| {
+        let mut links: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (left, target) in seen.lines(section).filter_map(|line| line.split_once(" -> ")) {
+            if let (Some(device), Some(name)) = (target.rsplit('/').next(), left.rsplit(' ').next()) {
+                links.entry(device).or_default().insert(name);
+            }
+        }
+        json!(links)
+    };
+    let mut masters: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in seen.lines("blocks") {
+        let path = line.split_once("/sys/block/").and_then(|(_, rest)| rest.split(' ').next()?.split_once("/slaves/"));
+        if let Some((device, slave)) = path {
+            masters.entry(slave).or_default().insert(device);
+        }
+    }
+    json!({"ids": links("ids"), "uuids": links("uuids"), "labels": links("labels"), "masters": masters})
+}
+
+/// What LVM's tools say; only root is told.
+fn logical_volumes(seen: &Seen) -> Json {
+    if seen.section("vgs").is_none() {
+        return "N/A".into();
+    }
+    let rows = |tool: &str| {
+        seen.lines(tool).map(|line| line.trim().split(',').collect::<Vec<_>>()).filter(|row| row.len() > 3).collect::<Vec<_>>()
+    };
+    let (mut groups, mut volumes, mut disks) = (Facts::new(), Facts::new(), Facts::new());
+    for row in rows("vgs") {
+        let (size, free) = (row[row.len() - 2], row[row.len() - 1]);
+        groups.insert(row[0].to_owned(), json!({"size_g": size, "free_g": free, "num_lvs": row[2], "num_pvs": row[1], "lvs": {}}));
+    }
+    for row in rows("lvs") {
+        volumes.insert(row[0].to_owned(), json!({"size_g": row[3], "vg": row[1]}));
+        if let Some(group) = groups.get_mut(row[1]) {
+            group["lvs"][row[0]] = json!({"size_g": row[3]});
+        }
+    }
+    for row in rows("pvs").iter().filter(|row| row.len() > 5) {
+        disks.insert(row[0].to_owned(), json!({"size_g": row[4], "free_g": row[5], "vg": row[1]}));
+    }
+    json!({"lvs": volumes, "vgs": groups, "pvs": disks})
 }
 
 /// `\040` and its like, as the kernel writes what would end a field.

@@ -48,7 +48,7 @@ const MINIMAL: &str = r#"section date; LC_ALL=C date '+%s %N|%Y-%m-%d|%H:%M:%S|%
 section zones; year=$(date +%Y); for second in 0 15724800; do LC_ALL=C date -d "@$(( (year - 1970) * 31557600 + second ))" '+%z %Z' 2>/dev/null; done
 section fqdn; address=$(limit getent hosts "$(uname -n)" 2>/dev/null); [ -z "$address" ] || limit getent hosts "${address%%[ 	]*}" 2>/dev/null
 section user; id -u; id -g; id -ru; id -rg; getent passwd "$(id -u)" 2>/dev/null || grep "^[^:]*:[^:]*:$(id -u):" /etc/passwd
-section environment; if env -0 >/dev/null 2>&1; then env -0; else cat /proc/self/environ; fi | tr '\000' '\035'
+section environment; if env -0 >/dev/null 2>&1; then env -0; else cat /proc/self/environ; fi | tr '\000' '\035'; printf 'PWD=%s\035' "$PWD"
 [ -e /etc/lsb-release ] || ! command -v lsb_release >/dev/null || { section lsb; lsb_release -a 2>/dev/null; }
 section security
 [ ! -e /sys/kernel/security/apparmor ] || echo apparmor
@@ -57,13 +57,19 @@ if [ -n "$debian_chroot" ]; then echo chroot; elif [ -e /proc/1/root/. ]; then [
 files /proc/cmdline /etc/resolv.conf /proc/sys/crypto/fips_enabled /sys/fs/selinux/enforce /sys/fs/selinux/policyvers /etc/selinux/config /etc/ssh/ssh_host_*_key.pub
 ! command -v capsh >/dev/null || { section capsh; capsh --print 2>/dev/null; }
 folder=FACT_PATH
+said=''
+trap '[ -z "$said" ] || rm -f -- "$said"' EXIT
 for file in "$folder"/*.fact; do
-  [ -f "$file" ] || continue
-  if [ -x "$file" ]; then
-    output=$("$file" 2>/dev/null); status=$?
-    section "local $status ${file##*/}"; printf '%s\n' "$output"
+  if [ ! -e "$file" ]; then
+    [ ! -L "$file" ] || { section "local gone $file"; echo "[Errno 2] No such file or directory: '$file'"; }
+  elif [ ! -f "$file" ]; then continue
+  elif [ -x "$file" ]; then
+    [ -n "$said" ] || said=$(mktemp) || exit 1
+    output=$("$file" 2>"$said" </dev/null); status=$?
+    section "local $status $file"
+    if [ $status -eq 0 ]; then printf '%s\n' "$output"; else cat "$said"; fi
   else
-    section "local 0 ${file##*/}"; cat "$file"
+    section "local 0 $file"; cat "$file" 2>/dev/null
   fi
 done
 "#;
@@ -81,7 +87,7 @@ cd /
 "#;
 
 const HARDWARE: &str = r#"section nproc; nproc 2>/dev/null
-files /proc/meminfo /proc/cpuinfo /proc/uptime /proc/mounts /sys/devices/virtual/dmi/id/[bcps]*_*
+files /proc/meminfo /proc/cpuinfo /proc/uptime /proc/mounts /proc/self/mountinfo /sys/devices/virtual/dmi/id/[bcps]*_*
 section statfs
 while read -r device mount type _; do
   case $device:$type in *:/*:* | //*:* | *:nfs* | *:cifs | *:smb* | *:fuse* | *:ceph | *:9p) continue ;; /*:*) ;; *) continue ;; esac
@@ -89,8 +95,13 @@ while read -r device mount type _; do
   set -- "$@" "$mount"
 done </proc/mounts
 [ $# -eq 0 ] || limit stat -f -c '%n	%s	%S	%b	%a	%c	%d' "$@" 2>/dev/null
-section uuids; ls -l /dev/disk/by-uuid 2>/dev/null
-section blocks; LC_ALL=C ls -ld /sys/block/*/holders/* 2>/dev/null
+for kind in id uuid label; do section "${kind}s"; ls -l "/dev/disk/by-$kind" 2>/dev/null; done
+section blocks; LC_ALL=C ls -ld /sys/block/*/holders/* /sys/block/*/slaves/* 2>/dev/null
+if [ "$(id -u)" = 0 ] && PATH=$PATH:/sbin:/usr/sbin command -v vgs >/dev/null; then
+  for tool in vgs lvs pvs; do
+    section "$tool"; PATH=$PATH:/sbin:/usr/sbin LC_ALL=C limit "$tool" --noheadings --nosuffix --units g --separator , 2>/dev/null
+  done
+fi
 cd /sys/block && files */size */removable */queue/rotational */queue/logical_block_size */queue/scheduler */queue/discard_granularity */device/model */device/vendor */*/partition */*/start */*/size
 cd /
 "#;

@@ -10,8 +10,8 @@ pub struct Seen<'a> {
     files: HashMap<&'a str, String>,
     /// Paths in the order in which they were printed.
     pub paths: Vec<&'a str>,
-    /// Name, status and output of every file of `facts.d`.
-    pub local: Vec<(&'a str, i32, &'a str)>,
+    /// Path, status (`None`: it is not there) and output of every file of `facts.d`; of one that failed its errors.
+    pub local: Vec<(&'a str, Option<i32>, &'a str)>,
 }
 
 impl<'a> Seen<'a> {
@@ -22,7 +22,7 @@ impl<'a> Seen<'a> {
             if name == "files" {
                 seen.add_files(body);
             } else if let Some((status, file)) = name.strip_prefix("local ").and_then(|rest| rest.split_once(' ')) {
-                seen.local.push((file.strip_suffix(".fact").unwrap_or(file), status.parse().unwrap_or(1), body));
+                seen.local.push((file, status.parse().ok(), body));
             } else {
                 seen.sections.insert(name, body);
             }

@@ -1,5 +1,6 @@
 //! Facts of the `min` subset: platform, distribution, date, user, environment, DNS, keys, local facts.
 
+use super::super::sections;
 use super::seen::Seen;
 use serde_json::{Map, Value as Json, json};
 
@@ -153,6 +154,8 @@ pub fn minimal(seen: &Seen, facts: &mut Facts) {
     let has = |what| seen.says("security", what);
     facts.insert("apparmor".into(), json!({"status": if has("apparmor") { "enabled" } else { "disabled" }}));
     facts.insert("selinux".into(), selinux(seen));
+    // Whoever asks wants to know whether files can be labelled: no library is missing for that here.
+    facts.insert("selinux_python_present".into(), true.into());
     // Who may not look at the first process's root cannot say.
     if has("root") || has("chroot") {
         facts.insert("is_chroot".into(), has("chroot").into());
@@ -334,38 +337,29 @@ fn capabilities(seen: &Seen, facts: &mut Facts) {
     facts.insert("system_capabilities".into(), list);
 }
 
-/// JSON, or sections of an INI file.
+/// The facts of `facts.d`: JSON, or sections of an INI file. What cannot be read is told in the fact's place.
 fn local(seen: &Seen) -> Facts {
-    let value = |status: i32, text: &str, name: &str| {
-        if status != 0 {
-            return Json::from(format!("Failure executing fact script ({name}.fact), rc: {status}"));
-        }
-        serde_json::from_str(text)
-            .ok()
-            .or_else(|| ini(text))
-            .unwrap_or_else(|| format!("error loading facts as JSON or ini - please check content: {name}.fact").into())
+    let value = |status: Option<i32>, text: &str, path: &str| match status {
+        None => Json::from(format!("Could not stat fact ({path}): {}", text.trim_end())),
+        Some(0) => serde_json::from_str(text).unwrap_or_else(|_| ini(text, path).unwrap_or_else(Json::from)),
+        Some(status) => format!("Failure executing fact script ({path}), rc: {status}, err: {text}").into(),
     };
-    seen.local.iter().map(|(name, status, text)| (name.to_string(), value(*status, text, name))).collect()
+    let name = |path: &str| path.rsplit('/').next().unwrap_or(path).replace(".fact", "");
+    seen.local.iter().map(|(path, status, text)| (name(path), value(*status, text, path))).collect()
 }
 
-fn ini(text: &str) -> Option<Json> {
-    let mut sections = Facts::new();
-    let mut current: Option<String> = None;
-    for line in text.lines() {
-        let line = line.trim_end();
-        if line.trim().is_empty() || line.starts_with(['#', ';']) {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            sections.insert(name.to_owned(), json!({}));
-            current = Some(name.to_owned());
-            continue;
-        }
-        let at = line.find(['=', ':'])?;
-        let section = sections.get_mut(current.as_deref()?)?.as_object_mut()?;
-        section.insert(line[..at].trim().to_lowercase(), line[at + 1..].trim().into());
+fn ini(text: &str, path: &str) -> Result<Json, String> {
+    let bad = |what: &str| format!("error loading facts as {what} - please check content: {path}");
+    let sections = sections::parse(text).map_err(|_| bad("JSON or ini"))?;
+    let mut facts = Facts::new();
+    for (name, keys) in &sections {
+        let value = |(key, value): &(String, String)| match sections::interpolated(value, keys) {
+            Ok(value) => Ok((key.clone(), Json::from(value))),
+            Err(why) => Err(format!("{} ({why})", bad("ini"))),
+        };
+        facts.insert(name.clone(), keys.iter().map(value).collect::<Result<Facts, String>>()?.into());
     }
-    (!sections.is_empty()).then_some(sections.into())
+    Ok(facts.into())
 }
 
 pub fn others(seen: &Seen, facts: &mut Facts) {

@@ -3,10 +3,12 @@
 mod call;
 mod methods;
 mod ops;
+mod out;
 mod stmt;
 
 pub(super) use methods::{capitalize, strftime};
 pub(super) use ops::{binary, format_percent};
+use out::Out;
 
 use super::args::Args;
 use super::fail::{Fail, FailKind, Lack, Res, check, is_undefined, marker};
@@ -522,75 +524,6 @@ pub(super) fn member(of: &Value, key: &Value) -> Res {
     match found {
         Some(found) if !found.is_undefined() => Ok(found),
         _ => Ok(marker(Fail::undefined(Lack::Item(value::repr(key)?, of.clone())))),
-    }
-}
-
-/// Where output goes. Of an inline template with a single piece, the piece keeps its type.
-struct Out {
-    text: String,
-    single: Option<Value>,
-    pieces: usize,
-    native: bool,
-}
-
-/// The largest text a template may make.
-const MAX_OUTPUT: usize = 256 << 20;
-
-impl Out {
-    fn native() -> Out {
-        Out { text: String::new(), single: None, pieces: 0, native: true }
-    }
-
-    fn text() -> Out {
-        Out { native: false, ..Out::native() }
-    }
-
-    fn raw(&mut self, text: &str) -> Res<()> {
-        self.spill()?;
-        self.pieces += 1;
-        if self.text.len() + text.len() > MAX_OUTPUT {
-            return Err(Fail::error("the template makes too much output"));
-        }
-        self.text.push_str(text);
-        Ok(())
-    }
-
-    fn value(&mut self, value: Value) -> Res<()> {
-        if let Err(fail) = check(&value) {
-            return if matches!(fail.kind, FailKind::Undefined(Lack::Nothing)) { Ok(()) } else { Err(fail) };
-        }
-        if value.is_none() || super::is_omit(&value) {
-            return Ok(());
-        }
-        if self.native && self.pieces == 0 {
-            self.pieces = 1;
-            self.single = Some(value);
-            return Ok(());
-        }
-        match value.as_str() {
-            Some(text) => self.raw(text),
-            None => self.raw(&value::output_text(&value)?),
-        }
-    }
-
-    /// A second piece comes: the first becomes text.
-    fn spill(&mut self) -> Res<()> {
-        if let Some(first) = self.single.take() {
-            self.text.push_str(&value::output_text(&first)?);
-        }
-        Ok(())
-    }
-
-    fn into_value_or_empty(self) -> Value {
-        if self.pieces == 0 { Value::from("") } else { self.into_value() }
-    }
-
-    fn into_value(self) -> Value {
-        match self.single {
-            Some(value) => value,
-            None if self.pieces == 0 && self.native => Value::from(()),
-            None => Value::from(self.text),
-        }
     }
 }
 

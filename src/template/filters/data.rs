@@ -32,6 +32,7 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     }),
     ("from_yaml_all", |_, value, _| match value.as_str() {
         Some(text) => from_yaml(text).map(list),
+        None if value.is_none() => Ok(list([])),
         None => Ok(value),
     }),
     ("b64encode", |_, value, args| {
@@ -40,6 +41,12 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
         Ok(Value::from(if url_safe { URL_SAFE.encode(bytes) } else { STANDARD.encode(bytes) }))
     }),
     ("b64decode", b64decode),
+];
+
+pub(super) const PROTOMATTER: &[(&str, Filter)] = &[
+    ("finalize", |_, value, _| value::finalize(&value)),
+    ("native_type_name", |_, value, _| Ok(Value::from(type_name(&value)))),
+    ("true_type", |_, value, _| Ok(Value::from(type_name(&value)))),
 ];
 
 fn default(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
@@ -64,6 +71,8 @@ fn mandatory(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 }
 
 fn ternary(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
+    // What is not chosen may be undefined.
+    check(&value)?;
     let (yes, no) = (args.need("true_val")?, args.need("false_val")?);
     let none = args.get("none_val").filter(|none| !none.is_none());
     match none {

@@ -6,7 +6,7 @@ use crate::template::args::Args;
 use crate::template::fail::{Fail, Res, check};
 use crate::template::lazy::Run;
 use crate::template::value::ValueMap;
-use crate::template::value::{self, as_int, contains, dict, is_list, is_map, items, list, map, pairs, repr, text, truth, type_name};
+use crate::template::value::{self, as_int, contains, dict, is_list, is_map, items, list, map, pairs, repr, text, truth, tuple, type_name};
 use minijinja::Value;
 use std::sync::Arc;
 
@@ -20,14 +20,20 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
 
 fn combine(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let recursive = args.named_flag("recursive", false)?;
+    let nothing = value.is_none();
     let list_merge = args.named("list_merge").map_or(Ok("replace".to_owned()), |merge| text(&merge))?;
     if !["replace", "keep", "append", "prepend", "append_rp", "prepend_rp"].contains(&list_merge.as_str()) {
         return Err(Fail::error(format!("`list_merge` cannot be '{list_merge}'")));
     }
+    if let Some(other) = args.rest_named().keys().next() {
+        return Err(Fail::error(format!("'recursive' and 'list_merge' are the only valid keyword arguments, not '{other}'")));
+    }
     // Lists among the arguments stand for their members, as in Ansible.
     let mut all = Vec::new();
     let mut todo: Vec<Value> = args.rest();
-    todo.insert(0, value);
+    if !nothing {
+        todo.insert(0, value);
+    }
     todo.reverse();
     while let Some(next) = todo.pop() {
         check(&next)?;
@@ -103,10 +109,13 @@ fn items2dict(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         match (value::get(&item, &key_name), value::get(&item, &value_name)) {
             (Some(key), Some(value)) => made.insert(key, value),
             _ => {
-                return Err(Fail::error(format!(
-                    "items2dict requires a list of dictionaries with '{key_name}' and '{value_name}', got {}",
-                    repr(&item)?
-                )));
+                return Err(Fail::error(match is_map(&item) {
+                    true => format!(
+                        "items2dict requires each dictionary in the list to contain the keys '{key_name}' and '{value_name}', got {}",
+                        repr(&item)?
+                    ),
+                    false => format!("items2dict requires a list of dictionaries, got {}", repr(&item)?),
+                }));
             }
         };
     }
@@ -124,7 +133,7 @@ fn dictsort(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
             Some(text) if !case_sensitive => Value::from(text.to_lowercase()),
             _ => sort_by.clone(),
         };
-        keyed.push((vec![sort_by], list([key, value])));
+        keyed.push((vec![sort_by], tuple([key, value])));
     }
     Ok(list(sort_by_keys(keyed, reverse)?.into_iter().map(|(_, pair)| pair)))
 }
@@ -132,13 +141,23 @@ fn dictsort(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 fn rekey_on_member(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let key = args.need_text("key")?;
     let duplicates = args.text_or("duplicates", "error")?;
-    let all = if is_map(&value) { pairs(&value)?.into_iter().map(|(_, item)| item).collect() } else { items(&value)? };
+    if !matches!(duplicates.as_str(), "error" | "overwrite") {
+        return Err(Fail::error(format!("duplicates parameter to rekey_on_member has unknown value: {duplicates}")));
+    }
+    let all = match () {
+        () if is_map(&value) => pairs(&value)?.into_iter().map(|(_, item)| item).collect(),
+        () if is_list(&value) => items(&value)?,
+        () => return Err(Fail::error("Type is not a valid list, set, or dict")),
+    };
     let mut made = ValueMap::new();
     for item in all {
+        if !is_map(&item) {
+            return Err(Fail::error("List item is not a valid dict"));
+        }
         let Some(name) = value::get(&item, &key) else { return Err(Fail::error(format!("key {key} was not found"))) };
         check(&name)?;
         if duplicates == "error" && made.contains_key(&name) && (truth(&name)? || as_int(&name).is_some()) {
-            return Err(Fail::error(format!("key {} is not unique, cannot turn into dict", text(&name)?)));
+            return Err(Fail::error(format!("key {} is not unique, cannot convert to dict", text(&name)?)));
         }
         made.insert(name, item);
     }

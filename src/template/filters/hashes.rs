@@ -30,7 +30,7 @@ fn hash(text: &str, kind: &str) -> Res {
         "sha256" => hex::encode(Sha256::digest(text)),
         "sha384" => hex::encode(Sha384::digest(text)),
         "sha512" => hex::encode(Sha512::digest(text)),
-        other => return Err(Fail::error(format!("the hash '{other}' is not supported"))),
+        other => return Err(Fail::error(format!("unsupported hash type {other}"))),
     };
     Ok(Value::from(hex))
 }
@@ -38,7 +38,8 @@ fn hash(text: &str, kind: &str) -> Res {
 /// A UUID of version 5.
 fn uuid(name: &str, namespace: &str) -> Res {
     let digits: String = namespace.chars().filter(|c| *c != '-').collect();
-    let namespace = u128::from_str_radix(&digits, 16).map_err(|_| Fail::error(format!("'{namespace}' is not a UUID")))?;
+    let namespace = u128::from_str_radix(&digits, 16)
+        .map_err(|_| Fail::error(format!("Invalid value '{namespace}' for 'namespace': it is not a UUID")))?;
     let mut bytes = namespace.to_be_bytes().to_vec();
     bytes.extend(name.as_bytes());
     let digest = Sha1::digest(&bytes);

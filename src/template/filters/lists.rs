@@ -6,7 +6,7 @@ use crate::template::args::Args;
 use crate::template::eval::member;
 use crate::template::fail::{Fail, Lack, Res, marker};
 use crate::template::lazy::Run;
-use crate::template::value::{self, Type, as_int, items, list, pairs, raw_items, text, type_of};
+use crate::template::value::{self, Type, as_int, items, list, pairs, raw_items, text, tuple, type_of};
 use minijinja::Value;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ fn zip(_: &Arc<Run>, value: Value, args: &mut Args, longest: bool) -> Res {
     }
     let lengths = columns.iter().map(Vec::len);
     let rows = if longest { lengths.max() } else { lengths.min() }.unwrap_or(0);
-    let row = |n: usize| list(columns.iter().map(|column| column.get(n).unwrap_or(&fill).clone()));
+    let row = |n: usize| tuple(columns.iter().map(|column| column.get(n).unwrap_or(&fill).clone()));
     Ok(list((0..rows).map(row)))
 }
 
@@ -131,7 +131,7 @@ fn product(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         }
         rows = rows.iter().flat_map(|row| pool.iter().map(move |item| row.iter().cloned().chain([item.clone()]).collect())).collect();
     }
-    Ok(list(rows.into_iter().map(list)))
+    Ok(list(rows.into_iter().map(tuple)))
 }
 
 fn arrange(value: &Value, args: &mut Args, ordered: bool) -> Res {
@@ -153,36 +153,40 @@ fn arrange(value: &Value, args: &mut Args, ordered: bool) -> Res {
         }
         rows = longer;
     }
-    Ok(list(rows.into_iter().map(|row| list(row.into_iter().map(|n| pool[n].clone())))))
+    Ok(list(rows.into_iter().map(|row| tuple(row.into_iter().map(|n| pool[n].clone())))))
 }
 
-/// Pairs of each element and each member of a list below it. Also the lookup.
-pub(in crate::template) fn subelements_of(value: &Value, path: &Value, skip_missing: bool) -> Res<Vec<Value>> {
+/// Pairs of each element and each member of a list below it.
+fn subelements_of(value: &Value, path: &Value, skip_missing: bool) -> Res<Vec<Value>> {
     let elements = match type_of(value) {
         Type::Map => pairs(value)?.into_iter().map(|(_, element)| element).collect(),
         Type::List => items(value)?,
-        _ => return Err(Fail::error("`subelements` works on lists and mappings")),
+        _ => return Err(Fail::error("obj must be a list of dicts or a nested dict")),
     };
     let steps = match path.as_str() {
         Some(path) => path.split('.').map(Value::from).collect(),
-        None => items(path)?,
+        None if value::is_list(path) => items(path)?,
+        None => return Err(Fail::error("subelements must be a list or a string")),
     };
     let mut all = Vec::new();
     'elements: for element in elements {
         let mut below = element.clone();
         for step in &steps {
+            if !value::is_map(&below) {
+                return Err(Fail::error(format!("the key {} should point to a dictionary, got '{}'", text(step)?, text(&below)?)));
+            }
             below = member(&below, step)?;
             if crate::template::fail::is_undefined(&below) {
                 if skip_missing {
                     continue 'elements;
                 }
-                return Err(Fail::error(format!("could not find '{}' in an element of the list", text(step)?)));
+                return Err(Fail::error(format!("could not find {} key in iterated item {}", value::repr(step)?, value::repr(&element)?)));
             }
         }
         if !value::is_list(&below) {
-            return Err(Fail::error(format!("the key {} should point to a list", text(path)?)));
+            return Err(Fail::error(format!("the key {} should point to a list, got '{}'", text(path)?, text(&below)?)));
         }
-        all.extend(items(&below)?.into_iter().map(|item| list([element.clone(), item])));
+        all.extend(items(&below)?.into_iter().map(|item| tuple([element.clone(), item])));
     }
     Ok(all)
 }

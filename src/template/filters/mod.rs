@@ -26,7 +26,6 @@ pub(super) use data::bool_of;
 #[cfg(test)]
 pub(super) use data::yaml_value;
 pub(super) use hashes::PythonRandom;
-pub(super) use lists::subelements_of;
 pub(super) use net_more::{get_path, index_of, to_paths};
 pub(super) use passwords::Scheme;
 pub(super) use urls::Url;
@@ -44,7 +43,7 @@ pub(super) type Filter = fn(&Arc<Run>, Value, &mut Args) -> Res;
 type Table = &'static [(&'static str, Filter)];
 
 /// The filters of each collection. A bare name is one of the first.
-static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 3]> = LazyLock::new(|| {
+static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 4]> = LazyLock::new(|| {
     let table = |families: &[Table]| families.iter().copied().flatten().copied().collect();
     [
         (
@@ -67,6 +66,7 @@ static FILTERS: LazyLock<[(&'static str, HashMap<&'static str, Filter>); 3]> = L
             ]),
         ),
         (names::UTILS, table(&[net::TABLE, net_more::TABLE, keys::UTILS])),
+        (names::PROTOMATTER, table(&[data::PROTOMATTER])),
         (names::GENERAL, table(&[community::TABLE, keys::GENERAL, durations::TABLE, inis::TABLE])),
     ]
 });

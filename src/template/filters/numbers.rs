@@ -57,7 +57,7 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
 ];
 
 fn number(value: &Value) -> Res<f64> {
-    as_float(value).ok_or_else(|| Fail::error(format!("a number is needed, not '{}'", type_name(value))))
+    as_float(value).ok_or_else(|| Fail::error(format!("can only be used on numbers, not '{}'", type_name(value))))
 }
 
 fn to_int(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {

@@ -3,7 +3,7 @@
 use super::Filter;
 use crate::template::fail::{Fail, Res};
 use crate::template::lookups::files::glob;
-use crate::template::value::{is_list, items, list, text};
+use crate::template::value::{is_list, items, list, text, tuple, type_name};
 use minijinja::Value;
 
 pub(super) const TABLE: &[(&str, Filter)] = &[
@@ -12,7 +12,7 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("splitext", |_, value, _| {
         let path = text(&value)?;
         let (root, extension) = splitext(&path);
-        Ok(list([Value::from(root), Value::from(extension)]))
+        Ok(tuple([Value::from(root), Value::from(extension)]))
     }),
     ("normpath", |_, value, _| Ok(Value::from(normpath(&text(&value)?)))),
     ("realpath", |_, value, _| {
@@ -35,7 +35,11 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     }),
     ("expandvars", |_, value, _| Ok(Value::from(expandvars(&text(&value)?)))),
     ("path_join", |_, value, args| {
-        let parts = if is_list(&value) { items(&value)? } else { vec![value] };
+        let parts = match () {
+            () if is_list(&value) => items(&value)?,
+            () if value.as_str().is_some() => vec![value],
+            () => return Err(Fail::error(format!("|path_join expects string or sequence, got {} instead.", type_name(&value)))),
+        };
         args.done()?;
         let mut joined = String::new();
         for part in parts {
@@ -52,8 +56,40 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
         Ok(Value::from(joined))
     }),
     ("commonpath", |_, value, _| commonpath(&value)),
+    ("win_basename", |_, value, _| {
+        let path = text(&value)?;
+        let (_, rest) = split_drive(&path);
+        Ok(Value::from(rest.rsplit(['\\', '/']).next().unwrap_or("")))
+    }),
+    ("win_dirname", |_, value, _| {
+        let path = text(&value)?;
+        let (drive, rest) = split_drive(&path);
+        let Some(at) = rest.rfind(['\\', '/']) else { return Ok(Value::from(drive)) };
+        let head = &rest[..=at];
+        let trimmed = head.trim_end_matches(['\\', '/']);
+        Ok(Value::from(format!("{drive}{}", if trimmed.is_empty() { head } else { trimmed })))
+    }),
+    ("win_splitdrive", |_, value, _| {
+        let path = text(&value)?;
+        let (drive, rest) = split_drive(&path);
+        Ok(tuple([Value::from(drive), Value::from(rest)]))
+    }),
     ("fileglob", |_, value, _| Ok(list(glob(&text(&value)?)?.into_iter().map(Value::from)))),
 ];
+
+/// The drive of a path of Windows, or the computer and share before it.
+fn split_drive(path: &str) -> (&str, &str) {
+    let is_separator = |c: char| matches!(c, '\\' | '/');
+    if let Some(rest) = path.strip_prefix(is_separator).and_then(|rest| rest.strip_prefix(is_separator)) {
+        let mut ends = rest.char_indices().filter(|(_, c)| is_separator(*c)).map(|(at, _)| at + 2);
+        let end = ends.nth(1).unwrap_or(path.len());
+        return path.split_at(end);
+    }
+    match path.char_indices().nth(1) {
+        Some((at, ':')) => path.split_at(at + 1),
+        _ => path.split_at(0),
+    }
+}
 
 fn dirname(path: &str) -> &str {
     let Some(at) = path.rfind('/') else { return "" };

@@ -72,7 +72,8 @@ fn regex_escape(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let special = match kind.as_str() {
         "python" => "()[]{}?*+-|^$\\.&~# \t\n\r\u{b}\u{c}",
         "posix_basic" => "].[^$*\\",
-        other => return Err(Fail::error(format!("Regex type ({other}) not yet implemented"))),
+        "posix_extended" => return Err(Fail::error("Regex type (posix_extended) not yet implemented")),
+        other => return Err(Fail::error(format!("Invalid regex type ({other})"))),
     };
     let mut out = String::new();
     for c in text(&value)?.chars() {

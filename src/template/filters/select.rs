@@ -144,8 +144,15 @@ fn sort(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 }
 
 fn unique(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
-    let sensitive = args.flag("case_sensitive", false)?;
+    let given = args.get("case_sensitive").filter(|flag| !flag.is_none());
+    let sensitive = given.as_ref().map_or(Ok(false), truth)?;
     let attribute = args.get("attribute").filter(|attribute| !attribute.is_none());
+    let whole_containers = attribute.is_none() && raw_items(&value)?.iter().any(|item| value::is_map(item) || value::is_list(item));
+    if given.is_some() && whole_containers {
+        return Err(Fail::error(
+            "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support the parameters supplied",
+        ));
+    }
     let mut seen: Vec<(Vec<Value>, Value)> = Vec::new();
     'items: for (key, item) in keyed(&value, attribute.as_ref(), sensitive)? {
         for (other, _) in &seen {

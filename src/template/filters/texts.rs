@@ -179,7 +179,7 @@ fn comment(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         "c" => ("// ", "", ""),
         "cblock" => (" * ", "/*", " */"),
         "xml" => (" - ", "<!--", "-->"),
-        other => return Err(Fail::error(format!("there is no comment style '{other}'"))),
+        other => return Err(Fail::error(format!("Invalid style '{other}'."))),
     };
     let mut option = |name: &str, default: &str| args.named(name).map_or(Ok(default.to_owned()), |value| text(&value));
     let newline = option("newline", "\n")?;

@@ -10,6 +10,9 @@ use minijinja::Value;
 /// PyYAML's `default_flow_style`: `None` puts lists and mappings of scalars on one line.
 type Flow = Option<bool>;
 
+/// What YAML takes for the end of a line.
+const BREAKS: [char; 5] = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+
 pub(in crate::template) fn dump(value: &Value, args: &mut Args, nice: bool) -> Res {
     let number =
         |value: Option<Value>, default: i32| value.and_then(|value| as_int(&value)).and_then(|n| i32::try_from(n).ok()).unwrap_or(default);
@@ -24,23 +27,40 @@ pub(in crate::template) fn dump(value: &Value, args: &mut Args, nice: bool) -> R
         Some(flow) => Some(value::truth(&flow)?),
         None => nice.then_some(false),
     };
-    let mut events = vec![Event::stream_start(Encoding::Utf8), Event::document_start(None, &[], !explicit_start)];
-    Writer { sort_keys, flow, events: &mut events }.node(value, 0)?;
-    events.push(Event::document_end(!explicit_end));
+    write(value, &Layout { indent, width, sort_keys, unicode, explicit_start, explicit_end, flow, blocks: false }).map(Value::from)
+}
+
+/// How a document is laid out.
+pub(in crate::template) struct Layout {
+    pub indent: i32,
+    pub width: i32,
+    pub sort_keys: bool,
+    pub unicode: bool,
+    pub explicit_start: bool,
+    pub explicit_end: bool,
+    pub flow: Flow,
+    /// Text of several lines stands line by line.
+    pub blocks: bool,
+}
+
+pub(in crate::template) fn write(value: &Value, layout: &Layout) -> Res<String> {
+    let mut events = vec![Event::stream_start(Encoding::Utf8), Event::document_start(None, &[], !layout.explicit_start)];
+    Writer { sort_keys: layout.sort_keys, flow: layout.flow, blocks: layout.blocks, events: &mut events }.node(value, 0)?;
+    events.push(Event::document_end(!layout.explicit_end));
     events.push(Event::stream_end());
 
     let mut out = Vec::new();
     let mut emitter = Emitter::new();
-    emitter.set_indent(indent);
-    emitter.set_width(width);
-    emitter.set_unicode(unicode);
+    emitter.set_indent(layout.indent);
+    emitter.set_width(layout.width);
+    emitter.set_unicode(layout.unicode);
     emitter.set_output_string(&mut out);
     for event in events {
         emitter.emit(event).map_err(|err| Fail::error(format!("cannot write YAML: {err}")))?;
     }
     drop(emitter);
     let written = String::from_utf8(out).map_err(|_| Fail::error("cannot write YAML: not UTF-8"))?;
-    Ok(Value::from(escape_astral(written)))
+    Ok(escape_astral(written))
 }
 
 fn is_astral(c: char) -> bool {
@@ -58,6 +78,7 @@ fn escape_astral(written: String) -> String {
 struct Writer<'e> {
     sort_keys: bool,
     flow: Flow,
+    blocks: bool,
     events: &'e mut Vec<Event>,
 }
 
@@ -110,7 +131,11 @@ impl Writer<'_> {
     }
 
     fn scalar(&mut self, text: &str, plain: bool) {
-        let style = if text.contains(is_astral) { ScalarStyle::DoubleQuoted } else { ScalarStyle::Any };
+        let style = match text {
+            _ if text.contains(is_astral) => ScalarStyle::DoubleQuoted,
+            _ if self.blocks && text.contains(BREAKS) => ScalarStyle::Literal,
+            _ => ScalarStyle::Any,
+        };
         self.events.push(Event::scalar(None, None, text, plain, true, style));
     }
 }
@@ -228,4 +253,37 @@ fn is_timestamp(text: &str) -> bool {
         && (zone.is_empty()
             || zone == "Z"
             || zone.starts_with(['+', '-']) && zone[1..].chars().all(|c| c.is_ascii_digit() || c == ':') && zone.len() > 1)
+}
+
+/// JSON as a YAML document in block style, text of several lines line by line. `readable`: at the cost of blanks at their ends.
+pub fn document(json: &serde_json::Value, indent: usize, readable: bool) -> String {
+    let json = if readable { &without_blanks(json) } else { json };
+    in_blocks(json, i32::try_from(indent).unwrap_or(4), true)
+}
+
+/// JSON as a YAML document in block style.
+pub fn plain_document(json: &serde_json::Value) -> String {
+    in_blocks(json, 2, false)
+}
+
+fn in_blocks(json: &serde_json::Value, indent: i32, blocks: bool) -> String {
+    let layout =
+        Layout { indent, width: 80, sort_keys: true, unicode: true, explicit_start: false, explicit_end: false, flow: Some(false), blocks };
+    // What nests too deeply for YAML is shown as it is.
+    write(&crate::vars::value_of(json), &layout).unwrap_or_else(|_| json.to_string())
+}
+
+/// Block style has no room for tabs, for blanks at the end of lines and for control characters.
+fn without_blanks(json: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::String(text) if text.contains(BREAKS) => {
+            let plain: String =
+                text.trim_end().replace('\t', "        ").chars().filter(|c| *c == '\n' || !c.is_control() || *c == '\u{85}').collect();
+            Json::from(plain.split('\n').map(|line| line.trim_end_matches(' ')).collect::<Vec<_>>().join("\n"))
+        }
+        Json::Array(items) => items.iter().map(without_blanks).collect(),
+        Json::Object(map) => Json::Object(map.iter().map(|(key, value)| (key.clone(), without_blanks(value))).collect()),
+        other => other.clone(),
+    }
 }

@@ -155,8 +155,14 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         variable_end: maybe(options, "variable_end_string")?,
         block_start: None,
         block_end: None,
+        comment_start: maybe(options, "comment_start_string")?,
+        comment_end: maybe(options, "comment_end_string")?,
         dest: String::new(),
     };
+    // Texts are never taken for data any more, so there is nothing to convert.
+    for old in ["convert_data", "jinja2_native"] {
+        options.named_flag(old, true)?;
+    }
     let extra: VarMap = match options.named("template_vars") {
         Some(vars) => pairs(&vars)?.into_iter().map(|(name, value)| Ok((text(&name)?, Variable::Data(value)))).collect::<Res<_>>()?,
         None => VarMap::new(),
@@ -166,7 +172,10 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         let name = text(&term)?;
         let source = template_source(&run.view, &name, None, " for the lookup")?;
         let (body, from, dialect) = file_dialect(&source.text, &style)?;
-        let inner = Run::new(Arc::new(run.view.with(Level::Magic, Arc::new(extra.clone()))));
+        let mut vars = crate::template::file_vars(&source, &style);
+        vars.extend(extra.clone());
+        let managed = Arc::new(crate::template::managed());
+        let inner = Run::new(Arc::new(run.view.with(Level::Magic, Arc::new(vars)).with(Level::RoleDefaults, managed)));
         let result = eval::file_value(&inner, body, Origin::File(source.clone(), from), &dialect);
         let value = result.and_then(|value| value::finalize(&value));
         inner.close();

@@ -3,9 +3,9 @@
 use super::Lookup;
 use super::files::find_file;
 use crate::template::args::Args;
-use crate::template::fail::{Fail, Res};
+use crate::template::fail::{Fail, Res, check, is_undefined};
 use crate::template::lazy::Run;
-use crate::template::value::{self, is_list, is_map, items, text, truth};
+use crate::template::value::{self, is_list, is_map, raw_items, text, truth};
 use minijinja::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,15 +16,19 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[("first_found", first_found)];
 fn first_found(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
     const KINDS: &[&str] = &["files", "templates", "vars", "tasks"];
     let split = |value: &Value, ends: &[char]| -> Res<Vec<String>> {
-        let all = if is_list(value) { items(value)? } else { vec![value.clone()] };
+        if is_undefined(value) {
+            return Ok(Vec::new());
+        }
+        let all = if is_list(value) { raw_items(value)? } else { vec![value.clone()] };
         let mut names = Vec::new();
-        for one in all {
+        for one in all.into_iter().filter(|one| !is_undefined(one)) {
             names.extend(text(&one)?.split(ends).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned));
         }
         Ok(names)
     };
     let mut skip = options.named_flag("skip", false)?;
     let (own_files, own_paths) = (options.named("files"), options.named("paths"));
+    own_files.iter().chain(&own_paths).try_for_each(check)?;
     let mut wanted: Vec<String> = Vec::new();
     let mut add = |files: &[String], paths: &[String]| {
         if paths.is_empty() {
@@ -48,10 +52,17 @@ fn first_found(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec
             // Paths without files are files themselves.
             if files.is_empty() { add(&paths, &[]) } else { add(&files, &paths) }
         } else if is_list(&term) {
-            todo.extend(items(&term)?.into_iter().rev());
+            todo.extend(raw_items(&term)?.into_iter().rev());
+        } else if is_undefined(&term) {
+            // A name with something undefined in it is no name.
+        } else if let Some(name) = term.as_str() {
+            add(&[name.to_owned()], &own_paths);
         } else {
-            let name = text(&term)?;
-            add(&[name], &own_paths);
+            check(&term)?;
+            return Err(Fail::error(format!(
+                "Invalid term supplied. A string, dict or list is required, not '{}').",
+                value::type_name(&term)
+            )));
         }
     }
     if !own_files.is_empty() {

@@ -1,11 +1,12 @@
 //! Lookups that make lists to loop over.
 
 use super::Lookup;
+use super::inline::{boolean, integer};
 use crate::template::args::Args;
-use crate::template::fail::{Fail, Res};
+use crate::template::fail::{Fail, Res, check};
 use crate::template::filters;
 use crate::template::lazy::Run;
-use crate::template::value::{self, dict, int, is_list, is_map, items, list, pairs, text, truth};
+use crate::template::value::{self, dict, int, is_list, is_map, items, list, pairs, text};
 use minijinja::Value;
 use std::sync::Arc;
 
@@ -35,18 +36,7 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         let row = |n: usize| list(columns.iter().map(|column| column.get(n).cloned().unwrap_or(Value::from(()))));
         Ok((0..rows).map(row).collect())
     }),
-    ("subelements", |_, terms, options| {
-        let mut skip_missing = options.named_flag("skip_missing", false)?;
-        if let Some(flags) = terms.get(2)
-            && let Some(flag) = value::get(flags, "skip_missing")
-        {
-            skip_missing = truth(&flag)?;
-        }
-        match terms.as_slice() {
-            [of, path] | [of, path, _] => filters::subelements_of(of, path, skip_missing),
-            _ => Err(Fail::error(SUBELEMENTS)),
-        }
-    }),
+    ("subelements", subelements),
     ("random_choice", |_, terms, _| {
         let all = flatten(terms)?;
         Ok(if all.is_empty() { all } else { vec![all[rand::random_range(0..all.len())].clone()] })
@@ -58,8 +48,77 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
 pub(super) const GENERAL: &[(&str, Lookup)] =
     &[("flattened", |run, terms, _| items(&filters::apply(run, "flatten", list(terms), Args::default())?)), ("cartesian", nested)];
 
-const SUBELEMENTS: &str =
-    "subelements lookup expects a list of two or three items, first a dict or a list, second a string pointing to the subkey";
+/// Each element of a list, without the list below a key, with every member of that list.
+fn subelements(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
+    let expects = |more: &str| Fail::error(format!("subelements lookup expects a list of two or three items, {more}"));
+    let (of, path, flags) = match terms.as_slice() {
+        [of, path] => (of, path, None),
+        [of, path, flags] => (of, path, Some(flags)),
+        _ => return Err(expects("")),
+    };
+    let Some(path) = path.as_str().filter(|_| is_list(of) || is_map(of)) else {
+        return Err(expects("first a dict or a list, second a string pointing to the subkey"));
+    };
+    let mut skip_missing = options.named_flag("skip_missing", false)?;
+    if let Some(flags) = flags {
+        let known = is_map(flags) && pairs(flags)?.iter().all(|(name, _)| name.as_str() == Some("skip_missing"));
+        if !known {
+            return Err(Fail::error("the optional third item must be a dict with flags {'skip_missing'}"));
+        }
+        if let Some(flag) = value::get(flags, "skip_missing") {
+            skip_missing = boolean(&flag)?;
+        }
+    }
+    // What is a result of a task that was skipped has none.
+    if is_map(of) && value::get(of, "skipped").is_some_and(|skipped| skipped.is_true()) {
+        return Ok(Vec::new());
+    }
+    let elements: Vec<Value> = if is_map(of) { pairs(of)?.into_iter().map(|(_, element)| element).collect() } else { items(of)? };
+    let steps: Vec<&str> = path.split('.').collect();
+    let mut all = Vec::new();
+    for element in elements {
+        if !is_map(&element) {
+            return Err(expects(&format!("got '{}'", text(&element)?)));
+        }
+        if value::get(&element, "skipped").is_some_and(|skipped| skipped.is_true()) {
+            continue;
+        }
+        let Some((rest, members)) = without(&element, &element, &steps, skip_missing)? else { continue };
+        all.extend(members.into_iter().map(|member| list([rest.clone(), member])));
+    }
+    Ok(all)
+}
+
+/// A mapping without what stands at the end of a path, and the list that stood there.
+fn without(whole: &Value, at: &Value, steps: &[&str], skip_missing: bool) -> Res<Option<(Value, Vec<Value>)>> {
+    let [step, rest @ ..] = steps else { return Ok(None) };
+    let Some(below) = value::get(at, step) else {
+        if skip_missing {
+            return Ok(None);
+        }
+        return Err(Fail::error(format!("could not find '{step}' key in iterated item '{}'", text(whole)?)));
+    };
+    check(&below)?;
+    let mut made: value::ValueMap = pairs(at)?.into_iter().collect();
+    let key = Value::from(*step);
+    if rest.is_empty() {
+        if !is_list(&below) {
+            return Err(Fail::error(format!("the key {step} should point to a list, got '{}'", text(&below)?)));
+        }
+        made.shift_remove(&key);
+        return Ok(Some((Value::from_object(made), items(&below)?)));
+    }
+    if !is_map(&below) {
+        if skip_missing {
+            return Ok(None);
+        }
+        return Err(Fail::error(format!("the key {step} should point to a dictionary, got '{}'", text(&below)?)));
+    }
+    Ok(without(whole, &below, rest, skip_missing)?.map(|(below, members)| {
+        made.insert(key, below);
+        (Value::from_object(made), members)
+    }))
+}
 
 /// One level of lists becomes part of the outer one.
 fn flatten(terms: Vec<Value>) -> Res<Vec<Value>> {
@@ -90,19 +149,19 @@ fn nested(_: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<Vec<Value>> {
 fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
     const MOST: i128 = 1_000_000;
     let mut all = Vec::new();
-    let terms = if terms.is_empty() { vec![Value::from("")] } else { terms };
+    let mut named: Vec<(String, String)> = Vec::new();
+    for key in ["start", "end", "count", "stride", "format"] {
+        if let Some(value) = options.named(key) {
+            named.push((key.to_owned(), text(&value)?));
+        }
+    }
+    let terms = if terms.is_empty() && !named.is_empty() { vec![Value::from("")] } else { terms };
     for term in terms {
         let term = text(&term)?;
         let (mut start, mut end, mut count, mut stride, mut format) = (1i128, None, None, None, "%d".to_owned());
-        let number = |text: &str| -> Res<i128> {
-            let text = text.trim();
-            let parsed = match text.strip_prefix("0x") {
-                Some(hex) => i128::from_str_radix(hex, 16),
-                None => text.parse(),
-            };
-            parsed.map_err(|_| Fail::error(format!("can't parse '{text}' as an integer")))
-        };
-        let mut settings: Vec<(String, String)> = Vec::new();
+        let number = |text: &str, option: &str| integer(&Value::from(text), option, "sequence");
+        // What stands in a term beats what is said for all of them.
+        let mut settings = named.clone();
         if term.contains('=') {
             for word in shell_words::split(&term).map_err(|err| Fail::error(err.to_string()))? {
                 let (key, value) = word.split_once('=').ok_or_else(|| Fail::error(format!("unknown argument '{word}'")))?;
@@ -114,31 +173,30 @@ fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Valu
                 format = shape.to_owned();
             }
             let (range, step) = range.split_once('/').map_or((range, None), |(range, step)| (range, Some(step)));
-            stride = step.map(number).transpose()?;
+            stride = step.map(|step| number(step, "stride")).transpose()?;
             match range.get(1..).and_then(|rest| rest.find('-')) {
-                Some(at) => (start, end) = (number(&range[..=at])?, Some(number(&range[at + 2..])?)),
-                None => end = Some(number(range)?),
-            }
-        }
-        for key in ["start", "end", "count", "stride", "format"] {
-            if let Some(value) = options.named(key) {
-                settings.push((key.to_owned(), text(&value)?));
+                Some(at) => (start, end) = (number(&range[..=at], "start")?, Some(number(&range[at + 2..], "end")?)),
+                None => end = Some(number(range, "end")?),
             }
         }
         for (key, value) in settings {
             match key.as_str() {
-                "start" => start = number(&value)?,
-                "end" => end = Some(number(&value)?),
-                "count" => count = Some(number(&value)?),
-                "stride" => stride = Some(number(&value)?),
+                "start" => start = number(&value, "start")?,
+                "end" => end = Some(number(&value, "end")?),
+                "count" => count = Some(number(&value, "count")?),
+                "stride" => stride = Some(number(&value, "stride")?),
                 "format" => format = value,
-                other => return Err(Fail::error(format!("unrecognized argument to with_sequence: '{other}'"))),
+                other => return Err(Fail::error(format!("unrecognized arguments to with_sequence: ['{other}']"))),
             }
+        }
+        if !format.contains('%') {
+            return Err(Fail::error(format!("bad formatting string: {format}")));
         }
         let end = match (count, end) {
             (Some(_), Some(_)) => return Err(Fail::error("can't specify both count and end in with_sequence")),
             (Some(0), None) => continue,
-            (Some(count), None) => start + (count - 1) * stride.unwrap_or(1),
+            // As Ansible has it, also where the stride is negative: then there are two more.
+            (Some(count), None) => start.saturating_add(count.saturating_mul(stride.unwrap_or(1))).saturating_sub(1),
             (None, Some(end)) => end,
             (None, None) => return Err(Fail::error("must specify count or end in with_sequence")),
         };
@@ -159,7 +217,8 @@ fn sequence(_: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Valu
         let mut at = start;
         while (stride > 0 && at <= end) || (stride < 0 && at >= end) {
             let number = int(at);
-            all.push(Value::from(crate::template::eval::format_percent(&format, std::slice::from_ref(&number), &number)?));
+            let shown = crate::template::eval::format_percent(&format, std::slice::from_ref(&number), &number);
+            all.push(Value::from(shown.map_err(|_| Fail::error(format!("problem formatting {at} with '{format}'")))?));
             at += stride;
         }
     }

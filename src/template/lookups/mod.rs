@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// Terms and options to a list of answers.
 type Lookup = fn(&Arc<Run>, Vec<Value>, &mut Args) -> Res<Vec<Value>>;
 
+/// The lookups that take undefined values.
+const ABOUT_UNDEFINED: &[&str] = &["env", "first_found", "vars"];
+
 /// The lookups of each collection. A bare name is one of the first.
 const LOOKUPS: &[(&str, &[&[(&str, Lookup)]])] = &[
     (
@@ -53,6 +56,10 @@ pub(super) fn is_known(name: &str) -> bool {
     find(name).is_some()
 }
 
+pub(super) fn takes_undefined(name: &str) -> bool {
+    find(name).is_some_and(|(short, _)| ABOUT_UNDEFINED.contains(&short))
+}
+
 pub(super) fn unknown(name: &str) -> Box<Fail> {
     let fail = Fail::complete(format!("The lookup plugin '{name}' was not found."));
     let known = LOOKUPS.iter().map(|(collection, families)| {
@@ -74,7 +81,7 @@ pub(super) fn run(run: &Arc<Run>, name: &str, terms: Vec<Value>, options: &mut A
 /// `lookup(name, terms..., options...)`: one answer as itself, texts joined with commas; a list for `query` or with `wantlist`.
 pub(super) fn from_template(on: &Arc<Run>, name: &str, mut args: Args, want_list: bool) -> Res {
     if let Some(undefined) = args.first_undefined()
-        && find(name).is_none_or(|(short, _)| short != "vars")
+        && !takes_undefined(name)
     {
         return Ok(undefined.clone());
     }

@@ -7,7 +7,8 @@ use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::filters::{PythonRandom, Scheme};
 use crate::template::lazy::Run;
-use crate::template::value::{as_int, is_list, items, text};
+use crate::template::outside;
+use crate::template::value::{is_list, items, text};
 use minijinja::Value;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -42,13 +43,7 @@ impl Wanted {
             "encrypt" => self.encrypt = some(value)?,
             "ident" => self.ident = some(value)?,
             "chars" if is_list(&value) => self.chars = items(&value)?.iter().map(text).collect::<Res<_>>()?,
-            "chars" => {
-                // Two commas are one that is meant.
-                let chars = text(&value)?;
-                let mut sets: Vec<String> = if chars.contains(",,") { vec![",".to_owned()] } else { Vec::new() };
-                sets.extend(chars.replace(",,", ",").split(',').filter(|set| !set.is_empty()).map(str::to_owned));
-                self.chars = sets;
-            }
+            "chars" => self.chars = text(&value)?.split(',').filter(|set| !set.is_empty()).map(str::to_owned).collect(),
             _ => self.seed = Some(value).filter(|seed| !seed.is_none()),
         }
         Ok(())
@@ -78,6 +73,11 @@ fn password(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         };
         for word in given.split(' ').filter(|word| !word.is_empty()) {
             match word.split_once('=') {
+                // Beside the path, two commas are one that is meant.
+                Some(("chars", value)) if value.contains(",,") => {
+                    let sets = value.replace(",,", ",").split(',').filter(|set| !set.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+                    wanted.chars = std::iter::once(",".to_owned()).chain(sets).collect();
+                }
                 Some((name, value)) if OPTIONS.contains(&name) => wanted.set(name, Value::from(inline::unescaped(value)))?,
                 Some((name, _)) => return Err(Fail::error(format!("Unrecognized parameter(s) given to password lookup: {name}"))),
                 None => return Err(Fail::error(format!("Unrecognized value after key=value parameters given to password lookup: {word}"))),
@@ -119,6 +119,7 @@ impl Kept {
 }
 
 fn one(run: &Arc<Run>, path: &str, wanted: &Wanted) -> Res<String> {
+    outside::acts()?;
     let scheme = wanted.encrypt.as_deref().map(Scheme::find).transpose()?;
     let path = on_controller(run, path);
     let keep = path != Path::new("/dev/null");
@@ -173,10 +174,8 @@ fn new_password(wanted: &Wanted) -> Res<String> {
     }
     let mut random = match &wanted.seed {
         None => None,
-        Some(seed) => Some(match as_int(seed) {
-            Some(number) => PythonRandom::from_int(number),
-            None => PythonRandom::from_text(&text(seed)?),
-        }),
+        // A number is a text here, too.
+        Some(seed) => Some(PythonRandom::from_text(&text(seed)?)),
     };
     let mut pick = || match &mut random {
         Some(random) => random.below(alphabet.len() as u128) as usize,

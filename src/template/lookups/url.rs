@@ -5,6 +5,7 @@ use super::inline::{boolean, integer, named_text};
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
+use crate::template::outside;
 use crate::template::value::{pairs, text};
 use base64::Engine;
 use minijinja::Value;
@@ -103,6 +104,7 @@ fn wanted(options: &mut Args) -> Res<Wanted> {
 }
 
 fn get(wanted: &Wanted, url: &str) -> Res<String> {
+    outside::acts()?;
     let mut request = wanted.agent.get(url);
     for (name, value) in &wanted.headers {
         request = request.header(name, value);

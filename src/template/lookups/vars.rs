@@ -6,6 +6,7 @@ use crate::source::nearest;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
+use crate::template::outside;
 use crate::template::value::{text, type_name};
 use minijinja::Value;
 use std::process::Command;
@@ -94,6 +95,7 @@ fn varnames(run: &Arc<Run>, terms: Vec<Value>, _: &mut Args) -> Res<Vec<Value>> 
 
 /// What a command prints on the controller, in the playbook's folder.
 fn command(run: &Arc<Run>, line: &str) -> Res<String> {
+    outside::acts()?;
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(line);
     if let Some(dir) = run.variable("playbook_dir").and_then(|dir| dir.as_str().map(str::to_owned)) {

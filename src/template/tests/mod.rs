@@ -145,10 +145,7 @@ fn defined(value: &Value) -> Res<bool> {
 }
 
 fn nan(value: &Value, _: &mut Args) -> Res<bool> {
-    match as_float(value) {
-        Some(number) => Ok(number.is_nan()),
-        None => Err(Fail::error("|isnan can only be used on numbers")),
-    }
+    Ok(as_float(value).is_some_and(f64::is_nan))
 }
 
 fn truthy(value: &Value, args: &mut Args) -> Res<bool> {

@@ -23,7 +23,7 @@ pub(super) const TABLE: &[(&str, Test)] = &[
     ("loopback", |value, _| Ok(address(value).is_some_and(|address| address.is_loopback()))),
     ("mac", |value, _| Ok(text(value).is_ok_and(|text| is_mac(&text)))),
     ("multicast", |value, _| Ok(address(value).is_some_and(|address| address.is_multicast()))),
-    ("private", |value, _| Ok(network(value).is_some_and(|net| is_private(net.network()) && is_private(net.broadcast())))),
+    ("private", |value, _| Ok(address(value).is_some_and(is_private))),
     ("public", |value, _| Ok(address(value).is_some_and(|address| !is_private(address) && !address.is_multicast()))),
     ("reserved", |value, _| Ok(address(value).is_some_and(is_reserved))),
     ("unspecified", |value, _| Ok(address(value).is_some_and(|address| address.is_unspecified()))),
@@ -49,10 +49,12 @@ fn v6(value: &Value) -> Option<Ipv6Addr> {
 
 fn network(value: &Value) -> Option<IpNet> {
     let text = value.as_str()?;
-    text.parse().ok().or_else(|| address(value).map(IpNet::from)).or_else(|| {
+    let net: Option<IpNet> = text.parse().ok().or_else(|| address(value).map(IpNet::from)).or_else(|| {
         let (address, mask) = text.split_once('/')?;
         IpNet::new(address.parse().ok()?, ipnet::ip_mask_to_prefix(mask.parse().ok()?).ok()?).ok()
-    })
+    });
+    // An address in a network is no network.
+    net.filter(|net| net.addr() == net.network())
 }
 
 fn within(inner: &Value, outer: &Value) -> Res<bool> {

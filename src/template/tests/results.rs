@@ -18,8 +18,8 @@ pub(super) const TABLE: &[(&str, Test)] = &[
     ("change", |value, _| changed(value, "change")),
     ("skipped", |value, _| flag(value, "skipped", "skipped")),
     ("skip", |value, _| flag(value, "skipped", "skip")),
-    ("started", |value, _| flag(value, "started", "started")),
-    ("finished", |value, _| flag(value, "finished", "finished")),
+    ("started", |value, _| async_flag(value, "started")),
+    ("finished", |value, _| async_flag(value, "finished")),
 ];
 
 fn result_of(value: &Value, test: &str) -> Res<()> {
@@ -29,6 +29,12 @@ fn result_of(value: &Value, test: &str) -> Res<()> {
 fn flag(value: &Value, key: &str, test: &str) -> Res<bool> {
     result_of(value, test)?;
     value::get(value, key).map_or(Ok(false), |flag| truth(&flag))
+}
+
+/// What is said of a job: a task that was none has started and finished when there is a result of it.
+fn async_flag(value: &Value, key: &str) -> Res<bool> {
+    result_of(value, key)?;
+    value::get(value, key).map_or(Ok(true), |flag| truth(&flag))
 }
 
 fn failed(value: &Value, test: &str) -> Res<bool> {
