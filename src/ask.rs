@@ -25,6 +25,11 @@ pub fn shown(question: &str) -> std::io::Result<Answer> {
     line()
 }
 
+/// Says something between two questions. If that cannot be written, neither can the next question.
+pub fn say(words: &str) {
+    let _ = writeln!(std::io::stdout(), "{words}");
+}
+
 fn eprint(question: &str) -> std::io::Result<()> {
     let mut err = std::io::stderr();
     err.write_all(question.as_bytes())?;

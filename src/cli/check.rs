@@ -24,6 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let config = Config::load()?;
     args.vault.provide(&config)?;
+    reading::settle(&config);
     let extra_vars = Arc::new(extra_vars::read(&args.extra_vars)?);
     let templar = Arc::new(Templar::new());
     let loader = reading::loader(&templar, &extra_vars, &config, Manner::Own);

@@ -33,9 +33,7 @@ impl Hosts {
     /// No password can be had.
     pub fn provide(&self, config: &Config) -> anyhow::Result<()> {
         self.vault.provide(config)?;
-        if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
-            crate::vars::merge_mappings();
-        }
+        super::reading::settle(config);
         Ok(())
     }
 

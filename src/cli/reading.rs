@@ -4,11 +4,23 @@ use super::{Findings, Manner};
 use crate::config::Config;
 use crate::inventory::{GroupNames, Inventory, PLUGINS, Rules};
 use crate::playbook::{Loader, Playbook, shipped};
-use crate::source::{Diag, Level, Node};
+use crate::source::{Diag, Level, Node, yaml};
 use crate::template::Templar;
 use crate::vars::{Level as Precedence, VarMap, View};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Settings that say what files mean, before any is read.
+pub fn settle(config: &Config) {
+    if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
+        crate::vars::merge_mappings();
+    }
+    yaml::treat_duplicates(match config.text("DUPLICATE_YAML_DICT_KEY") {
+        Some("error") => yaml::Duplicates::Refuse,
+        Some("ignore") => yaml::Duplicates::Ignore,
+        _ => yaml::Duplicates::Warn,
+    });
+}
 
 /// Reads playbooks; a path that is no file may name a shipped one. Warnings are added to `warnings`.
 ///

@@ -90,6 +90,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("DISPLAY_INCLUDED_HOSTS", Bool, "true", &["ANSIBLE_DISPLAY_INCLUDED_HOSTS"], &[("defaults", "display_included_hosts")]),
     setting("DISPLAY_OK_HOSTS", Bool, "true", &["ANSIBLE_DISPLAY_OK_HOSTS"], &[("defaults", "display_ok_hosts")]),
     setting("DISPLAY_SKIPPED_HOSTS", Bool, "true", &["ANSIBLE_DISPLAY_SKIPPED_HOSTS"], &[("defaults", "display_skipped_hosts")]),
+    setting("DUPLICATE_YAML_DICT_KEY", Choice(&["warn", "error", "ignore"]), "warn", &["ANSIBLE_DUPLICATE_YAML_DICT_KEY"], &[("defaults", "duplicate_dict_key")]),
     setting("EDITOR", Text, "", &["ANSIBLE_EDITOR", "EDITOR"], &[("defaults", "editor")]),
     setting("ERROR_ON_MISSING_HANDLER", Bool, "true", &["ANSIBLE_ERROR_ON_MISSING_HANDLER"], &[("defaults", "error_on_missing_handler")]),
     setting("FORCE_COLOR", Bool, "false", &["ANSIBLE_FORCE_COLOR"], &[("defaults", "force_color")]),

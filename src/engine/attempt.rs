@@ -58,12 +58,12 @@ impl Attempt {
 
     pub fn failed(diag: &Diag) -> Attempt {
         let diagnosis = Some(Arc::new(diag.clone()));
-        Attempt::of(Executed { diagnosis, ..Executed::failed(format!("Task failed: {}", diag.message())) })
+        Attempt::of(Executed { diagnosis, ..Executed::failed(format!("Task failed: {}", diag.in_full())) })
     }
 
     /// A failure in its own words, without those that say that the task failed.
     pub fn told(diag: &Diag) -> Attempt {
-        Attempt::of(Executed { diagnosis: Some(Arc::new(diag.clone())), ..Executed::failed(diag.message()) })
+        Attempt::of(Executed { diagnosis: Some(Arc::new(diag.clone())), ..Executed::failed(diag.in_full()) })
     }
 
     pub fn skipped(condition: Json) -> Attempt {
@@ -84,9 +84,9 @@ impl Attempt {
 
     /// A condition on the result could not be evaluated: that is a failure, and what the module said is kept.
     pub fn fail_condition(&mut self, word: &str, diag: Diag) {
-        self.result.insert(format!("{word}_result"), diag.message().into());
+        self.result.insert(format!("{word}_result"), diag.in_full().into());
         let diag = super::variables::of_condition(diag, word);
-        let words = diag.message();
+        let words = diag.in_full();
         self.diagnosis = Some(Arc::new(diag));
         self.suppress(word);
         self.set_failed(true);

@@ -53,11 +53,7 @@ impl Executed {
     /// A failure with a place in the user's files.
     pub fn diagnosed(diag: &Diag) -> Executed {
         let diagnosis = (!diag.places.is_empty()).then(|| Arc::new(diag.clone()));
-        let words = match diag.title.starts_with("Task failed") {
-            true => diag.title.clone(),
-            false => format!("Task failed: {}", diag.message()),
-        };
-        Executed { diagnosis, ..Executed::failed(words) }
+        Executed { diagnosis, ..Executed::failed(diag.message()) }
     }
 
     pub fn timed_out(limit: Duration) -> Executed {
@@ -376,13 +372,7 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
             true => match templar.render(&Node::string(name.as_str(), node.span.clone()), view)? {
                 value if value.as_str().is_some() => value.to_string(),
                 value => {
-                    let kind = match value.kind() {
-                        ValueKind::Number if value.is_integer() => "int".to_owned(),
-                        ValueKind::Number => "float".to_owned(),
-                        ValueKind::Seq => "list".to_owned(),
-                        ValueKind::Map => "dict".to_owned(),
-                        other => other.to_string(),
-                    };
+                    let kind = template::type_name(&value);
                     return Err(Diag::error(format!("Invalid variable name '{value}' of type '{kind}'.")).at(&node.span));
                 }
             },

@@ -99,7 +99,7 @@ impl Playing {
                 self.run.warn_once(format!(
                     "Handler '{written}' is unusable because it has no listen topics and the name could not be templated \
                      (host-specific variables are not supported in handler names). The error: {}",
-                    diag.message()
+                    diag.in_full()
                 ));
                 None
             }

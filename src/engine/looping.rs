@@ -77,7 +77,7 @@ impl TaskRun {
             let stops = self.stops(&looped.control, &mut attempt, &item_view);
             let label = match &looped.control.label {
                 Some(label) => self.playing.run.text_of(label, &self.with_registered(&item_view)).unwrap_or_else(|diag| {
-                    let words = format!("Failed to template loop_control label: {}", diag.message());
+                    let words = format!("Failed to template loop_control label: {}", diag.in_full());
                     let warnings = attempt.result.entry("warnings").or_insert_with(|| json!([]));
                     warnings.as_array_mut().into_iter().for_each(|warnings| warnings.push(words.as_str().into()));
                     item.to_string()

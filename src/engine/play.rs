@@ -192,6 +192,9 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         }
     }
     let view = early_view(run, play);
+    // Before anything else: an answer may say which hosts.
+    let prompted = Arc::new(prompt::answers(run, play, &view)?);
+    let view = Arc::new(view.with(crate::vars::Level::VarsPrompt, prompted.clone()));
     let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, &view)).transpose();
 
     let pattern = patterns_of(run, &play.hosts, &view)?.join(",");
@@ -215,7 +218,6 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
         serial.as_ref(),
         play.serial.as_ref().map(|node| &node.span),
     )?;
-    let prompted = Arc::new(prompt::answers(run, play, &view)?);
     let force_handlers = match &play.force_handlers {
         Some(node) => run.bool_of(node, &view)?,
         None => run.settings.force_handlers,

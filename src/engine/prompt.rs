@@ -43,8 +43,9 @@ pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag>
             run.warn("Not prompting as we are not in interactive mode");
             is_warned = true;
         }
-        let answer = prompt.answer(run)?;
-        if prompt.private {
+        let answer = prompt.answer()?;
+        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name they are shown, as they are there.
+        if prompt.private && !run.loader.is_lenient {
             secrets::register(&answer);
         }
         let answer = match text("encrypt")? {
@@ -65,7 +66,7 @@ pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag>
 }
 
 impl Prompt<'_> {
-    fn answer(&self, run: &Run) -> Result<String, Diag> {
+    fn answer(&self) -> Result<String, Diag> {
         if !std::io::stdin().is_terminal() {
             return Ok(self.default.clone().unwrap_or_else(|| "None".to_owned()));
         }
@@ -81,7 +82,7 @@ impl Prompt<'_> {
         loop {
             let answer = once(&question)?;
             if self.confirm && *once(&format!("confirm {question}"))? != *answer {
-                run.warn("***** VALUES ENTERED DO NOT MATCH ****");
+                ask::say("***** VALUES ENTERED DO NOT MATCH ****");
                 continue;
             }
             return Ok(match &self.default {

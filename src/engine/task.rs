@@ -7,6 +7,7 @@ use super::in_flight::InFlight;
 use super::include::Include;
 use super::play::Playing;
 use crate::playbook::Task;
+use crate::playbook::vocabulary;
 use crate::report::{Event, HostResult, Status};
 use crate::source::Diag;
 use crate::vars::View;
@@ -65,7 +66,14 @@ impl TaskRun {
         if self.task().action.computed.is_some() {
             match self.resolve_action(&view) {
                 Ok(task) => self.step.task = Arc::new(task),
-                Err(diag) => return self.end(Attempt::failed(&diag), &view, started),
+                // What is passed over need not be there.
+                Err(diag) => {
+                    let attempt = match self.playing.first_false(self.task(), &view) {
+                        Ok(Some(condition)) => Attempt::skipped(condition),
+                        _ => self.forgive(Attempt::failed(&diag), &view),
+                    };
+                    return self.end(attempt, &view, started);
+                }
             }
         }
         let task = self.task().clone();
@@ -89,16 +97,22 @@ impl TaskRun {
         let mut task = self.task().as_ref().clone();
         let Some(computed) = task.action.computed.take() else { return Ok(task) };
         let name = self.playing.run.text_of(&computed, view)?;
-        let words = || {
-            format!(
-                "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
-            )
+        let unknown = || {
+            let short = name.rsplit('.').next().unwrap_or(&name);
+            let diag = match vocabulary::instead_of_module(short) {
+                None => Diag::error(format!(
+                    "couldn't resolve module/action '{name}'. This often indicates a misspelling, missing collection, or incorrect module path."
+                )),
+                Some("") => Diag::error(format!("nodewright has no module '{name}'")),
+                Some(instead) => Diag::error(format!("nodewright has no module '{name}'")).hint(instead),
+            };
+            diag.at(&computed.span)
         };
         // What is resolved when a playbook is read cannot be computed.
         let module = crate::module::find(&name).filter(|module| {
             !matches!(module.spec().short_name(), "meta" | "import_tasks" | "import_role" | "include_tasks" | "include_role")
         });
-        task.action.module = module.ok_or_else(|| Diag::error(words()).at(&computed.span))?;
+        task.action.module = module.ok_or_else(unknown)?;
         task.action.name = name;
         if let crate::module::FreeForm::Param(param) = task.action.module.spec().free_form {
             task.action.args.iter_mut().filter(|(word, _)| word == "_raw_params").for_each(|(word, _)| param.clone_into(word));

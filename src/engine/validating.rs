@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub fn task(run: &Arc<Run>, play: &Play, play_name: &str, view: &Arc<View>) -> Result<Option<Task>, Diag> {
     let Some(node) = &play.validate_argspec else { return Ok(None) };
     let value = run.templar.render(node, view).map_err(|diag| {
-        let words = diag.message();
+        let words = diag.in_full();
         Diag { title: format!("Error processing keyword 'validate_argspec': {words}"), during: None, ..diag }
     })?;
     let asked = match value.kind() {

@@ -1,7 +1,6 @@
 //! Who: hosts and groups with their variables, from INI, YAML, folders, scripts and comma lists; and host patterns.
 
 mod address;
-pub use address::split_port;
 mod constructed;
 mod generator;
 mod groups;
@@ -27,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vars_files::{Beside, Folder};
 
+pub use address::split_port;
 pub use pattern::PatternError;
 pub use rules::{GroupNames, Rules};
 pub use show::ShownGroup;

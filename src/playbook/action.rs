@@ -3,9 +3,10 @@
 use super::Action;
 use super::key_value::{self, Unbalanced};
 use super::keywords::{Place, refused};
-use super::load::Reading;
+use super::load::{Reading, Scope};
+use super::search;
 use crate::module::{self, FreeForm, Registered, Spec};
-use crate::source::{Diag, Kind, Node, Span};
+use crate::source::{Diag, Kind, Node, Span, may_be_template};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
 const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
@@ -58,12 +59,13 @@ struct Call<'a> {
 
 impl Reading<'_> {
     /// The module of a task. `None` if it is not known; that has been said. `at` is the task's first word.
-    pub(super) fn action(&mut self, pairs: &[(Node, Node)], at: &Span, place: Place) -> Option<Chosen> {
+    pub(super) fn action(&mut self, pairs: &[(Node, Node)], at: &Span, scope: &Scope) -> Option<Chosen> {
+        let place = scope.place();
         let candidates: Vec<&(Node, Node)> =
             pairs.iter().filter(|(key, _)| key.as_str().is_none_or(|word| !place.takes(word) || is_action_word(word))).collect();
         let (calls, unknown): (Vec<_>, Vec<_>) = candidates
             .into_iter()
-            .partition(|(key, _)| key.as_str().is_some_and(|word| is_action_word(word) || module::find(word).is_some()));
+            .partition(|(key, _)| key.as_str().is_some_and(|word| is_action_word(word) || self.is_module(word, scope)));
         for (key, _) in &unknown {
             self.unknown_module_or_word(place, key, calls.is_empty());
         }
@@ -89,7 +91,7 @@ impl Reading<'_> {
         } else {
             Call { name: word.to_owned(), name_span: key.span.clone(), value, text: None }
         };
-        if call.name.contains("{{") {
+        if call.name.contains("{{") || (module::find(&call.name).is_none() && self.may_be_there_for_ansible(&call.name, scope)) {
             let computed = Node::string(call.name.as_str(), call.name_span.clone());
             let args_keyword = pairs.iter().find(|(key, _)| key.as_str() == Some("args")).map(|(_, value)| value);
             let mut action = self.arguments(Registered::InEngine(&COMPUTED), call, args_keyword)?;
@@ -106,6 +108,26 @@ impl Reading<'_> {
         let action = self.arguments(module, call, args_keyword)?;
         let delegate_to = is_local.then(|| Node::string("localhost", key.span.clone()));
         Some(Chosen { action, delegate_to })
+    }
+
+    fn is_module(&self, word: &str, scope: &Scope) -> bool {
+        module::find(word).is_some() || self.may_be_there_for_ansible(word, scope)
+    }
+
+    /// Under Ansible's name: whether a module that we have not is one that Ansible may well find, so that a task of it is a mistake only where it is reached.
+    /// It is one of Ansible's own or of a collection's, or a file of the `library` of a role or playbook.
+    fn may_be_there_for_ansible(&self, name: &str, scope: &Scope) -> bool {
+        if !self.loader.is_lenient {
+            return false;
+        }
+        let is_elsewhere = name.matches('.').count() >= 2 && !name.starts_with("ansible.builtin.") && !name.starts_with("ansible.legacy.");
+        let short = name.rsplit('.').next().unwrap_or(name);
+        let libraries =
+            search::ancestors(scope.role.as_ref()).map(|role| role.path.join("library")).chain([scope.play_dir.join("library")]);
+        is_elsewhere || NOT_HERE.iter().any(|(known, _)| *known == short) || {
+            let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            is_plain && libraries.into_iter().any(|library| library.join(name).exists() || library.join(format!("{name}.py")).exists())
+        }
     }
 
     /// `action: name key=value`, or a mapping with `module`.
@@ -219,6 +241,10 @@ impl Reading<'_> {
             }
             FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
                 action.args.push(("_raw_params".to_owned(), free_text(value, &words, &rest)));
+            }
+            // As Ansible: a template among the pairs might bring arguments, so what is wrong is found when it is rendered.
+            FreeForm::None if self.loader.is_lenient && rest.iter().any(|word| may_be_template(&text[word.clone()])) => {
+                action.args_from = rest.first().map(|word| key_value::piece(value, word.clone()));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();

@@ -448,7 +448,11 @@ impl<'l> Reading<'l> {
             for (key, value) in pairs {
                 let word = key.as_str().unwrap_or("");
                 if !WORDS.contains(&word) {
-                    self.say(Diag::error(format!("a prompt has no keyword `{word}`")).at(&key.span).did_you_mean(word, WORDS));
+                    self.say(
+                        Diag::error(format!("Invalid vars_prompt data structure, found unsupported key '{word}'"))
+                            .at(&key.span)
+                            .did_you_mean(word, WORDS),
+                    );
                 } else if word == "name" {
                     self.variable_name(value);
                 }

@@ -112,7 +112,7 @@ impl Reading<'_> {
 
     fn task(&mut self, entry: &Node, pairs: &[(Node, Node)], scope: &Scope) -> Vec<Entry> {
         let at = first_line(pairs, entry);
-        let Some(chosen) = self.action(pairs, &at, scope.place()) else {
+        let Some(chosen) = self.action(pairs, &at, scope) else {
             // The module is not known: the task's own words are looked at all the same.
             self.task_words(pairs, scope);
             return Vec::new();

@@ -49,8 +49,13 @@ impl Diag {
         self
     }
 
-    /// The finding on one line, with what was being done before it.
+    /// The finding as the message of a failed task: everything in one line.
     pub fn message(&self) -> String {
+        if self.during.is_none() { self.title.clone() } else { format!("Task failed: {}", self.in_full()) }
+    }
+
+    /// What was being done, and what was wrong, in one line.
+    pub fn in_full(&self) -> String {
         format!("{}{}", self.during.as_deref().unwrap_or(""), self.title)
     }
 

@@ -94,12 +94,14 @@ pub fn has_kubernetes() -> bool {
         || project().join("../shared/testbed/kubernetes-1.20.2-amd64.tar.zst").exists()
 }
 
-/// An ansible-playbook with ansible.posix and community.general: `NODEWRIGHT_ANSIBLE_PLAYBOOK`, or one that pip installs below `target/`.
+/// An ansible-playbook with ansible.posix and community.general: `NODEWRIGHT_ANSIBLE_PLAYBOOK`, or one that pip installs below `target/`, by the newest
+/// Python that is there: of ansible-core 2.21, whose language we speak, Python 3.12 is the oldest.
 pub fn ansible_playbook() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("NODEWRIGHT_ANSIBLE_PLAYBOOK") {
         return Ok(path.into());
     }
-    let venv = project().join("target/ansible");
+    let (python, version) = newest_python().ok_or("needs python3")?;
+    let venv = project().join(format!("target/ansible-python{version}"));
     let program = venv.join("bin/ansible-playbook");
     if program.exists() {
         return Ok(program);
@@ -107,10 +109,26 @@ pub fn ansible_playbook() -> Result<PathBuf, String> {
     let run = |command: &mut Command| {
         command.output().map_err(|err| err.to_string()).and_then(|output| if output.status.success() { Ok(()) } else { Err(said(&output)) })
     };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).map_err(|err| format!("python3 cannot make an environment: {err}"))?;
+    run(Command::new(python).args(["-m", "venv"]).arg(&venv)).map_err(|err| format!("python3 cannot make an environment: {err}"))?;
     run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible"]))
         .map_err(|err| format!("pip cannot install ansible: {err}"))?;
     Ok(program)
+}
+
+/// The newest Python that can be found and works, with its version: of PATH, and of pyenv, which keeps those that are not chosen out of it.
+fn newest_python() -> Option<(PathBuf, String)> {
+    let mut candidates: Vec<PathBuf> = ["python3.14", "python3.13", "python3.12", "python3"].map(PathBuf::from).into();
+    let pyenv = std::env::home_dir().unwrap_or_default().join(".pyenv/versions");
+    candidates.extend(std::fs::read_dir(pyenv).into_iter().flatten().flatten().map(|entry| entry.path().join("bin/python3")));
+    let version = |python: &PathBuf| {
+        let program = "import sys; print('%d.%d' % sys.version_info[:2])";
+        let output = Command::new(python).args(["-c", program]).output().ok().filter(|output| output.status.success())?;
+        let text = text(&output.stdout).trim().to_owned();
+        let minor: u32 = text.strip_prefix("3.")?.parse().ok()?;
+        Some((minor, text))
+    };
+    let found = candidates.into_iter().filter_map(|python| version(&python).map(|(minor, version)| (minor, python, version)));
+    found.max_by_key(|(minor, ..)| *minor).map(|(_, python, version)| (python, version))
 }
 
 /// The counts of a recap, `changed` and so on, by host.
@@ -158,8 +176,13 @@ pub fn transcript(stdout: &str, places: &[(&Path, &str)], code: Option<i32>) -> 
         if in_explanation || line.starts_with("No config file found") {
             continue;
         }
+        // How often one has to look at a job is a matter of time.
+        if line.starts_with("FAILED - RETRYING") && line.contains("until it has ended") {
+            continue;
+        }
         let line = places.iter().fold(line.to_owned(), |line, (path, name)| line.replace(&path.display().to_string(), name));
         let line = line.trim_end();
+        let line = line.split_once(": jid=").map_or(line, |(before, _)| before);
         if line.is_empty() {
             continue;
         }

@@ -275,7 +275,7 @@ impl Composer<'_> {
                     let merged_at = pairs.pairs[..n_merged].iter().position(|(key, _)| key.span.start == at.span.start);
                     match merged_at {
                         Some(n) if !overridden[n] => overridden[n] = true,
-                        _ => self.warnings.push(duplicate_key(&before, &at)),
+                        _ => duplicate_key(&before, &at, &mut self.warnings)?,
                     }
                 }
             }

@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
             let value = self.value(depth + 1)?;
             let same = key.clone();
             if let Some(Some((first, _))) = pairs.insert(key, value) {
-                self.warnings.push(duplicate_key(&first, &same));
+                duplicate_key(&first, &same, &mut self.warnings).map_err(|diag| Stop::Refused(Box::new(diag)))?;
             }
             self.blanks();
             if self.take("}") {

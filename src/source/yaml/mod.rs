@@ -11,7 +11,7 @@ mod syntax;
 
 use super::{Diag, Kind, Node, Source};
 use crate::secrets;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Deeper nesting is refused: nobody writes it by hand, and the scanner's time grows with the square of it.
 const MAX_DEPTH: usize = 128;
@@ -89,10 +89,33 @@ impl Pairs {
     }
 }
 
-fn duplicate_key(first: &Node, second: &Node) -> Diag {
-    Diag::warning(format!("the key `{}` is here twice; the last one counts", second.span.text()))
-        .label(&second.span, "this one counts")
-        .label(&first.span, "first set here")
+/// What a key that is there twice is taken for: `DUPLICATE_YAML_DICT_KEY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duplicates {
+    Warn,
+    Refuse,
+    Ignore,
+}
+
+/// One setting for the process, as the meaning of a text is.
+static DUPLICATES: OnceLock<Duplicates> = OnceLock::new();
+
+/// Says it once, before anything is read.
+pub fn treat_duplicates(as_what: Duplicates) {
+    // Said twice, the first stays: what was read so far was read so.
+    let _ = DUPLICATES.set(as_what);
+}
+
+/// The last of two keys that are the same counts. That is worth a warning, or more, or nothing.
+fn duplicate_key(first: &Node, second: &Node, warnings: &mut Vec<Diag>) -> Result<(), Diag> {
+    let said = |diag: Diag| diag.label(&second.span, "this one counts").label(&first.span, "first set here");
+    let words = format!("Found duplicate mapping key '{}'.", second.as_str().unwrap_or(second.span.text()));
+    match DUPLICATES.get().unwrap_or(&Duplicates::Warn) {
+        Duplicates::Warn => warnings.push(said(Diag::warning(words))),
+        Duplicates::Refuse => return Err(said(Diag::error(words))),
+        Duplicates::Ignore => {}
+    }
+    Ok(())
 }
 
 /// Makes secrets of a file's values, if the file is encrypted. Of files of variables, that is: the words of tasks are none.

@@ -18,7 +18,7 @@ use super::objects::{Group, MutMap, MutSeq};
 use super::parse::{Dialect, Origin, Parsed, Root, parse_at, range};
 use super::value::ValueMap;
 use super::value::{self, Type, text, truth, type_of};
-use super::{filters, functions, tests};
+use super::{filters, functions, names, tests};
 use crate::source::{Kind, Node, Span, Tag, may_be_template};
 use crate::vars::Variable;
 use indexmap::IndexMap;
@@ -355,7 +355,7 @@ impl Eval {
     fn test(&mut self, test: &'static ast::Spanned<ast::Test<'static>>) -> Res {
         // These ask what a file says: to look at the value would be to render it, or to decrypt it without a password.
         let file_says = |is: fn(&Kind) -> bool| written(&self.run, &test.expr).is_some_and(|node| is(&node.kind));
-        match test.name.strip_prefix("ansible.builtin.").unwrap_or(test.name) {
+        match names::compact(test.name).rsplit('.').next().unwrap_or_default() {
             "vault_encrypted" if file_says(|kind| matches!(kind, Kind::Vault(_))) => return Ok(Value::from(true)),
             "tagged_with" if file_says(|kind| matches!(kind, Kind::Str(text) if text.tag == Tag::Plain)) => {
                 let mut args = self.args(&test.args)?;

@@ -3,7 +3,7 @@
 use super::Lookup;
 use crate::module::TemplateOptions;
 use crate::secrets;
-use crate::source::{ReadError, Source};
+use crate::source::{ReadError, Source, read_bytes};
 use crate::template::args::Args;
 use crate::template::eval;
 use crate::template::fail::{Fail, Res};
@@ -36,7 +36,7 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[
         for term in terms {
             let name = text(&term)?;
             let path = find_file(&run.view, &name, &["files"])
-                .ok_or_else(|| not_found(&run.view, format!("Unable to access the file '{name}': File not found.")))?;
+                .ok_or_else(|| not_found(&run.view, format!("Unable to find file matching \"{name}\".")))?;
             let source = Source::read(&path).map_err(|err| Fail::error(with_cause(&err)))?;
             keep_secret(&source);
             contents.push(Value::from(source.text.as_str()));
@@ -114,7 +114,11 @@ pub(super) fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<
 
 /// A file's text in an encoding of Python's names.
 pub(super) fn read_text(path: &Path, encoding: &str) -> Res<String> {
-    let bytes = std::fs::read(path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
+    let (bytes, is_secret) = read_bytes(path).map_err(|err| Fail::error(with_cause(&err)))?;
+    let bytes = bytes.to_vec();
+    if is_secret {
+        secrets::register(&String::from_utf8_lossy(&bytes));
+    }
     match encoding.to_lowercase().replace('_', "-").as_str() {
         "utf-8" | "utf8" | "ascii" => {
             String::from_utf8(bytes).map_err(|_| Fail::error(format!("`{}` is not text in UTF-8", path.display())))

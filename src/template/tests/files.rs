@@ -30,6 +30,12 @@ fn on_path(value: &Value, holds: fn(&Path) -> bool) -> Res<bool> {
     Ok(holds(Path::new(&text(value)?)))
 }
 
+/// A folder on another device than the one above it, or that is its own parent.
+fn is_mount(path: &Path) -> bool {
+    let (Ok(here), Ok(above)) = (path.symlink_metadata(), path.join("..").symlink_metadata()) else { return false };
+    !here.is_symlink() && (here.dev() != above.dev() || here.ino() == above.ino())
+}
+
 /// Whether a file is encrypted.
 fn vaulted_file(value: &Value) -> Res<bool> {
     let path = text(value)?;
@@ -37,12 +43,6 @@ fn vaulted_file(value: &Value) -> Res<bool> {
     let read = std::fs::File::open(&path).and_then(|mut file| file.read(&mut head));
     let length = read.map_err(|err| Fail::error(format!("cannot read `{path}`: {err}")))?;
     Ok(crate::vault::is_encrypted(&head[..length]))
-}
-
-/// A folder on another device than the one above it, or that is its own parent.
-fn is_mount(path: &Path) -> bool {
-    let (Ok(here), Ok(above)) = (path.symlink_metadata(), path.join("..").symlink_metadata()) else { return false };
-    !here.is_symlink() && (here.dev() != above.dev() || here.ino() == above.ino())
 }
 
 fn is_same(value: &Value, other: &Value) -> Res<bool> {
