@@ -1,6 +1,6 @@
 //! Cases of loading playbooks: each file of `playbook/ok` with an outline of what was read, each of `playbook/errors` with all findings.
 
-use nodewright::playbook::{Entry, Keywords, Loader, Loop, Play, Role};
+use nodewright::playbook::{Entry, Keywords, Loader, Loop, Play, Register, Role};
 use nodewright::source::{Diag, Kind, Node};
 use nodewright::vars::{VarMap, Variable};
 use std::fmt::Write;
@@ -47,6 +47,8 @@ fn rendered(findings: &[Diag]) -> String {
 fn loader() -> Loader {
     Loader {
         roles_path: Vec::new(),
+        collections_path: Vec::new(),
+        private_role_vars: false,
         is_lenient: false,
         render: Box::new(|node, vars| {
             let mut text = node.as_str().unwrap_or("").to_owned();
@@ -132,8 +134,15 @@ fn outline_entry(entry: &Entry, indent: usize, out: &mut String) {
             let from = task.action.args_from.as_ref().map(|from| format!(" and {}", text(from))).unwrap_or_default();
             let module = task.action.module.spec().name;
             let _ = writeln!(out, "{pad}{}: {module} {}{from}{}", name(&task.name), args.join(" "), keywords(&task.keywords));
+            match &task.register {
+                None => {}
+                Some(Register::Whole(name)) => drop(writeln!(out, "{pad}  register {name}")),
+                Some(Register::Parts(parts)) => {
+                    let parts: Vec<String> = parts.iter().map(|(name, part)| format!("{name}: {}", text(part))).collect();
+                    let _ = writeln!(out, "{pad}  register {{{}}}", parts.join(", "));
+                }
+            }
             let words = [
-                ("register", &task.register),
                 ("until", &task.until),
                 ("retries", &task.retries),
                 ("delay", &task.delay),
@@ -223,6 +232,7 @@ fn text(node: &Node) -> String {
         Kind::Int(value) => value.to_string(),
         Kind::Float(value) => value.to_string(),
         Kind::Str(string) => string.text.to_string(),
+        Kind::Vault(_) => "an encrypted value".to_owned(),
         Kind::Seq(items) => list(items),
         Kind::Vault(_) => "encrypted".to_owned(),
         Kind::Map(pairs) => {

@@ -207,7 +207,9 @@ impl All {
         };
         executed.data.insert("msg".into(), words.into());
         executed.data.insert("results".into(), Json::Array(results));
-        let attempt = Attempt::of(executed);
+        let mut attempt = Attempt::of(executed);
+        // Exceptions are those of the items.
+        attempt.result.shift_remove("exception");
         Attempt { is_loop: true, ignored: forgiving.forgives(attempt.status), forgiving, ..attempt }
     }
 }

@@ -177,8 +177,13 @@ pub fn transcript(stdout: &str, places: &[(&Path, &str)], code: Option<i32>) -> 
         if in_explanation || line.starts_with("No config file found") {
             continue;
         }
+        // How often one has to look at a job is a matter of time.
+        if line.starts_with("FAILED - RETRYING") && line.contains("until it has ended") {
+            continue;
+        }
         let line = places.iter().fold(line.to_owned(), |line, (path, name)| line.replace(&path.display().to_string(), name));
         let line = line.trim_end();
+        let line = line.split_once(": jid=").map_or(line, |(before, _)| before);
         if line.is_empty() {
             continue;
         }

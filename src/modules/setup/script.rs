@@ -48,7 +48,7 @@ const MINIMAL: &str = r#"section date; LC_ALL=C date '+%s %N|%Y-%m-%d|%H:%M:%S|%
 section zones; year=$(date +%Y); for second in 0 15724800; do LC_ALL=C date -d "@$(( (year - 1970) * 31557600 + second ))" '+%z %Z' 2>/dev/null; done
 section fqdn; address=$(limit getent hosts "$(uname -n)" 2>/dev/null); [ -z "$address" ] || limit getent hosts "${address%%[ 	]*}" 2>/dev/null
 section user; id -u; id -g; id -ru; id -rg; getent passwd "$(id -u)" 2>/dev/null || grep "^[^:]*:[^:]*:$(id -u):" /etc/passwd
-section environment; if env -0 >/dev/null 2>&1; then env -0; else cat /proc/self/environ; fi | tr '\000' '\035'
+section environment; if env -0 >/dev/null 2>&1; then env -0; else cat /proc/self/environ; fi | tr '\000' '\035'; printf 'PWD=%s\035' "$PWD"
 [ -e /etc/lsb-release ] || ! command -v lsb_release >/dev/null || { section lsb; lsb_release -a 2>/dev/null; }
 section security
 [ ! -e /sys/kernel/security/apparmor ] || echo apparmor
