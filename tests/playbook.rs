@@ -234,7 +234,6 @@ fn text(node: &Node) -> String {
         Kind::Str(string) => string.text.to_string(),
         Kind::Vault(_) => "an encrypted value".to_owned(),
         Kind::Seq(items) => list(items),
-        Kind::Vault(_) => "encrypted".to_owned(),
         Kind::Map(pairs) => {
             format!("{{{}}}", pairs.iter().map(|(key, value)| format!("{}: {}", text(key), text(value))).collect::<Vec<_>>().join(", "))
         }

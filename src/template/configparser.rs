@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn values_go_on_and_stand_for_others() {
         let text = "[DEFAULT]\nhome: /srv\n\n[a]\nDir = %(home)s/x\nlong = one\n  two\n\n  three\nper = 5%%\n";
-        let ini = Ini::parse(text, "x.ini", RULES).ok().expect("parses");
+        let ini = Ini::parse(text, "x.ini", RULES).unwrap_or_else(|_| panic!("it parses"));
         let get = |key: &str| ini.get("a", key).ok().flatten().flatten();
         assert_eq!(get("DIR").as_deref(), Some("/srv/x"));
         assert_eq!(get("long").as_deref(), Some("one\ntwo\n\nthree"));
