@@ -176,6 +176,7 @@ fn node_as_json(node: &Node) -> Value {
         Kind::Int(value) => json!(value),
         Kind::Float(value) => json!(value),
         Kind::Str(string) => json!(&*string.text),
+        Kind::Vault(vaulted) => json!({"__ansible_vault": &**vaulted}),
         Kind::Seq(items) => items.iter().map(node_as_json).collect(),
         Kind::Map(pairs) => {
             pairs.iter().map(|(key, value)| (key.as_str().unwrap_or(key.span.text()).to_owned(), node_as_json(value))).collect()

@@ -315,7 +315,20 @@ fn plain(vars: &VarMap) -> Json {
 fn variable_json(variable: &Variable, marked: bool) -> Json {
     match variable {
         Variable::Node(node) => node_json(node, marked),
-        Variable::Data(value) => serde_json::to_value(value).unwrap_or_else(|_| Json::from(value.to_string())),
+        Variable::Data(value) => {
+            let json = serde_json::to_value(value).unwrap_or_else(|_| Json::from(value.to_string()));
+            if marked { data_json(json) } else { json }
+        }
+    }
+}
+
+/// Finished data: none of its strings is a template.
+fn data_json(json: Json) -> Json {
+    match json {
+        Json::String(text) => json!({"__ansible_unsafe": text}),
+        Json::Array(items) => items.into_iter().map(data_json).collect(),
+        Json::Object(map) => Json::Object(map.into_iter().map(|(key, value)| (key, data_json(value))).collect()),
+        other => other,
     }
 }
 

@@ -131,7 +131,7 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
     let exit = match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>()) {
         (Some(findings), _) if findings.0.iter().any(is_locked) => exit::ERROR,
         (_, Some(diag)) if is_locked(diag) => exit::ERROR,
-        (None, None) if err.is::<OptionError>() => exit::OPTIONS,
+        (None, None) if err.is::<OptionError>() || err.is::<crate::config::Invalid>() => exit::OPTIONS,
         (None, None) => exit::ERROR,
         _ => exit::PARSE,
     };

@@ -5,13 +5,18 @@ use crate::config::Config;
 use crate::inventory::{GroupNames, Inventory, PLUGINS, Rules};
 use crate::playbook::{Loader, Playbook, shipped};
 use crate::source::{Diag, Level, Node, yaml};
-use crate::template::Templar;
+use crate::template::{self, Templar, Untrusted};
 use crate::vars::{Level as Precedence, VarMap, View};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Settings that say what files mean, before any is read.
 pub fn settle(config: &Config) {
+    match config.text("_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR") {
+        Some("warning") => template::treat_untrusted(Untrusted::Warn),
+        Some("fail") => template::treat_untrusted(Untrusted::Fail),
+        _ => {}
+    }
     if config.text("DEFAULT_HASH_BEHAVIOUR") == Some("merge") {
         crate::vars::merge_mappings();
     }
@@ -101,6 +106,7 @@ fn rules(
         ignored_patterns: config.list("INVENTORY_IGNORE_PATTERNS").to_vec(),
         yaml_extensions: config.list("INVENTORY_PLUGIN_EXTS").to_vec(),
         show_script_errors: config.flag("INVENTORY_SCRIPT_STDERR"),
+        use_extra_vars: config.flag("INVENTORY_USE_EXTRA_VARS"),
         extra_vars: extra_vars.clone(),
         render: Box::new(move |node, view| rendering.render(node, view)),
         holds: Box::new(move |node, view| holding.condition(node, view)),

@@ -196,7 +196,14 @@ pub fn style(settings: &Settings, manner: Manner) -> Style {
         dump: Dump {
             verbosity: settings.verbosity,
             format: match config.text("CALLBACK_RESULT_FORMAT") {
-                Some("yaml") => Format::Yaml(crate::template::yaml_document),
+                Some("yaml") => Format::Yaml {
+                    write: crate::template::yaml_document,
+                    width: match config.text("CALLBACK_YAML_LINE_WIDTH") {
+                        Some("no-break") => i32::MAX as usize,
+                        Some("terminal-width") => console::Term::stdout().size_checked().map_or(79, |(_, columns)| columns.into()),
+                        _ => 80,
+                    },
+                },
                 _ => Format::Json,
             },
             pretty: match config.get("CALLBACK_FORMAT_PRETTY") {

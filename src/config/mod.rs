@@ -22,6 +22,11 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// A setting whose value is not of its kind.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(String);
+
 /// A setting's value, of the setting's kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -48,11 +53,11 @@ impl Config {
         let dir = file.as_deref().and_then(Path::parent).map(Path::to_owned);
         let (mut values, mut given) = (HashMap::new(), HashSet::new());
         for setting in SETTINGS {
-            let from_env = setting.env.iter().find_map(|name| Some((format!("the variable {name}"), env(name)?, None)));
+            let from_env = setting.env.iter().find_map(|name| Some((format!("env: {name}"), env(name)?, None)));
             let from_file = || {
                 setting.ini.iter().find_map(|(section, key)| {
                     let value = sections.get(*section)?.get(*key)?.clone()?;
-                    let name = format!("[{section}] {key} of {}", file.as_deref().unwrap_or(Path::new("")).display());
+                    let name = file.as_deref().unwrap_or(Path::new("")).display().to_string();
                     Some((name, value, dir.as_deref()))
                 })
             };
@@ -61,7 +66,8 @@ impl Config {
                 given.insert(setting.name);
             }
             let value = match said {
-                Some((from, text, dir)) => parse(setting, &text, dir).with_context(|| format!("wrong setting in {from}"))?,
+                Some((from, text, dir)) => parse(setting, &text, dir)
+                    .map_err(|err| Invalid(format!("Config '{}' from '{from}' has an invalid value: {err:#}", setting.name)))?,
                 None => default(setting),
             };
             values.insert(setting.name, value);
@@ -281,7 +287,7 @@ mod tests {
         let wrong = Config::from(&|name| (name == "ANSIBLE_FORKS").then(|| "many".to_owned()));
         assert_eq!(
             format!("{:#}", wrong.expect_err("that is no number")),
-            "wrong setting in the variable ANSIBLE_FORKS: `many` is not a whole number"
+            "Config 'DEFAULT_FORKS' from 'env: ANSIBLE_FORKS' has an invalid value: `many` is not a whole number"
         );
     }
 }

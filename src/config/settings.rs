@@ -52,6 +52,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("CALLBACK_FORMAT_PRETTY", Bool, "", &["ANSIBLE_CALLBACK_FORMAT_PRETTY"], &[("defaults", "callback_format_pretty")]),
     setting("CALLBACK_RESULT_FORMAT", Choice(&["json", "yaml"]), "json", &["ANSIBLE_CALLBACK_RESULT_FORMAT"], &[("defaults", "callback_result_format")]),
     setting("CALLBACK_RESULT_INDENTATION", Int, "4", &["ANSIBLE_CALLBACK_RESULT_INDENTATION"], &[("defaults", "callback_result_indentation")]),
+    setting("CALLBACK_YAML_LINE_WIDTH", Choice(&["default", "no-break", "terminal-width"]), "default", &["ANSIBLE_CALLBACK_YAML_LINE_WIDTH"], &[("defaults", "callback_result_yaml_line_width")]),
     setting("CHECK_MODE_MARKERS", Bool, "false", &["ANSIBLE_CHECK_MODE_MARKERS"], &[("defaults", "check_mode_markers")]),
     setting("COLLECTIONS_PATHS", Paths, "~/.ansible/collections:/usr/share/ansible/collections", &["ANSIBLE_COLLECTIONS_PATH"], &[("defaults", "collections_path")]),
     setting("CONNECTION_PASSWORD_FILE", Path, "", &["ANSIBLE_CONNECTION_PASSWORD_FILE"], &[("defaults", "connection_password_file")]),
@@ -106,6 +107,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("INVENTORY_SCRIPT_STDERR", Bool, "true", &["ANSIBLE_INVENTORY_PLUGIN_SCRIPT_STDERR"], &[("inventory_plugin_script", "always_show_stderr")]),
     setting("INVENTORY_UNPARSED_IS_FAILED", Bool, "false", &["ANSIBLE_INVENTORY_UNPARSED_FAILED"], &[("inventory", "unparsed_is_failed")]),
     setting("INVENTORY_UNPARSED_WARNING", Bool, "true", &["ANSIBLE_INVENTORY_UNPARSED_WARNING"], &[("inventory", "inventory_unparsed_warning")]),
+    setting("INVENTORY_USE_EXTRA_VARS", Bool, "false", &["ANSIBLE_INVENTORY_USE_EXTRA_VARS"], &[("inventory_plugins", "use_extra_vars")]),
     setting("LOCALHOST_WARNING", Bool, "true", &["ANSIBLE_LOCALHOST_WARNING"], &[("defaults", "localhost_warning")]),
     setting("NOCOLOR", Bool, "false", &["ANSIBLE_NOCOLOR"], &[("defaults", "nocolor")]),
     setting("PAGER", Text, "", &["ANSIBLE_PAGER", "PAGER"], &[("defaults", "pager")]),
@@ -118,4 +120,5 @@ pub static SETTINGS: &[Setting] = &[
     setting("TASK_TIMEOUT", Int, "0", &["ANSIBLE_TASK_TIMEOUT"], &[("defaults", "task_timeout")]),
     setting("TRANSFORM_INVALID_GROUP_CHARS", Choice(&["always", "never", "ignore", "silently"]), "never", &["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"], &[("defaults", "force_valid_group_names")]),
     setting("VAULT_ENCRYPT_SALT", Text, "", &["ANSIBLE_VAULT_ENCRYPT_SALT"], &[("defaults", "vault_encrypt_salt")]),
+    setting("_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR", Choice(&["ignore", "warning", "fail"]), "ignore", &["_ANSIBLE_TEMPLAR_UNTRUSTED_TEMPLATE_BEHAVIOR"], &[]),
 ];

@@ -55,7 +55,7 @@ impl Action<'_> {
 
     pub fn at_argument(&self, failure: Failure) -> Diag {
         let action = &self.task_run.task().action;
-        let argument = failure.argument.as_ref().and_then(|name| action.args.iter().find(|(given, _)| given == name));
+        let argument = failure.argument.as_ref().and_then(|name| action.args.iter().find(|(given, _)| **given == **name));
         Diag::error(failure.message).at(argument.map_or(&action.name_span, |(_, node)| &node.span))
     }
 

@@ -68,9 +68,8 @@ impl Action<'_> {
         const WORDS: [&str; 3] = ["data", "per_host", "aggregate"];
         let task_run = self.task_run;
         let given = arguments(&task_run.playing, task_run.task(), self.view)?;
-        let wrong = |argument: &str, words: String| Err(self.at_argument(Failure::argument(argument, words)));
         if let Some(word) = given.keys().find(|word| !WORDS.contains(&word.as_str())) {
-            return wrong(word, format!("Invalid options for set_stats: {word}"));
+            return Ok(Executed::failed(format!("Invalid options for set_stats: {word}")));
         }
         // What is neither true nor false is false.
         let flag = |name: &str, default| match given.get(name) {
@@ -81,10 +80,10 @@ impl Action<'_> {
         let data = match given.get("data") {
             None | Some(Json::Null) => Map::new(),
             Some(Json::Object(data)) => data.clone(),
-            Some(_) => return wrong("data", "The 'data' option needs to be a dictionary/hash".to_owned()),
+            Some(_) => return Ok(Executed::failed("The 'data' option needs to be a dictionary/hash")),
         };
         if let Some(name) = data.keys().find(|name| !super::actions::is_name(name)) {
-            return wrong("data", format!("Invalid variable name '{name}'."));
+            return Err(self.at_argument(Failure::argument("data", format!("Invalid variable name '{name}'."))));
         }
         task_run.playing.run.custom_stats.add(per_host.then_some(&*task_run.host), &data, aggregate);
         let mut executed = Executed::default();

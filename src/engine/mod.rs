@@ -266,6 +266,9 @@ impl Run {
     }
 
     fn emit(&self, event: Event) {
+        for text in crate::template::take_warnings() {
+            (self.events)(Event::Warning { text });
+        }
         (self.events)(event);
     }
 
@@ -296,7 +299,7 @@ impl Run {
     fn refresh_inventory(&self, playbook_dir: &std::path::Path) -> Result<(), Diag> {
         let wrong = |err: anyhow::Error| Diag::error(format!("{err:#}"));
         let mut warnings = Vec::new();
-        let mut inventory = Inventory::load(&self.settings.inventory_sources, &mut warnings).map_err(wrong)?;
+        let mut inventory = self.inventory().again(&mut warnings).map_err(wrong)?;
         warnings.extend(inventory.add_playbook_dir(playbook_dir).map_err(wrong)?);
         for added in self.added.lock().expect("no panic holds the lock").iter() {
             added.to(&mut inventory)?;

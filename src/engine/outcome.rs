@@ -116,7 +116,13 @@ impl TaskRun {
     /// Why the task failed and where: from the task itself down to what is wrong, as ansible-core prints it.
     fn error_text(&self, attempt: &Attempt, hidden: bool) -> String {
         let task = self.task();
-        let message = attempt.result.get("msg").and_then(Json::as_str).filter(|_| !hidden).unwrap_or("Task failed.");
+        let message = match attempt.result.get("failed_when_result") {
+            // The module's own words are about something that went well.
+            Some(Json::Bool(true)) if !attempt.executed.failed => {
+                "Task failed: Action failed: A 'failed_when' expression evaluated to 'True'."
+            }
+            _ => attempt.result.get("msg").and_then(Json::as_str).filter(|_| !hidden).unwrap_or("Task failed."),
+        };
         let what = match task.action.module {
             _ if message.starts_with("Task failed") => "",
             _ if attempt.status == Status::Unreachable => "Task failed: ",

@@ -181,6 +181,12 @@ struct Prepared {
     strategy: Strategy,
     force_handlers: bool,
     max_fail_percentage: Option<f64>,
+    check_mode: bool,
+}
+
+/// Whether a play as a whole is only to say what it would change.
+fn checks_of(run: &Arc<Run>, play: &Play, view: &Arc<View>) -> bool {
+    play.keywords.check_mode.as_ref().map_or(run.settings.check, |node| run.bool_of(node, view).unwrap_or(run.settings.check))
 }
 
 /// Everything that is known of a play before its first task. `None`: there is nothing to do.
@@ -204,7 +210,7 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
     };
     let hosts = hosts_of(run, play, &pattern)?;
     if hosts.is_empty() {
-        run.emit(Event::PlayStarted { name, hosts: Vec::new() });
+        run.emit(Event::PlayStarted { name, hosts: Vec::new(), check_mode: checks_of(run, play, &view) });
         run.emit(Event::NoHostsMatched);
         return Ok(None);
     }
@@ -231,7 +237,8 @@ async fn prepare(run: &Arc<Run>, play: &Arc<Play>, playbook: &Path) -> Result<Op
     let strategy = text(&play.strategy)?.or_else(|| run.settings.config.text("DEFAULT_STRATEGY").map(str::to_owned));
     let strategy = Strategy::named(strategy.as_deref(), play.strategy.as_ref().map_or(&play.span, |node| &node.span))?;
     let validating = super::validating::task(run, play, &name, &view)?;
-    Ok(Some(Prepared { validating, name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
+    let check_mode = checks_of(run, play, &view);
+    Ok(Some(Prepared { check_mode, validating, name, hosts, prompted, batches, strategy, force_handlers, max_fail_percentage }))
 }
 
 /// The variables by which a play's own keywords are rendered.
@@ -267,7 +274,8 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
     let validating = prepared.validating.map(Arc::new);
     let sections = Arc::new(sections(&play, &gathering, validating.as_ref(), &flushing, prepared.force_handlers));
     for batch in prepared.batches {
-        run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts: batch.iter().map(|host| host.to_string()).collect() });
+        let hosts = batch.iter().map(|host| host.to_string()).collect();
+        run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts, check_mode: prepared.check_mode });
         // Who failed in an earlier play still counts as a member of the batch, but takes no part.
         let mut walkers: Vec<Walker> =
             batch.iter().filter(|host| !run.is_out(host)).map(|host| Walker::new(host.clone(), sections.clone())).collect();

@@ -251,6 +251,12 @@ fn fail(playing: &Playing, walker: &mut Walker, task: &Task, result: &Json) {
     walker.cursor.fail();
 }
 
+/// The file, its whole path, and the line.
+fn place_of(span: &Span) -> String {
+    let path = std::path::absolute(&span.source.name).map_or_else(|_| span.source.name.clone(), |path| path.display().to_string());
+    format!("{path}:{}", span.source.position(span.start).0)
+}
+
 impl super::Run {
     /// Asks whether a task is to be done (`--step`). An answer may be that nothing more is to be asked.
     async fn may_do(&self, name: &str) -> bool {
@@ -323,7 +329,8 @@ impl Playing {
         } else {
             TaskKind::Task
         };
-        self.run.emit(Event::TaskStarted { task: number, name: name.to_owned(), kind, place: step.task.span.to_string(), check_mode });
+        let place = place_of(&step.task.span);
+        self.run.emit(Event::TaskStarted { task: number, name: name.to_owned(), kind, place, check_mode });
         number
     }
 

@@ -137,13 +137,22 @@ pub fn host_view(run: &Run, host: &str) -> View {
         put(&mut own, "inventory_file", path(&file));
     }
     drop(inventory);
+    // Of a host whose facts nobody gathered it can be asked whether there are any.
+    own.insert("ansible_facts".to_owned(), Variable::data(&serde_json::Map::new().into()));
     view.add(Level::PlaybookHostVars, Arc::new(own));
     let known = run.memory.of(host);
-    view.add(Level::Facts, known.facts);
+    view.add(Level::Facts, if known.facts.is_empty() { no_facts() } else { known.facts });
     view.add(Level::IncludeVars, known.include_vars);
     view.add(Level::SetFactsAndRegistered, known.set_facts_and_registered);
     view.add(Level::Extra, run.settings.extra_vars.clone());
     view
+}
+
+/// `ansible_facts` is there before there are any.
+fn no_facts() -> Arc<VarMap> {
+    static NONE: std::sync::LazyLock<Arc<VarMap>> =
+        std::sync::LazyLock::new(|| Arc::new(VarMap::from([("ansible_facts".to_owned(), Variable::data(&serde_json::json!({})))])));
+    NONE.clone()
 }
 
 fn add_role(view: &mut View, role: &Arc<Role>) {

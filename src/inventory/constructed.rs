@@ -22,7 +22,7 @@ struct Options<'a> {
 }
 
 pub fn add(inventory: &mut Inventory, root: &Node) -> anyhow::Result<()> {
-    let options = options(root)?;
+    let options = options(root, inventory.rules.use_extra_vars)?;
     inventory.reconcile();
     if options.use_vars_plugins {
         inventory.add_source_folders(&mut Vec::new())?;
@@ -37,7 +37,7 @@ pub fn add(inventory: &mut Inventory, root: &Node) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(root: &Node) -> Result<Options<'_>, Diag> {
+fn options(root: &Node, use_extra_vars: bool) -> Result<Options<'_>, Diag> {
     for (key, _) in root.as_map().unwrap_or_default() {
         let word = key.as_str().unwrap_or_default();
         if !WORDS.contains(&word) {
@@ -66,7 +66,7 @@ fn options(root: &Node) -> Result<Options<'_>, Diag> {
         },
         strict: flag("strict", false)?,
         use_vars_plugins: flag("use_vars_plugins", false)?,
-        use_extra_vars: flag("use_extra_vars", false)?,
+        use_extra_vars: flag("use_extra_vars", use_extra_vars)?,
         leading_separator: flag("leading_separator", true)?,
     })
 }

@@ -20,10 +20,8 @@ pub fn add(inventory: &mut Inventory, root: &Node) -> anyhow::Result<()> {
     }
     let needed = |name: &str| root.get(name).ok_or_else(|| Diag::error(format!("`generator` needs `{name}`")).at(&root.span));
     let (hosts, layers) = (needed("hosts")?, needed("layers")?);
-    let extra = match root.get("use_extra_vars").and_then(Node::as_bool) {
-        Some(true) => inventory.rules.extra_vars.clone(),
-        _ => Arc::default(),
-    };
+    let use_extra_vars = root.get("use_extra_vars").and_then(Node::as_bool).unwrap_or(inventory.rules.use_extra_vars);
+    let extra = if use_extra_vars { inventory.rules.extra_vars.clone() } else { Arc::default() };
     let mut combinations = vec![VarMap::new()];
     for (name, values) in layers.as_map().ok_or_else(|| Diag::error("`layers` is a mapping of names to lists").at(&layers.span))? {
         let values = values.as_seq().ok_or_else(|| Diag::error("a layer is a list of values").at(&values.span))?;

@@ -17,7 +17,7 @@ mod words;
 mod yaml;
 
 use crate::source::yaml::keep_secret;
-use crate::source::{Diag, Kind, Node, Str};
+use crate::source::{Diag, Kind, Node, Source, Str};
 use crate::vars::{Level, VarMap, Variable, combine};
 use groups::{Files, Group, Host};
 use indexmap::IndexMap;
@@ -208,7 +208,8 @@ impl Inventory {
         if let Some(own) = own {
             layers.push((Level::InventoryHost, own.vars.clone()));
         } else if LOCALHOST.contains(&host) {
-            let local = Variable::Data(Value::from("local"));
+            let written = Source::given("<implicit localhost>", "local");
+            let local = Variable::from(Node::string("local", written.span(0, written.text.len())));
             layers.push((Level::InventoryHost, Arc::new(VarMap::from([("ansible_connection".to_owned(), local)]))));
         }
         if let Some(files) = own.map(|own| &own.files).or_else(|| self.localhost_files.get(host)) {

@@ -23,6 +23,8 @@ pub struct Rules {
     pub yaml_extensions: Vec<String>,
     /// What scripts say on standard error is shown, also of those that succeed.
     pub show_script_errors: bool,
+    /// `constructed` and `generator` see the extra vars also where they do not say so.
+    pub use_extra_vars: bool,
     pub extra_vars: Arc<VarMap>,
     /// Renders a template with a host's variables.
     pub render: Box<dyn Fn(&Node, &Arc<View>) -> Result<Value, Diag> + Send + Sync>,
@@ -92,6 +94,7 @@ impl Default for Rules {
             ignored_patterns: Vec::new(),
             yaml_extensions: words(&[".yaml", ".yml", ".json"]),
             show_script_errors: true,
+            use_extra_vars: false,
             extra_vars: Arc::default(),
             render: Box::new(move |node, _| Err(refuse(node))),
             holds: Box::new(move |node, _| Err(refuse(node))),

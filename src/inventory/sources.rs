@@ -12,27 +12,30 @@ use std::sync::Arc;
 pub fn add(inventory: &mut Inventory, given: &str, warnings: &mut Vec<Diag>) -> anyhow::Result<bool> {
     let path = Path::new(given);
     let Some(plugins) = inventory.rules.plugins.clone() else { return add_by_looks(inventory, given, warnings) };
+    let shown = if given.contains(',') { given.to_owned() } else { absolute(path)?.to_string_lossy().into_owned() };
+    let mut failures = Vec::new();
     if path.is_dir() {
         let mut any = false;
         for entry in entries(inventory, path)? {
             any |= add(inventory, &entry.to_string_lossy(), warnings)?;
         }
-        return Ok(any);
-    }
-    let shown = if given.contains(',') { given.to_owned() } else { absolute(path)?.to_string_lossy().into_owned() };
-    let mut failures = Vec::new();
-    for plugin in &plugins {
-        let plugin = plugin.strip_prefix("ansible.builtin.").unwrap_or(plugin);
-        if !wants(inventory, plugin, given) {
-            inventory.remarks.push((3, format!("{plugin} declined parsing {shown} as it did not pass its verify_file() method")));
-            continue;
+        if any {
+            return Ok(true);
         }
-        match parse(inventory, plugin, given, warnings) {
-            Ok(()) => {
-                inventory.remarks.push((3, format!("Parsed {shown} inventory source with {plugin} plugin")));
-                return Ok(true);
+    } else {
+        for plugin in &plugins {
+            let plugin = plugin.strip_prefix("ansible.builtin.").unwrap_or(plugin);
+            if !wants(inventory, plugin, given) {
+                inventory.remarks.push((3, format!("{plugin} declined parsing {shown} as it did not pass its verify_file() method")));
+                continue;
             }
-            Err(err) => failures.push((plugin, err)),
+            match parse(inventory, plugin, given, warnings) {
+                Ok(()) => {
+                    inventory.remarks.push((3, format!("Parsed {shown} inventory source with {plugin} plugin")));
+                    return Ok(true);
+                }
+                Err(err) => failures.push((plugin, err)),
+            }
         }
     }
     for (plugin, err) in failures {
@@ -82,7 +85,10 @@ fn wants(inventory: &Inventory, plugin: &str, given: &str) -> bool {
 fn parse(inventory: &mut Inventory, plugin: &str, given: &str, warnings: &mut Vec<Diag>) -> anyhow::Result<()> {
     let path = Path::new(given);
     match plugin {
-        "host_list" => return Ok(host_list(inventory, given)),
+        "host_list" => {
+            host_list(inventory, given);
+            return Ok(());
+        }
         "advanced_host_list" => return advanced_host_list(inventory, given),
         _ => {}
     }

@@ -118,7 +118,7 @@ pub struct Outcome {
     pub diff: Vec<Diff>,
     /// Ansible's module returns a list of diffs also where there is but one (`copy`, `lineinfile`).
     pub lists_diffs: bool,
-    /// Ansible's module returns its diff also where none is asked for (`file`): it is then registered, and not shown.
+    /// Ansible's module returns its diff also where none is asked for (`known_hosts`): it is then registered, and not shown.
     pub always_diffs: bool,
     /// Facts to keep for the host, by the names under which Ansible's module returns them (`ansible_os_family`, `packages`).
     pub facts: Map<String, Json>,
@@ -171,7 +171,7 @@ pub struct Diff {
 pub struct Failure {
     pub message: String,
     /// The argument that is at fault: the engine points at it.
-    pub argument: Option<String>,
+    pub argument: Option<Box<str>>,
     /// What is wrong in a file of the controller, with its place there.
     pub diag: Option<Box<crate::source::Diag>>,
     pub data: Map<String, Json>,
@@ -184,12 +184,12 @@ impl Failure {
 
     /// A failure because of one argument's value.
     pub fn argument(name: &str, message: impl Into<String>) -> Failure {
-        Failure { argument: Some(name.to_owned()), ..Failure::new(message) }
+        Failure { argument: Some(name.into()), ..Failure::new(message) }
     }
 
     /// The same failure, because of one argument's value.
     pub fn of_argument(self, name: &str) -> Failure {
-        Failure { argument: Some(name.to_owned()), ..self }
+        Failure { argument: Some(name.into()), ..self }
     }
 
     pub fn with(mut self, key: &str, value: impl Into<Json>) -> Failure {

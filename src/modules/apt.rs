@@ -6,7 +6,7 @@
 //!
 //! When everything named is in place and the lists are young enough, no apt runs at all. A change waits for the locks of dpkg and apt
 //! (`lock_timeout`, here 600 seconds, as unattended-upgrades holds them for minutes on a fresh machine) and prints who holds them; a dpkg that was
-//! interrupted is completed first. `apt-get` does everything, so `force_apt_get` is always met, and `upgrade: full` is `dist`.
+//! interrupted is completed first. `apt-get` does everything, so `force_apt_get` is always met, `auto_install_module_deps` has nothing to install, and `upgrade: full` is `dist`.
 //! A version pattern that matches what is installed is met. Returns `cache_updated`, `cache_update_time`, `stdout`, `stderr`; the diff lists versions.
 
 pub mod lock;
@@ -55,6 +55,7 @@ macro_rules! apt_params {
             Param::int("policy_rc_d"),
             Param::bool("only_upgrade").default("no"),
             Param::bool("fail_on_autoremove").default("no"),
+            Param::bool("auto_install_module_deps").default("true"),
             Param::bool("force_apt_get").default("no"),
             Param::int("lock_timeout").default("600"),
         ]

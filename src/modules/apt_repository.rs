@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Files are named as Ansible names them. A line that is there but commented out is switched on again. After a change the lists are refreshed
-//! (`update_cache`); if that fails the files are put back. `ppa:` is not supported. Returns `repo`, `sources_added`, `sources_removed`.
+//! (`update_cache`); if that fails the files are put back. `ppa:` is not supported, so that `validate_certs` has nothing to check, and `install_python_apt` nothing to install. Returns `repo`, `sources_added`, `sources_removed`.
 
 use super::apt::{lock, said, update};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
@@ -27,6 +27,8 @@ static SPEC: Spec = Spec {
         Param::int("update_cache_retries").default("5"),
         Param::int("update_cache_retry_max_delay").default("12"),
         Param::str("codename"),
+        Param::bool("install_python_apt").default("true"),
+        Param::bool("validate_certs").default("true"),
     ],
     free_form: FreeForm::None,
 };

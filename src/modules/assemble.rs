@@ -98,7 +98,7 @@ impl Module for Assemble {
     fn decide(&self, args: &Args, state: State, context: &dyn Context) -> Result<Decision, Failure> {
         let src = args.required("src")?;
         let is_remote = args.is("remote_src");
-        let fragments = if is_remote { state.fragments } else { local_fragments(args, context)? };
+        let (fragments, is_secret) = if is_remote { (state.fragments, false) } else { local_fragments(args, context)? };
         let bytes = assemble(args, fragments)?;
         let md5sum = hex::encode(Md5::digest(&bytes));
         let told = move |outcome: &mut Outcome, src: &str| {
@@ -107,7 +107,7 @@ impl Module for Assemble {
             outcome.data.insert("src".into(), src.into());
             outcome.data.insert("msg".into(), "OK".into());
         };
-        let mut decision = state.destination.decide(args, Content::Bytes { name: String::new(), bytes }, context)?;
+        let mut decision = state.destination.decide(args, Content::Bytes { name: String::new(), bytes, is_secret }, context)?;
         match &mut decision {
             Decision::Unchanged(outcome) => told(outcome, src),
             Decision::Change(change) => told(&mut change.outcome, src),
@@ -124,21 +124,24 @@ fn pattern(args: &Args) -> Result<Option<Pattern>, Failure> {
     args.str("regexp").map(pattern).transpose()
 }
 
-fn local_fragments(args: &Args, context: &dyn Context) -> Result<Vec<Fragment>, Failure> {
+/// The files of the folder, decrypted, and whether any of them was encrypted.
+fn local_fragments(args: &Args, context: &dyn Context) -> Result<(Vec<Fragment>, bool), Failure> {
     let folder = context.find_file("files", args.required("src")?)?;
     if !folder.is_dir() {
         return Err(Failure::argument("src", format!("Source ({}) is not a directory", folder.display())));
     }
     let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", folder.display()));
-    let mut fragments = Vec::new();
+    let (mut fragments, mut is_secret) = (Vec::new(), false);
     for entry in std::fs::read_dir(&folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_file() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            fragments.push((name, put::read(&path)?));
+            let decrypted = if args.is("decrypt") { put::decrypted(&path)? } else { None };
+            is_secret |= decrypted.is_some();
+            fragments.push((name, decrypted.map_or_else(|| put::read(&path), |plain| Ok(plain.to_vec()))?));
         }
     }
-    Ok(fragments)
+    Ok((fragments, is_secret))
 }
 
 fn assemble(args: &Args, mut fragments: Vec<Fragment>) -> Result<Vec<u8>, Failure> {

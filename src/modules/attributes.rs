@@ -186,6 +186,15 @@ impl Fix {
     }
 }
 
+/// The bits that a mode sets on what has none, as `find` compares them.
+pub fn mode_of_nothing(text: &str) -> Result<u32, Failure> {
+    match Mode::parse(text)? {
+        Mode::Octal(mode) => Ok(mode),
+        Mode::Symbolic(text) => symbolic(&text, 0, false, 0),
+        Mode::Preserve => Err(Failure::argument("mode", "mode must be in octal or symbolic form")),
+    }
+}
+
 /// An id that needs no look-up: a number, or root's, which is 0 everywhere.
 fn known_id(name: &str) -> Option<u32> {
     if name == "root" { Some(0) } else { name.trim().parse().ok() }

@@ -25,12 +25,14 @@ static SPEC: Spec = Spec {
     params: &[
         Param::path("src"),
         Param::raw("content"),
-        Param::path("dest").required(),
+        // Required, and missed in words of its own.
+        Param::path("dest"),
         Param::bool("remote_src").default("false"),
         Param::bool("backup").default("false"),
         Param::bool("force").default("true"),
         Param::bool("follow").default("false"),
-        Param::bool("local_follow").default("true"),
+        // True for what is on the controller, false for what is on the host.
+        Param::bool("local_follow"),
         Param::bool("decrypt").default("true"),
         Param::str("validate"),
         Param::str("checksum"),
@@ -60,7 +62,10 @@ pub enum State {
 
 impl Source {
     fn of(args: &Args, context: &dyn Context) -> Result<Source, Failure> {
-        match (args.get("content"), args.str("src")) {
+        if args.str("dest").is_none_or(str::is_empty) {
+            return Err(Failure::argument("dest", "dest is required"));
+        }
+        match (args.get("content"), args.str("src").filter(|src| !src.is_empty())) {
             (Some(_), Some(_)) => Err(Failure::argument("content", "src and content are mutually exclusive")),
             (None, None) => Err(Failure::new("src (or content) is required")),
             (Some(_), None) if args.is("remote_src") => Err(Failure::argument("remote_src", "remote_src takes a src, not a content")),
@@ -138,7 +143,9 @@ impl Module for Copy {
             },
             State::File(destination) => match Source::of(args, context)? {
                 Source::Content(_) if destination.in_directory => Err(content_in_directory()),
-                Source::Content(bytes) => destination.decide(args, Content::Bytes { name: String::new(), bytes }, context),
+                Source::Content(bytes) => {
+                    destination.decide(args, Content::Bytes { name: String::new(), bytes, is_secret: false }, context)
+                }
                 Source::LocalFile(path) => destination.decide(args, Content::of_file(path, args.is("decrypt"))?, context),
                 _ => Err(Failure::argument("src", "is not a file any more")),
             },

@@ -49,7 +49,7 @@ impl LocalTree {
             }
             _ => String::new(),
         };
-        add_items(path, &prefix, args, 0, &mut items)?;
+        add_items(path, &prefix, args, &mut Vec::new(), &mut items)?;
         let mut source_path = path.to_path_buf();
         if source.ends_with('/') {
             source_path.push("");
@@ -181,11 +181,18 @@ impl There {
     }
 }
 
-fn add_items(folder: &Path, prefix: &str, args: &Args, depth: usize, items: &mut Vec<(String, Item)>) -> Result<(), Failure> {
+/// `parents`: the folders that this one is in, by device and number.
+fn add_items(
+    folder: &Path,
+    prefix: &str,
+    args: &Args,
+    parents: &mut Vec<(u64, u64)>,
+    items: &mut Vec<(String, Item)>,
+) -> Result<(), Failure> {
+    use std::os::unix::fs::MetadataExt;
     let failed = |path: &Path, err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
-    if depth > 100 {
-        return Err(Failure::argument("src", format!("{} is too deep: a link that leads back?", folder.display())));
-    }
+    let meta = folder.metadata().map_err(|err| failed(folder, err))?;
+    parents.push((meta.dev(), meta.ino()));
     let mut entries: Vec<_> =
         std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(|err| failed(folder, err))?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
@@ -194,19 +201,27 @@ fn add_items(folder: &Path, prefix: &str, args: &Args, depth: usize, items: &mut
         let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
             return Err(Failure::argument("src", format!("the name of {} is not UTF-8", path.display())));
         };
-        let meta = if args.is("local_follow") { path.metadata() } else { path.symlink_metadata() }.map_err(|err| failed(&path, err))?;
-        if meta.is_dir() {
-            items.push((name.clone(), Item::Directory));
-            add_items(&path, &format!("{name}/"), args, depth + 1, items)?;
-        } else if meta.is_symlink() {
-            let target = std::fs::read_link(&path).map_err(|err| failed(&path, err))?;
-            items.push((name, Item::Link(target.to_string_lossy().into_owned())));
-        } else {
-            let decrypted = if args.is("decrypt") { put::decrypted(&path)? } else { None };
-            let size = decrypted.as_ref().map_or(meta.len(), |plain| plain.len() as u64);
-            items.push((name, Item::File { path, size, decrypted }));
+        let meta = path.symlink_metadata().map_err(|err| failed(&path, err))?;
+        // A link that leads nowhere, or back to where it is, stays one also where links are followed.
+        let target = path.metadata().ok().filter(|_| !meta.is_symlink() || args.bool("local_follow").unwrap_or(true));
+        let target = target.filter(|target| !target.is_dir() || !parents.contains(&(target.dev(), target.ino())));
+        match target {
+            Some(target) if target.is_dir() => {
+                items.push((name.clone(), Item::Directory));
+                add_items(&path, &format!("{name}/"), args, parents, items)?;
+            }
+            Some(target) => {
+                let decrypted = if args.is("decrypt") { put::decrypted(&path)? } else { None };
+                let size = decrypted.as_ref().map_or(target.len(), |plain| plain.len() as u64);
+                items.push((name, Item::File { path, size, decrypted }));
+            }
+            None => {
+                let target = std::fs::read_link(&path).map_err(|err| failed(&path, err))?;
+                items.push((name, Item::Link(target.to_string_lossy().into_owned())));
+            }
         }
     }
+    parents.pop();
     Ok(())
 }
 
@@ -259,15 +274,24 @@ struct RemoteItem {
 impl RemoteTree {
     /// Lines of a probe, for the source `$o`, a directory. A shell below find says of each name what is at both ends.
     pub fn ask(args: &Args, source: &str) -> Result<String, Failure> {
-        let each =
-            format!("{FUNCTIONS}d=$1; shift\nfor f do\nsay \"$f\"\nlook \"$f\"\ndetail \"$f\"\nlook \"$d/$f\"\ndetail \"$d/$f\"\ndone\n");
-        let each = each.replace(
-            "d=$1; shift\n",
-            "detail() { if [ -L \"$1\" ]; then link \"$1\"; elif [ -f \"$1\" ]; then sum \"$1\"; else say ''; fi; }\nd=$1; shift\n",
+        // A link that leads nowhere stays one also where links are followed.
+        let (follow, detail_of, look) = if args.is("local_follow") {
+            ("-L ", "[ -L \"$1\" ] && [ ! -e \"$1\" ]", "if [ -e \"$f\" ]; then look \"$f\" -L; else look \"$f\"; fi")
+        } else {
+            ("", "[ -L \"$1\" ]", "look \"$f\"")
+        };
+        let each = format!(
+            "{FUNCTIONS}detail() {{ if {detail_of}; then link \"$1\"; elif [ -f \"$1\" ]; then sum \"$1\"; else say ''; fi; }}\n\
+             there() {{ if [ -L \"$1\" ]; then link \"$1\"; elif [ -f \"$1\" ]; then sum \"$1\"; else say ''; fi; }}\n\
+             d=$1; shift\nfor f do\nsay \"$f\"\n{look}\ndetail \"$f\"\nlook \"$d/$f\"\nthere \"$d/$f\"\ndone\n"
         );
-        let name = if source.ends_with('/') { "d=${d%/}/\n" } else { "d=${d%/}/${o##*/}\n" };
+        let name = if source.ends_with('/') {
+            "if [ -d \"$d\" ]; then d=${d%/}/; fi\n"
+        } else {
+            "if [ ! -e \"$d\" ] || [ -d \"$d\" ]; then d=${d%/}/${o##*/}; fi\n"
+        };
         Ok(format!(
-            "d={}\ncase $d in /*) ;; *) d=$PWD/$d ;; esac\nif [ -d \"$d\" ]; then\n{name}fi\nsay \"$d\"\nlook \"$d\"\n{}cd -- \"$o\" || exit 1\nfind . ! -name . -exec sh -c {} sh \"$d\" {{}} + || exit 1\n",
+            "d={}\ncase $d in /*) ;; *) d=$PWD/$d ;; esac\n{name}say \"$d\"\nlook \"$d\"\n{}cd -- \"$o\" || exit 1\nfind {follow}. ! -name . -exec sh -c {} sh \"$d\" {{}} + || exit 1\n",
             words::on_host(args.required("dest")?),
             Wanted::of(args)?.ask_ids(),
             quote(&each),
@@ -335,6 +359,10 @@ impl RemoteTree {
             } else if item.entry.is_link() {
                 if !there.is_some_and(Entry::is_link) || item.detail != item.there_detail {
                     lines.push_str(&format!("ln -sfn -- {} {} || exit 1\n", quote(&item.detail), quote(&path)));
+                    if !context.check_mode() {
+                        let fix = Fix { mode: None, ..below.fix_new(0o777, false, &self.ids)? };
+                        lines.push_str(&fix.lines(&quote(&path), false));
+                    }
                 }
             } else if item.entry.is_file() {
                 if there.is_some() && !args.is("force") {

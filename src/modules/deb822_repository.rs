@@ -10,6 +10,7 @@
 //!
 //! Writes the file that Ansible writes. `signed_by` is a file of the host, a key's text, or a URL: the host fetches it on every run and compares,
 //! so that a key whose expiry was extended is replaced. Returns `dest`, `repo`, `key_filename`. Lists are not refreshed: `apt: update_cache` does that.
+//! `install_python_debian` has nothing to install: no Python is needed.
 
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote};
@@ -38,6 +39,7 @@ static SPEC: Spec = Spec {
         Param::str("inrelease_path"),
         Param::list("languages"),
         Param::str("name").required(),
+        Param::bool("install_python_debian").default("false"),
         Param::bool("pdiffs"),
         Param::str("signed_by"),
         Param::list("suites"),
@@ -244,7 +246,8 @@ fn absent(state: &State, at: usize, slug: &str, dest: &str) -> Decision {
 
 /// The file as python-debian prints it: fields in the order of the parameters' names.
 fn render(args: &Args, key_filename: Option<&str>) -> String {
-    let mut names: Vec<_> = SPEC.params.iter().map(|param| param.name).filter(|name| !matches!(*name, "mode" | "state")).collect();
+    let mut names: Vec<_> =
+        SPEC.params.iter().map(|param| param.name).filter(|name| !matches!(*name, "mode" | "state" | "install_python_debian")).collect();
     names.sort_unstable();
     let mut text = String::new();
     for name in names {

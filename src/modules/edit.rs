@@ -60,7 +60,7 @@ fn ask_as(show: &str, follow: bool, wanted: &Wanted) -> String {
 }
 
 /// What the host's iconv calls the encoding that Python calls so. None: UTF-8, which is what is spoken here.
-fn encoding(args: &Args) -> Result<Option<String>, Failure> {
+pub fn encoding(args: &Args) -> Result<Option<String>, Failure> {
     let Some(name) = args.str("encoding") else { return Ok(None) };
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_-. ".contains(c)) {
         return Err(Failure::argument("encoding", format!("unknown encoding: {name}")));

@@ -126,7 +126,8 @@ impl Module for File {
             None
         } else {
             let (says, leads_to) = (fields.text()?, fields.text()?);
-            let target = fields.entry(&leads_to)?;
+            // Whoever may not follow a link has nothing there, as for Python.
+            let target = fields.entry_of_link(&leads_to)?;
             Some(Link { says, leads_to, target })
         };
         let ids = Wanted::of(args)?.ids(&mut fields)?;
@@ -212,12 +213,14 @@ impl Task<'_> {
         outcome
     }
 
-    fn with_diff(&self, mut outcome: Outcome, path: &str, before: Map<String, Json>, after: Map<String, Json>) -> Outcome {
+    fn with_diff(&self, outcome: Outcome, path: &str, before: Map<String, Json>, after: Map<String, Json>) -> Outcome {
+        if !self.context.diff_mode() {
+            return outcome;
+        }
         let with_path = |mut state: Map<String, Json>| {
             state.insert("path".into(), path.into());
             state
         };
-        outcome.always_diffs = true;
         outcome.diff(diff_of_states(with_path(before), with_path(after)))
     }
 
@@ -229,14 +232,46 @@ impl Task<'_> {
     /// Corrects attributes of what is there.
     fn fix(&self, key: &str, path: &str, entry: &Entry) -> Result<Decision, Failure> {
         let fix = self.wanted.fix(entry, &self.state.ids)?;
-        if fix.is_nothing() {
-            let outcome = self.outcome(false, key, path, Some(entry));
-            return Ok(self.with_diff(outcome, path, Map::new(), Map::new()).into());
-        }
         let (mut before, mut after) = (Map::new(), Map::new());
         fix.diff(entry, &mut before, &mut after);
-        let outcome = self.with_diff(self.outcome(true, key, path, Some(entry)), path, before, after);
-        Ok(self.change(outcome.clone(), path, &fix.lines("\"$p\"", false), outcome))
+        let lines = fix.lines("\"$p\"", false) + &self.times(Some(entry), &mut before, &mut after)?;
+        let outcome = self.with_diff(self.outcome(!lines.is_empty(), key, path, Some(entry)), path, before, after);
+        if lines.is_empty() {
+            return Ok(outcome.into());
+        }
+        Ok(self.change(outcome.clone(), path, &lines, outcome))
+    }
+
+    /// Lines that set the times that were asked for, where they are others. `touch` has a way of its own.
+    fn times(&self, entry: Option<&Entry>, before: &mut Map<String, Json>, after: &mut Map<String, Json>) -> Result<String, Failure> {
+        let mut lines = String::new();
+        let there = |time: fn(&Entry) -> super::look::Time| entry.map(time);
+        for (name, which, key, asked, there) in [
+            ("access_time", "-a", "atime", self.state.access_time, there(|entry| entry.atime)),
+            ("modification_time", "-m", "mtime", self.state.modification_time, there(|entry| entry.mtime)),
+        ] {
+            let stamp = stamp(self.args, name)?.unwrap_or(Stamp::Preserve);
+            let is_there = there.is_some_and(|there| asked == Some(there.seconds) && there.nanos == 0);
+            if matches!(stamp, Stamp::Preserve) || is_there {
+                continue;
+            }
+            if let Some(there) = there {
+                before.insert(key.into(), there.as_f64().into());
+            }
+            after.insert(key.into(), asked.map_or("now".into(), |asked| (asked as f64).into()));
+            lines.push_str(&set_time(which, &stamp));
+        }
+        Ok(lines)
+    }
+
+    /// Times of links and of whole trees are not set here: that is said, not forgotten.
+    fn refuse_times(&self, what: &str) -> Result<(), Failure> {
+        for name in ["access_time", "modification_time"] {
+            if !matches!(stamp(self.args, name)?, None | Some(Stamp::Preserve)) {
+                return Err(Failure::argument(name, format!("`{name}` is not supported for {what}")));
+            }
+        }
+        Ok(())
     }
 
     fn file(&self) -> Result<Decision, Failure> {
@@ -291,7 +326,8 @@ impl Task<'_> {
                 let fix = self.wanted.fix_new(0o777, true, &self.state.ids)?;
                 fix.diff_new(0o777, &self.state.ids, &mut before, &mut after);
                 let outcome = self.with_diff(Outcome::changed().with("path", path), path, before, after);
-                Ok(self.change(outcome, path, &make_directories(&fix), checked))
+                let times = self.times(None, &mut Map::new(), &mut Map::new())?;
+                Ok(self.change(outcome, path, &(make_directories(&fix) + &times), checked))
             }
             Some(entry) if !entry.is_dir() => Err(Failure::new(format!("{path} already exists as a {}", entry.state()))),
             Some(entry) if self.args.is("recurse") => self.recurse(path, entry),
@@ -302,6 +338,7 @@ impl Task<'_> {
     /// Attributes of a whole tree. Links are given an owner themselves and, if they are followed, so are the files they lead to; a link to a
     /// directory does not make what is in there part of the tree.
     fn recurse(&self, path: &str, root: &Entry) -> Result<Decision, Failure> {
+        self.refuse_times("a whole tree")?;
         let mut fixes: indexmap::IndexMap<(Fix, bool), Vec<&str>> = indexmap::IndexMap::new();
         let mut seen_links = std::collections::HashSet::new();
         let (mut before, mut after) = (Map::new(), Map::new());
@@ -342,6 +379,7 @@ impl Task<'_> {
     }
 
     fn link(&self) -> Result<Decision, Failure> {
+        self.refuse_times("a link")?;
         let path = self.state.path.as_str();
         let follow = self.args.is("follow");
         let source = match (self.args.str("src"), &self.state.link) {
@@ -397,6 +435,11 @@ impl Task<'_> {
             fix.diff(entry, &mut before, &mut after);
             lines.push_str(&fix.lines("\"$p\"", follow));
         }
+        // A new link's own owner; its mode is nobody's.
+        if is_new && !follow && !self.context.check_mode() {
+            let fix = self.wanted.fix_new(0o777, false, &self.state.ids)?;
+            lines.push_str(&Fix { mode: None, ..fix }.lines("\"$p\"", false));
+        }
         let changed = !lines.is_empty();
         let outcome = with_source(self.outcome(changed, "dest", path, self.state.entry.as_ref()));
         let outcome = self.with_diff(outcome, path, before, after);
@@ -407,6 +450,7 @@ impl Task<'_> {
     }
 
     fn hard(&self) -> Result<Decision, Failure> {
+        self.refuse_times("a hard link")?;
         let path = self.state.path.as_str();
         let Some((at, source)) = &self.state.source else {
             return Err(Failure::new("src is required for creating new hardlinks"));
@@ -463,9 +507,12 @@ impl Task<'_> {
                 return Ok(Change::new(Outcome::changed().with("dest", path), Script::default()).into());
             }
             let fix = self.wanted.fix_new(0o666, false, &self.state.ids)?;
-            let mut lines = String::from("touch -- \"$p\" || exit 1\n");
-            lines.push_str(&set_times(&access, &modification));
-            lines.push_str(&fix.lines("\"$p\"", true));
+            // What cannot be made as it is asked for is not made.
+            let lines = format!(
+                "touch -- \"$p\" || exit 1\n(\n{}{}) || {{ rm -f -- \"$p\"; exit 1; }}\n",
+                set_times(&access, &modification),
+                fix.lines("\"$p\"", true)
+            );
             let (mut before, mut after) =
                 (Map::from_iter([("state".to_owned(), "absent".into())]), Map::from_iter([("state".to_owned(), "touch".into())]));
             fix.diff_new(0o666, &self.state.ids, &mut before, &mut after);
@@ -499,12 +546,15 @@ impl Task<'_> {
 
 /// Lines that set a file's times; each by a call of its own, since not every touch takes two.
 fn set_times(access: &Stamp, modification: &Stamp) -> String {
-    let line = |which: &str, stamp: &Stamp| match stamp {
+    set_time("-a", access) + &set_time("-m", modification)
+}
+
+fn set_time(which: &str, stamp: &Stamp) -> String {
+    match stamp {
         Stamp::Preserve => String::new(),
         Stamp::Now => format!("touch -c {which} -- \"$p\" || exit 1\n"),
         Stamp::At(at) => format!("touch -c {which} -t {at} -- \"$p\" || exit 1\n"),
-    };
-    line("-a", access) + &line("-m", modification)
+    }
 }
 
 /// Lines that make the directory `$p` and those above it; each one that is new gets the attributes, as in Ansible.

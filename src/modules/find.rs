@@ -7,6 +7,8 @@
 //!
 //! Returns `files` (with what `stat` says of each, and `checksum` if asked), `matched`, `examined`, `skipped_paths`, `msg`.
 
+use super::attributes;
+use super::edit;
 use super::look::{Entry, FUNCTIONS, Fields, STAT_FORMAT, cut_short, read_list};
 use super::stat::describe;
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
@@ -36,6 +38,10 @@ static SPEC: Spec = Spec {
         Param::str("age_stamp").default("mtime").choices(&["atime", "ctime", "mtime"]),
         Param::str("size"),
         Param::str("contains"),
+        Param::bool("read_whole_file").default("false"),
+        Param::str("encoding"),
+        Param::str("mode"),
+        Param::bool("exact_mode").default("true"),
         Param::bool("get_checksum").default("false"),
         Param::str("checksum_algorithm")
             .default("sha1")
@@ -74,7 +80,8 @@ impl Module for Find {
         let follow = if args.is("follow") { "-L " } else { "" };
         let depth = match (args.is("recurse"), args.int("depth")) {
             (false, _) => "-maxdepth 1 ".to_owned(),
-            (true, Some(depth)) if depth > 0 => format!("-maxdepth {depth} "),
+            // As Ansible, which counts what is one level further down before it leaves it.
+            (true, Some(depth)) if depth > 0 => format!("-maxdepth {} ", depth.saturating_add(1)),
             (true, _) => String::new(),
         };
         let mut text = format!("{FUNCTIONS}say \"$(date +%s)\"\n");
@@ -88,23 +95,33 @@ impl Module for Find {
             String::new()
         };
         let content = if args.has("contains") {
-            let command = "for f do s=$(base64 < \"$f\" 2>/dev/null) || continue; printf '%s\\0%s\\0' \"$f\" \"$s\"; done";
-            format!("find {follow}\"$p\" {depth}-type f -exec sh -c {} sh {{}} +\n", quote(command))
+            let read = match edit::encoding(args)? {
+                None => "s=$(base64 < \"$f\" 2>/dev/null) || continue".to_owned(),
+                Some(encoding) => {
+                    let read = format!("iconv -f {encoding} -t UTF-8 -- \"$f\" 2>/dev/null");
+                    format!(
+                        "if ! iconv -f {encoding} -t UTF-8 < /dev/null > /dev/null 2>&1; then s='?'; elif {read} > /dev/null; then s=$({read} | base64); else s=!; fi"
+                    )
+                }
+            };
+            let command = format!("for f do {read}; printf '%s\\0%s\\0' \"$f\" \"$s\"; done");
+            format!("find {follow}\"$p\" {depth}-type f -exec sh -c {} sh {{}} +\n", quote(&command))
         } else {
             String::new()
         };
         // One slash between names and none at the end: the list tells names apart by that.
         text.push_str(&format!(
-            "root() {{\n\
+            "root() (\n\
              \x20 p=$1; while :; do case $p in *//*) p=${{p%%//*}}/${{p#*//}} ;; ?*/) p=${{p%/}} ;; *) break ;; esac; done\n\
+             \x20 case $p in /*) cd / ;; esac\n\
              \x20 say \"$p\"\n\
-             \x20 if [ -d \"$p\" ]; then say 1; else say ''; return; fi\n\
+             \x20 if [ -d \"$p\" ]; then say 1; else say ''; exit 0; fi\n\
              \x20 {{ e=$(LC_ALL=C find {follow}\"$p\" {depth}-exec stat {follow}-c '//{STAT_FORMAT}//%n' -- {{}} + 2>&1 >&3); }} 3>&1\n\
              \x20 say ''\n\
              \x20 say \"$e\"\n\
              \x20 {extra}\x20 say ''\n\
              \x20 {content}\x20 say ''\n\
-             }}\n"
+             )\n"
         ));
         for path in args.list("paths").unwrap_or_default() {
             text.push_str(&format!("root {}\n", words::on_host(&path)));
@@ -148,9 +165,13 @@ impl Module for Find {
 
     fn decide(&self, args: &Args, state: State, _context: &dyn Context) -> Result<Decision, Failure> {
         let filter = Filter::of(args)?;
+        if let Some(limit) = args.int("limit").filter(|limit| *limit <= 0) {
+            return Err(Failure::argument("limit", format!("limit cannot be {limit} (use None for unlimited)")));
+        }
         let limit = args.int("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let mut files: Vec<Json> = Vec::new();
         let mut skipped = Map::new();
+        let mut warnings = Vec::new();
         let mut n_examined = 0;
         for root in &state.roots {
             if !root.is_directory {
@@ -160,8 +181,25 @@ impl Module for Find {
             skipped.extend(root.skipped.iter().map(|(path, why)| (path.clone(), why.as_str().into())));
             for (path, entry) in root.items.iter().filter(|(path, _)| *path != root.path) {
                 n_examined += 1;
-                if files.len() >= limit || !filter.takes(path, entry, &state)? {
+                let depth = path[root.path.len()..].matches('/').count() + usize::from(root.path == "/");
+                let is_too_deep = args.is("recurse") && args.int("depth").is_some_and(|most| most > 0 && depth as i64 > most);
+                if files.len() >= limit || is_too_deep {
                     continue;
+                }
+                match filter.takes(path, entry, &state)? {
+                    Taken::Yes => {}
+                    Taken::No => continue,
+                    // As Ansible, which gives up the whole place.
+                    other => {
+                        let encoding = args.str("encoding").unwrap_or("utf-8 (Python default)");
+                        let why = match other {
+                            Taken::UnknownEncoding => format!("unknown encoding: {encoding}"),
+                            _ => format!("Failed to decode the file '{path}' with encoding: {encoding}"),
+                        };
+                        warnings.push(format!("Skipped '{}' path due to this access issue: {why}", root.path));
+                        skipped.insert(root.path.clone(), why.into());
+                        break;
+                    }
                 }
                 let mut file = describe(entry);
                 file.insert("path".into(), path.as_str().into());
@@ -172,7 +210,7 @@ impl Module for Find {
             }
         }
         let msg = if skipped.is_empty() { "All paths examined" } else { "Not all paths examined, check warnings for details" };
-        let outcome = Outcome::unchanged()
+        let outcome = Outcome { warnings, ..Outcome::default() }
             .with("matched", files.len())
             .with("files", files)
             .with("examined", n_examined)
@@ -192,6 +230,20 @@ struct Filter<'a> {
     stamp: &'a str,
     size: Option<i64>,
     contains: Option<Pattern>,
+    /// The pattern is looked for in the whole text, not at the start of a line.
+    in_whole: bool,
+    mode: Option<u32>,
+    exact_mode: bool,
+}
+
+/// Whether a file is one of those that are looked for.
+#[derive(PartialEq)]
+enum Taken {
+    Yes,
+    No,
+    /// What it contains was asked, and it is no text.
+    Undecodable,
+    UnknownEncoding,
 }
 
 /// What a file may be called.
@@ -211,7 +263,10 @@ impl<'a> Filter<'a> {
         };
         let amount = |name: &str, units: &[(char, i64)]| args.str(name).map(|text| amount(name, text, units)).transpose();
         const KIB: i64 = 1024;
-        let contains = args.str("contains").map(|text| at_start("contains", text)).transpose()?;
+        let in_whole = args.is("read_whole_file");
+        let contains = |text| if in_whole { edit::pattern("contains", text) } else { at_start("contains", text) };
+        let contains = args.str("contains").map(contains).transpose()?;
+        let mode = args.str("mode").filter(|mode| !mode.is_empty()).map(attributes::mode_of_nothing).transpose()?;
         Ok(Filter {
             kind: args.required("file_type")?,
             patterns: patterns("patterns")?,
@@ -221,10 +276,13 @@ impl<'a> Filter<'a> {
             stamp: args.required("age_stamp")?,
             size: amount("size", &[('b', 1), ('k', KIB), ('m', KIB.pow(2)), ('g', KIB.pow(3)), ('t', KIB.pow(4))])?,
             contains,
+            in_whole,
+            mode,
+            exact_mode: args.is("exact_mode"),
         })
     }
 
-    fn takes(&self, path: &str, entry: &Entry, state: &State) -> Result<bool, Failure> {
+    fn takes(&self, path: &str, entry: &Entry, state: &State) -> Result<Taken, Failure> {
         let name = path.rsplit('/').next().unwrap_or(path);
         let is_kind = match self.kind {
             "directory" => entry.is_dir(),
@@ -233,7 +291,7 @@ impl<'a> Filter<'a> {
             _ => true,
         };
         if !is_kind || (name.starts_with('.') && !self.hidden) {
-            return Ok(false);
+            return Ok(Taken::No);
         }
         let any = |patterns: &[Name]| -> Result<bool, Failure> {
             for pattern in patterns {
@@ -248,7 +306,7 @@ impl<'a> Filter<'a> {
             Ok(false)
         };
         if (!self.patterns.is_empty() && !any(&self.patterns)?) || any(&self.excludes)? {
-            return Ok(false);
+            return Ok(Taken::No);
         }
         let time = match self.stamp {
             "atime" => entry.atime,
@@ -258,21 +316,31 @@ impl<'a> Filter<'a> {
         let within =
             |asked: Option<i64>, is: i64| asked.is_none_or(|asked| if asked >= 0 { is >= asked } else { is <= asked.saturating_neg() });
         if !within(self.age, state.now.saturating_sub(time.seconds)) || !within(self.size, i64::try_from(entry.size).unwrap_or(i64::MAX)) {
-            return Ok(false);
+            return Ok(Taken::No);
         }
-        let Some(contains) = &self.contains else {
-            return Ok(true);
+        let has_mode = |mode| if self.exact_mode { entry.mode() == mode } else { entry.mode() & mode != 0 };
+        if !self.mode.is_none_or(has_mode) {
+            return Ok(Taken::No);
+        }
+        let Some(contains) = self.contains.as_ref().filter(|_| self.kind == "file") else {
+            return Ok(Taken::Yes);
         };
         let encoded: String = state.contents.get(path).map(|text| text.split_whitespace().collect()).unwrap_or_default();
+        match encoded.as_str() {
+            "!" => return Ok(Taken::Undecodable),
+            "?" => return Ok(Taken::UnknownEncoding),
+            _ => {}
+        }
         let content = base64::engine::general_purpose::STANDARD
             .decode(encoded)
             .map_err(|err| Failure::new(format!("the host sent {path} damaged: {err}")))?;
-        for line in String::from_utf8_lossy(&content).split_inclusive('\n') {
-            if contains.is_found(line)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let Ok(content) = String::from_utf8(content) else {
+            return Ok(Taken::Undecodable);
+        };
+        let mut parts: Box<dyn Iterator<Item = &str>> =
+            if self.in_whole { Box::new(std::iter::once(content.as_str())) } else { Box::new(content.split_inclusive('\n')) };
+        let found = parts.try_fold(false, |found, part| if found { Ok(true) } else { contains.is_found(part) })?;
+        Ok(if found { Taken::Yes } else { Taken::No })
     }
 }
 

@@ -55,6 +55,7 @@ impl Module for LineInFile {
 
     fn decide(&self, args: &Args, text: Text, context: &dyn Context) -> Result<Decision, Failure> {
         let wanted = Line::of(args)?;
+        let listed = || Outcome { warnings: warnings(args), lists_diffs: true, ..Outcome::default() };
         let mut lines = lines_of(&text.content);
         let telling = |msg| Telling { msg, backup_key: "backup", header_suffix: " (content)", shows_file: false };
         if args.required("state")? == "absent" {
@@ -82,8 +83,17 @@ impl Module for LineInFile {
     }
 }
 
-fn listed() -> Outcome {
-    Outcome { lists_diffs: true, ..Outcome::default() }
+/// A pattern that is empty is in every line.
+fn warnings(args: &Args) -> Vec<String> {
+    let (what, way_out) = match (args.str("regexp"), args.str("search_string")) {
+        (Some(""), _) => ("regular expression", " If this is desired, use '^' to match every line in the file and avoid this warning."),
+        (_, Some("")) => ("search string", ""),
+        _ => return Vec::new(),
+    };
+    vec![format!(
+        "The {what} is an empty string, which will match every line in the file. This may have unintended consequences, such as \
+         replacing the last line in the file rather than appending.{way_out}"
+    )]
 }
 
 /// Which line is meant, and where a new one goes.

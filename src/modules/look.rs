@@ -80,6 +80,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The answer of `look -L` of a link. One that leads in a circle leads nowhere, and so does in a sticky directory another's, which the
+    /// kernel lets nobody follow.
+    pub fn entry_of_link(&mut self, path: &str) -> Result<Option<Entry>, Failure> {
+        let leads_nowhere = |why: &str| why.ends_with("Permission denied") || why.ends_with("Too many levels of symbolic links");
+        self.entry(path).or_else(|failure| if leads_nowhere(&failure.message) { Ok(None) } else { Err(failure) })
+    }
+
     /// The answer of `sum`: none where the file could not be read.
     pub fn sum(&mut self) -> Result<Option<String>, Failure> {
         let field = self.text()?;

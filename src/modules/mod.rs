@@ -13,6 +13,7 @@ mod copy_tree;
 mod cron;
 mod deb822_repository;
 mod debconf;
+mod dnf;
 mod dpkg_selections;
 mod edit;
 mod fetch;
@@ -38,6 +39,7 @@ mod ping;
 mod pip;
 mod put;
 mod replace;
+mod rpm_key;
 mod sections;
 mod service_facts;
 mod setup;
@@ -76,6 +78,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(cron::Cron),
     &Host(debconf::Debconf),
     &Host(deb822_repository::Deb822Repository),
+    &Host(dnf::Dnf),
     &Host(dpkg_selections::DpkgSelections),
     &Host(fetch::Fetch),
     &Host(file::File),
@@ -98,6 +101,7 @@ pub static ON_HOST: &[&dyn AnyModule] = &[
     &Host(pip::Pip),
     &Host(command::Raw),
     &Host(replace::Replace),
+    &Host(rpm_key::RpmKey),
     &Host(command::ScriptFile),
     &Host(systemd::Service),
     &Host(service_facts::ServiceFacts),

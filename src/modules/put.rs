@@ -8,6 +8,7 @@ use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
 use crate::sh::{Input, Output, Script, quote, words};
 use crate::source::read_bytes;
 use crate::vault::{Plain, is_encrypted};
+use md5::Md5;
 use serde_json::Map;
 use sha1::{Digest, Sha1};
 use std::io::Read;
@@ -16,12 +17,10 @@ use std::sync::Arc;
 
 /// What is to be put there.
 pub enum Content {
-    /// Made here. Shown in a diff under this name.
-    Bytes { name: String, bytes: Vec<u8> },
+    /// Made here. Shown in a diff under this name, unless it is a secret: it was made of something encrypted.
+    Bytes { name: String, bytes: Vec<u8>, is_secret: bool },
     /// A file of the controller.
     File(PathBuf),
-    /// What is in an encrypted file of the controller.
-    Decrypted { path: PathBuf, bytes: Arc<Plain> },
     /// A file of the host, with its SHA-1 and what it is.
     OnHost { path: String, checksum: String, entry: Entry },
 }
@@ -94,7 +93,7 @@ impl Destination {
             if failure.message.ends_with("Not a directory") && !folder_exists { Ok(None) } else { Err(failure) }
         })?;
         let is_link = entry.as_ref().is_some_and(Entry::is_link);
-        let target = if is_link { fields.entry(&path)? } else { None };
+        let target = if is_link { fields.entry_of_link(&path)? } else { None };
         let checksum = fields.sum()?.filter(|checksum| !checksum.is_empty());
         let ids = Wanted::of(args)?.ids(&mut fields)?;
         let content = if fields.text()?.is_empty() || fields.text()?.is_empty() { None } else { Some(fields.rest().to_vec()) };
@@ -152,6 +151,9 @@ impl Destination {
             return Ok(Change::new(outcome, script).finish(finish_look(format!("change {path}"), path.to_owned())).into());
         }
         let mut outcome = described(listed(true));
+        if let Some(md5sum) = content.md5sum()? {
+            outcome = outcome.with("md5sum", md5sum);
+        }
         if context.diff_mode() && !matches!(content, Content::OnHost { .. }) {
             outcome.diff.extend(Some(self.diff(&content)?).filter(|diff| diff.before != diff.after));
         }
@@ -177,7 +179,6 @@ impl Destination {
         match content {
             Content::Bytes { bytes, .. } => input = Input::Bytes(bytes.into()),
             Content::File(path) => input = Input::File(path),
-            Content::Decrypted { bytes, .. } => input = Input::Bytes(bytes.as_slice().into()),
             Content::OnHost { path, entry, .. } => {
                 source = format!("cat -- {}", quote(&path));
                 // As Ansible: a file that is replaced on the host takes its source's mode.
@@ -211,6 +212,9 @@ impl Destination {
             return Ok(too_large("destination"));
         }
         let after = match content {
+            Content::Bytes { is_secret: true, .. } => {
+                return Ok(diff_of_words(headers, "diff skipped: the source is encrypted\n".to_owned()));
+            }
             Content::Bytes { bytes, .. } => bytes.clone(),
             Content::File(path) => {
                 if path.metadata().is_ok_and(|meta| meta.len() > LARGEST_DIFF) {
@@ -218,7 +222,6 @@ impl Destination {
                 }
                 read(path)?
             }
-            Content::Decrypted { .. } => return Ok(diff_of_words(headers, "diff skipped: the source is encrypted\n".to_owned())),
             Content::OnHost { .. } => Vec::new(),
         };
         Ok(diff_of_contents(headers, self.content.as_deref(), &after))
@@ -241,7 +244,7 @@ impl Content {
     /// A file of the controller, decrypted if it is encrypted and `decrypt` wants that.
     pub fn of_file(path: PathBuf, decrypt: bool) -> Result<Content, Failure> {
         Ok(match if decrypt { decrypted(&path)? } else { None } {
-            Some(bytes) => Content::Decrypted { path, bytes },
+            Some(plain) => Content::Bytes { name: path.to_string_lossy().into_owned(), bytes: plain.to_vec(), is_secret: true },
             None => Content::File(path),
         })
     }
@@ -249,7 +252,7 @@ impl Content {
     fn name(&self) -> String {
         match self {
             Content::Bytes { name, .. } => name.clone(),
-            Content::File(path) | Content::Decrypted { path, .. } => path.to_string_lossy().into_owned(),
+            Content::File(path) => path.to_string_lossy().into_owned(),
             Content::OnHost { path, .. } => path.clone(),
         }
     }
@@ -257,9 +260,18 @@ impl Content {
     fn checksum(&self) -> Result<String, Failure> {
         match self {
             Content::Bytes { bytes, .. } => Ok(sha1_of(bytes)),
-            Content::Decrypted { bytes, .. } => Ok(sha1_of(bytes)),
             Content::File(path) => checksum_of(path),
             Content::OnHost { checksum, .. } => Ok(checksum.clone()),
+        }
+    }
+
+    /// Of what is sent; of a file of the host it is not known.
+    fn md5sum(&self) -> Result<Option<String>, Failure> {
+        match self {
+            Content::Bytes { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes)))),
+            Content::Decrypted { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes.as_slice())))),
+            Content::File(path) => digest_of::<Md5>(path).map(Some),
+            Content::OnHost { .. } => Ok(None),
         }
     }
 
@@ -269,18 +281,23 @@ impl Content {
             // What has no file has Ansible's temporary file's mode.
             Content::Bytes { name, .. } if name.is_empty() => Ok(0o600),
             Content::Bytes { name, .. } => mode_of(Path::new(name)),
-            Content::File(path) | Content::Decrypted { path, .. } => mode_of(path),
+            Content::File(path) => mode_of(path),
             Content::OnHost { entry, .. } => Ok(entry.mode()),
         }
     }
 }
 
-/// What is in a file of the controller, if it is encrypted.
-pub fn decrypted(path: &Path) -> Result<Option<Arc<Plain>>, Failure> {
+/// Whether a file of the controller is encrypted.
+pub fn is_encrypted_file(path: &Path) -> Result<bool, Failure> {
     let mut head = [0; 32];
     let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head));
     let length = length.map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))?;
-    if !is_encrypted(&head[..length]) {
+    Ok(is_encrypted(&head[..length]))
+}
+
+/// What is in a file of the controller, if it is encrypted.
+pub fn decrypted(path: &Path) -> Result<Option<Arc<Plain>>, Failure> {
+    if !is_encrypted_file(path)? {
         return Ok(None);
     }
     let (plain, _) = read_bytes(path).map_err(|err| Failure::argument("src", err.into_diag().title))?;
@@ -300,9 +317,13 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// SHA-1 of a file of the controller, which may be larger than memory.
 pub fn checksum_of(path: &Path) -> Result<String, Failure> {
+    digest_of::<Sha1>(path)
+}
+
+fn digest_of<D: Digest>(path: &Path) -> Result<String, Failure> {
     let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
     let mut file = std::fs::File::open(path).map_err(failed)?;
-    let (mut sum, mut buffer) = (Sha1::new(), vec![0; 1 << 16]);
+    let (mut sum, mut buffer) = (D::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
             0 => return Ok(hex::encode(sum.finalize())),

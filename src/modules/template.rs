@@ -79,6 +79,6 @@ impl Module for Template {
             _ => {}
         }
         let name = path.to_string_lossy().into_owned();
-        destination.decide(args, Content::Bytes { name, bytes: rendered.into_bytes() }, context)
+        destination.decide(args, Content::Bytes { name, bytes: rendered.into_bytes(), is_secret: put::is_encrypted_file(&path)? }, context)
     }
 }

@@ -129,6 +129,36 @@ pub fn task<M: Module>(shell: &[&str], module: &M, given: Json, controller: &Con
 fn every_shell_understands_the_scripts() {
     let cases = [
         ("apt", r#"{"name": ["a*", "b>=1", "c"], "state": "latest", "update_cache": true}"#, "now\t5\nnative\tamd64\nmatch\ta*\ta1\n"),
+        ("alternatives", r#"{"name": "it's", "path": "/b c", "link": "/l", "priority": 7}"#, "exists\nx - auto mode\n/a - priority 9\n"),
+        ("cron", r#"{"name": "it's", "job": "a 'b' %", "user": "de-ploy", "backup": true}"#, "MAILTO=x\n"),
+        (
+            "cron",
+            r#"{"name": "x", "env": true, "job": "y", "user": "root", "cron_file": "a b"}"#,
+            "/a b\0/a b\0!No such file or directory\x000022\0",
+        ),
+        ("debconf", r#"{"name": "x", "question": "x/y z", "vtype": "password", "value": "a'b", "unseen": true}"#, "* x/y: 1\0\0"),
+        (
+            "iptables",
+            r#"{"chain": "INPUT", "comment": "it's", "wait": "5", "log_prefix": "a b", "ip_version": "both"}"#,
+            "iptables\x001.8.9\0full\0\0\0",
+        ),
+        (
+            "iptables",
+            r#"{"chain": "INPUT", "policy": "DROP", "numeric": true}"#,
+            "iptables\x001.4.7\0none\x001\0Chain INPUT (policy ACCEPT)\0",
+        ),
+        ("locale_gen", r#"{"name": ["de_CH.UTF-8"]}"#, "C\0de_CH.UTF-8 UTF-8\0# de_CH.UTF-8 UTF-8\n"),
+        (
+            "timezone",
+            r#"{"name": "Europe/Zurich", "hwclock": "local"}"#,
+            "here\0/bin/timedatectl\0 Time zone: UTC (UTC)\n RTC in local TZ: no\0",
+        ),
+        ("timezone", r#"{"name": "Europe/It's"}"#, "here\0\x00../usr/share/zoneinfo/UTC\0UTC\n"),
+        (
+            "ufw",
+            r#"{"rule": "limit", "comment": "it's", "insert": 0, "insert_relative_to": "last-ipv4", "log": true}"#,
+            "/u\0/g\0Status: active\0\0ufw 0.36.2\0[ 1] a\0\0",
+        ),
         ("apt", r#"{"deb": "~/a.deb,http://x/b.deb", "policy_rc_d": 101, "autoremove": true}"#, "now\t5\nnative\tamd64\n"),
         ("apt_repository", r#"{"repo": "deb http://x/ y z"}"#, ""),
         ("deb822_repository", r#"{"name": "x y", "signed_by": "https://k/x'y", "suites": "/"}"#, "fetched QUJD\n"),

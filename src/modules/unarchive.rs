@@ -14,7 +14,7 @@ mod script;
 use super::attributes::{Mode, Wanted};
 use super::get_url::request;
 use super::look::{Entry, FUNCTIONS, Fields};
-use super::put::checksum_of;
+use super::put::{self, checksum_of, sha1_of};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Input, Output, Script, words};
 use script::{Owners, Part};
@@ -114,12 +114,16 @@ impl Source {
     fn fetch(&self, args: &Args) -> Result<(String, Input), Failure> {
         match self {
             Source::Controller(path) => {
+                let decrypted = if args.is("decrypt") { put::decrypted(path)? } else { None };
+                let checksum = match &decrypted {
+                    Some(plain) => sha1_of(plain),
+                    None => checksum_of(path)?,
+                };
                 let lines = format!(
                     "a=$x/source\ncat > \"$a\" || exit 1\ns=$(LC_ALL=C sha1sum < \"$a\") || exit 1\n\
-                     [ \"${{s%% *}}\" = {} ] || no 'the archive arrived damaged'\n",
-                    checksum_of(path)?
+                     [ \"${{s%% *}}\" = {checksum} ] || no 'the archive arrived damaged'\n"
                 );
-                Ok((lines, Input::File(path.clone())))
+                Ok((lines, decrypted.map_or_else(|| Input::File(path.clone()), |plain| Input::Bytes(plain.as_slice().into()))))
             }
             Source::Host(path) => Ok((format!("a={}\n", words::on_host(path)), Input::None)),
             Source::Address(url) => Ok((script::download(url), Input::Bytes(request(args, url, None)?.into()))),

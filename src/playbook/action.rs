@@ -6,7 +6,7 @@ use super::keywords::{Place, refused};
 use super::load::{Reading, Scope};
 use super::search;
 use crate::module::{self, FreeForm, Registered, Spec};
-use crate::source::{Diag, Kind, Node, Span, may_be_template};
+use crate::source::{Diag, Kind, Node, Span};
 
 /// The parameters that are taken out of the text of `command`, `shell`, `raw` and `script`; any other `key=value` is part of the command.
 const BESIDE_COMMAND: &[&str] = &["chdir", "creates", "executable", "removes", "stdin", "stdin_add_newline", "strip_empty_ends", "warn"];
@@ -17,18 +17,15 @@ const COMMANDS: &[&str] = &["ansible.builtin.command", "ansible.builtin.shell", 
 /// Modules of Ansible's that nodewright has not, and what does the same: short names and well known ones.
 pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("apt_key", "put the key into `/etc/apt/keyrings` with `get_url` and name it in `signed_by` of `deb822_repository`"),
-    ("dnf", "`package` installs on hosts that have apt"),
-    ("dnf5", "`package` installs on hosts that have apt"),
     ("expect", ""),
     ("firewalld", ""),
     ("helm", ""),
     ("k8s", "`command: kubectl apply -f ...` does it"),
-    ("rpm_key", ""),
     ("snap", "`command: snap install ...` does it"),
     ("subversion", ""),
     ("synchronize", "`copy` copies folders too"),
+    ("mount_facts", "`setup` has `ansible_mounts`"),
     ("sysvinit", "`service` does it"),
-    ("yum", "`package` installs on hosts that have apt"),
 ];
 
 /// Stands in for a module whose name is known only when its task runs. What its arguments mean is found out then.
@@ -241,10 +238,6 @@ impl Reading<'_> {
             }
             FreeForm::None if !rest.is_empty() && self.loader.is_lenient => {
                 action.args.push(("_raw_params".to_owned(), free_text(value, &words, &rest)));
-            }
-            // As Ansible: a template among the pairs might bring arguments, so what is wrong is found when it is rendered.
-            FreeForm::None if self.loader.is_lenient && rest.iter().any(|word| may_be_template(&text[word.clone()])) => {
-                action.args_from = rest.first().map(|word| key_value::piece(value, word.clone()));
             }
             FreeForm::None if !rest.is_empty() => {
                 let first = rest[0].clone();

@@ -349,6 +349,12 @@ impl Reading<'_> {
             );
         }
         let folders = self.role_folders(scope);
+        if self.loader.is_lenient {
+            let whole = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+            let looked: Vec<String> = folders.iter().map(|folder| tidy(&whole(folder)).display().to_string()).collect();
+            let words = format!("The role '{}' was not found in: {}", call.name, looked.join(":"));
+            return self.say(Diag::error(words).at(&call.asked.span));
+        }
         let mut known: Vec<String> = Vec::new();
         for folder in folders.iter().filter(|folder| folder.ends_with("roles") || self.loader.roles_path.contains(folder)) {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -17,8 +17,11 @@ pub struct Dump {
 #[derive(Clone, Copy, Debug)]
 pub enum Format {
     Json,
-    /// The function writes a value as YAML with an indentation. The flag: readable before exact.
-    Yaml(fn(&Json, usize, bool) -> String),
+    /// The function writes a value as YAML with an indentation, in lines of a width. The flag: readable before exact.
+    Yaml {
+        write: fn(&Json, usize, usize, bool) -> String,
+        width: usize,
+    },
 }
 
 impl Default for Dump {
@@ -44,6 +47,10 @@ impl Dump {
         if result.status == Status::Skipped {
             map.remove("skipped");
         }
+        if result.is_loop && indentation.is_none() {
+            // The items have spoken for themselves.
+            map.remove("results");
+        }
         self.value(Json::Object(map.into_iter().collect()), indentation, result.verbose && result.status != Status::Skipped)
     }
 
@@ -59,10 +66,11 @@ impl Dump {
                 None if indentation == Some(0) => indented(&value, 0),
                 None => compact(&value),
             },
-            Format::Yaml(write) => {
+            Format::Yaml { write, width } => {
                 let is_pretty = self.pretty != Some(false);
                 let indentation = indentation.filter(|indentation| *indentation > 0).unwrap_or(self.indentation);
-                let text = if is_pretty { write(&readable(value), indentation, true) } else { write(&value, indentation, false) };
+                let text =
+                    if is_pretty { write(&readable(value), indentation, width, true) } else { write(&value, indentation, width, false) };
                 let margin = " ".repeat(indentation);
                 let lines = text.lines().map(|line| if line.trim().is_empty() { line.to_owned() } else { format!("{margin}{line}") });
                 format!("\n{}\n", lines.collect::<Vec<_>>().join("\n"))

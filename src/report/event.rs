@@ -17,6 +17,7 @@ pub enum Event {
     PlayStarted {
         name: String,
         hosts: Vec<String>,
+        check_mode: bool,
     },
     /// No host of the inventory matches the play's pattern: it is passed over.
     NoHostsMatched,

@@ -108,8 +108,8 @@ impl ToLines for Lines {
             }
             Event::HostOutput { .. } => Vec::new(),
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
-            Event::PlayStarted { name, .. } => {
-                let mark = if self.style.is_check { self.mark() } else { "" };
+            Event::PlayStarted { name, check_mode, .. } => {
+                let mark = if *check_mode { self.mark() } else { "" };
                 self.banner(&if name.is_empty() { format!("PLAY{mark}") } else { format!("PLAY [{name}]{mark}") })
             }
             Event::NoHostsMatched => vec![Line::Out(self.paint(AnsiColor::Cyan, "skipping: no hosts matched"))],
@@ -277,7 +277,7 @@ impl Lines {
             Status::Unreachable => (Some(AnsiColor::BrightRed), Some(format!("fatal: [{host}]: UNREACHABLE! => {}", self.dump(result)))),
         };
         let failed = |text: String| if self.style.failed_on_stderr { Line::Err(text) } else { Line::Out(text) };
-        if let Some(error) = result.error.as_ref().filter(|_| self.style.origins && text.is_some()) {
+        if let Some(error) = result.error.as_ref().filter(|_| self.style.origins && text.is_some() && !result.is_loop) {
             lines.extend(self.paint(AnsiColor::Red, &format!("[ERROR]: {error}")).lines().map(|line| failed(line.to_owned())));
             lines.push(failed(String::new()));
         }
@@ -422,7 +422,7 @@ mod tests {
         };
         let item = HostResult { item: Some("a".into()), ..result(Status::Skipped, "command", json!({"changed": false})) };
         let events = [
-            Event::PlayStarted { name: "all".into(), hosts: vec!["web1".into()] },
+            Event::PlayStarted { name: "all".into(), hosts: vec!["web1".into()], check_mode: false },
             started,
             Event::HostFinished { task: 3, result: result(Status::Ok, "debug", json!({"msg": "hi", "changed": false, "failed": false})) },
             Event::HostFinished { task: 3, result: failed },

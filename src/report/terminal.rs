@@ -119,7 +119,7 @@ impl Sink for Terminal {
             // The terminal is gone only if the user closed it; the run goes on.
             let _ = self.bars.println(text);
         }
-        if let Event::PlayStarted { name, hosts } = event
+        if let Event::PlayStarted { name, hosts, .. } = event
             && !hosts.is_empty()
         {
             self.start_play(name, hosts.len());

@@ -1,9 +1,9 @@
 //! Variables that are rendered when they are looked at. A [`Run`] is one evaluation: its view, what it has rendered already, and the names it is
 //! in the middle of.
 
-use super::eval;
 use super::fail::{Fail, Lack, Res, check, marker, or_marker};
 use super::parse::Origin;
+use super::{eval, untrusted};
 use crate::source::{Kind, Node, Span};
 use crate::vars::{Variable, View};
 use minijinja::Value;
@@ -85,7 +85,7 @@ impl Run {
             Kind::Int(value) => Value::from(*value),
             Kind::Float(value) => Value::from(*value),
             Kind::Str(text) if node.is_template() => or_marker(eval::inline(self, &text.text, Origin::Node(node.clone()))),
-            Kind::Str(text) => Value::from(text.text.clone()),
+            Kind::Str(text) => or_marker(untrusted::met(node, &text.text).map(|()| Value::from(text.text.clone()))),
             Kind::Vault(vaulted) => or_marker(decrypted(vaulted).map_err(|fail| fail.at(Some(node.span.clone())))),
             Kind::Seq(items) => Value::from_object(LazySeq { run: self.clone(), len: items.len(), part: Part::new(root, path) }),
             Kind::Map(pairs) => {

@@ -9,6 +9,7 @@ mod cases;
 mod check;
 mod condition;
 mod configparser;
+mod encoding;
 mod eval;
 mod fail;
 mod filters;
@@ -20,6 +21,7 @@ mod objects;
 pub mod outside;
 mod parse;
 mod tests;
+mod untrusted;
 mod value;
 mod version;
 
@@ -27,6 +29,7 @@ use crate::module::TemplateOptions;
 use crate::source::{Diag, Node, Source};
 use crate::vars::{Level, VarMap, Variable, View};
 pub use filters::yaml::{document as yaml_document, plain_document as yaml};
+pub use untrusted::{Untrusted, take_warnings, treat_untrusted};
 
 use fail::{Fail, Res};
 use lazy::Run;

@@ -25,9 +25,9 @@ pub(super) fn test(value: &Value, args: &mut Args) -> Res<bool> {
         (None | Some("loose"), None | Some(false)) => loose(&a, &b)?,
         (None, Some(true)) | (Some("strict"), _) => strict_key(&a)?.cmp(&strict_key(&b)?),
         (Some("semver" | "semantic"), _) => semantic(&a, &b)?,
-        (Some("pep440"), _) => return Err(Fail::error("the version type 'pep440' is not supported")),
+        (Some("pep440"), _) => pep440(&a)?.cmp(&pep440(&b)?),
         (Some(other), _) => {
-            return Err(Fail::error(format!("Invalid version type ({other}). Must be one of loose, strict, semver, semantic")));
+            return Err(Fail::error(format!("Invalid version type ({other}). Must be one of loose, strict, semver, semantic, pep440")));
         }
     };
     Ok(match operator.as_str() {
@@ -43,6 +43,11 @@ pub(super) fn test(value: &Value, args: &mut Args) -> Res<bool> {
             )));
         }
     })
+}
+
+/// A version of a Python package.
+fn pep440(version: &str) -> Res<pep440_rs::Version> {
+    version.parse().map_err(|_| Fail::error(format!("Version comparison failed: Invalid version: '{version}'")))
 }
 
 #[derive(PartialEq, Eq, Debug)]

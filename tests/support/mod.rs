@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of this")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -224,4 +225,22 @@ fn settled(line: &str) -> String {
             _ => line.to_owned(),
         },
     }
+}
+
+/// Every file below some folders with its mode, owner and content, but for what every boot makes anew.
+pub fn files(lab: &Lab, folders: &str) -> BTreeMap<String, String> {
+    let script = r#"find FOLDERS -xdev \( -type f -o -type l \) ! -path "/etc/ssh/ssh_host_*" ! -name machine-id ! -name "*~" ! -name .updated -print0 | sort -z | while IFS= read -r -d "" file; do printf "%s %s %s\n" "$(stat -c "%a:%U:%G:%F" "$file" | tr " " -)" "$(if [ -L "$file" ]; then readlink "$file" | tr " " -; else sha256sum < "$file" | cut -c1-64; fi)" "$file"; done"#
+        .replace("FOLDERS", folders);
+    let output = lab.on("node-1", &format!("exec bash -c {}", shell_quote(&script)));
+    assert!(output.status.success(), "{}", said(&output));
+    let entry = |line: &str| {
+        let mut parts = line.splitn(3, ' ');
+        let what = format!("{} {}", parts.next()?, parts.next()?);
+        Some((parts.next()?.to_owned(), what))
+    };
+    text(&output.stdout).lines().filter_map(entry).collect()
+}
+
+fn shell_quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

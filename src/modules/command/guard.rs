@@ -36,7 +36,7 @@ pub fn probe(args: &Args) -> Option<Script> {
 pub fn enter(path: &str, word: &str) -> String {
     let directory = words::directory_on_host(path);
     format!(
-        "CDPATH= cd -- {directory} 2>/dev/null || {{ d={directory}; if [ -d \"$d\" ]; then e=13; elif [ -e \"$d\" ]; then e=20; else e=2; fi; \
+        "CDPATH= cd -P -- {directory} 2>/dev/null || {{ d={directory}; if [ -d \"$d\" ]; then e=13; elif [ -e \"$d\" ]; then e=20; else e=2; fi; \
          echo \"nodewright {word} $e\" >&2; exit 125; }}\n"
     )
 }

@@ -23,7 +23,8 @@ pub struct Owners {
 
 /// Lines that download to `$a`.
 pub fn download(url: &str) -> String {
-    format!("{DOWNLOAD}receive\na=$x/{}\ndownload \"$a\" || exit 1\n", quote(file_name(url)))
+    let shown = quote(&format!("Failure downloading {url}, ")).into_owned();
+    format!("{DOWNLOAD}receive\na=$x/{}\ndownload \"$a\" > /dev/null || no {shown}\"$(cat \"$x/said\")\"\n", quote(file_name(url)))
 }
 
 /// The script after [`super::FUNCTIONS`] and `d=`; `fetch` makes `$a` the archive.

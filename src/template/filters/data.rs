@@ -3,6 +3,7 @@
 use super::{Filter, yaml};
 use crate::source::{Kind, Node, Source};
 use crate::template::args::Args;
+use crate::template::encoding::Encoding;
 use crate::template::fail::{Fail, FailKind, Lack, Res, check, is_undefined};
 use crate::template::lazy::Run;
 use crate::template::lazy::decrypted;
@@ -23,7 +24,15 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("to_json", |_, value, args| to_json(&value, args, false)),
     ("tojson", |_, value, args| to_json(&value, args, false)),
     ("to_nice_json", |_, value, args| to_json(&value, args, true)),
-    ("from_json", |_, value, _| from_json(&text(&value)?)),
+    ("from_json", |_, value, args| {
+        let profile = args.get("profile").map(|profile| text(&profile)).transpose()?;
+        let read = from_json(&text(&value)?)?;
+        match profile.as_deref() {
+            None | Some("tagless") => Ok(read),
+            Some("legacy" | "inventory_legacy") => Ok(json_value(without_marks(to_plain_json(&read)?))),
+            Some(other) => Err(Fail::error(format!("Unknown profile '{other}'."))),
+        }
+    }),
     ("to_yaml", |_, value, args| yaml::dump(&value, args, false)),
     ("to_nice_yaml", |_, value, args| yaml::dump(&value, args, true)),
     ("from_yaml", |_, value, _| match value.as_str() {
@@ -36,8 +45,11 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
         None => Ok(value),
     }),
     ("b64encode", |_, value, args| {
-        let url_safe = encoding(args)?;
-        let bytes = value.as_bytes().map_or_else(|| text(&value).map(String::into_bytes), |bytes| Ok(bytes.to_vec()))?;
+        let (encoding, url_safe) = encoding(args)?;
+        let bytes = match (value.as_str(), value.as_bytes()) {
+            (None, Some(bytes)) => bytes.to_vec(),
+            _ => encoding.encode(&text(&value)?)?,
+        };
         Ok(Value::from(if url_safe { URL_SAFE.encode(bytes) } else { STANDARD.encode(bytes) }))
     }),
     ("b64decode", b64decode),
@@ -92,16 +104,13 @@ pub(in crate::template) fn bool_of(value: &Value) -> Value {
     }
 }
 
-fn encoding(args: &mut Args) -> Res<bool> {
-    let encoding = args.text_or("encoding", "utf-8")?;
-    if !matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "ascii") {
-        return Err(Fail::error(format!("the encoding '{encoding}' is not supported")));
-    }
-    args.flag("urlsafe", false)
+fn encoding(args: &mut Args) -> Res<(Encoding, bool)> {
+    let encoding = Encoding::find(&args.text_or("encoding", "utf-8")?)?;
+    Ok((encoding, args.flag("urlsafe", false)?))
 }
 
 fn b64decode(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
-    let url_safe = encoding(args)?;
+    let (encoding, url_safe) = encoding(args)?;
     let mut encoded: String = text(&value)?.chars().filter(|c| !c.is_whitespace()).collect();
     if url_safe {
         encoded = encoded.trim_end_matches('=').to_owned();
@@ -109,7 +118,7 @@ fn b64decode(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     }
     let decoded = if url_safe { URL_SAFE.decode(&encoded) } else { STANDARD.decode(&encoded) };
     let bytes = decoded.map_err(|err| Fail::error(format!("not base64: {err}")))?;
-    String::from_utf8(bytes).map(Value::from).map_err(|_| Fail::error("the decoded bytes are not UTF-8 text"))
+    encoding.decode(bytes).map(Value::from).ok_or_else(|| Fail::error("the decoded bytes are not text in this encoding"))
 }
 
 /// How Python's `json.dumps` writes.
@@ -248,6 +257,19 @@ pub(in crate::template) fn from_json(text: &str) -> Res {
     match serde_json::from_str::<serde_json::Value>(text) {
         Ok(json) => Ok(json_value(json)),
         Err(err) => Err(Fail::error(format!("not JSON: {err}"))),
+    }
+}
+
+/// Data without the marks by which JSON of Ansible's older form says that a text is no template: what is read here never is one.
+fn without_marks(json: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Object(mut map) if map.len() == 1 && map.get("__ansible_unsafe").is_some_and(Json::is_string) => {
+            map["__ansible_unsafe"].take()
+        }
+        Json::Object(map) => Json::Object(map.into_iter().map(|(key, value)| (key, without_marks(value))).collect()),
+        Json::Array(items) => items.into_iter().map(without_marks).collect(),
+        other => other,
     }
 }
 

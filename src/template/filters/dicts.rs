@@ -28,19 +28,17 @@ fn combine(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     if let Some(other) = args.rest_named().keys().next() {
         return Err(Fail::error(format!("'recursive' and 'list_merge' are the only valid keyword arguments, not '{other}'")));
     }
-    // Lists among the arguments stand for their members, as in Ansible.
+    // A list among the arguments stands for its members, as in Ansible; a list in there does not.
     let mut all = Vec::new();
-    let mut todo: Vec<Value> = args.rest();
-    if !nothing {
-        todo.insert(0, value);
-    }
-    todo.reverse();
-    while let Some(next) = todo.pop() {
-        check(&next)?;
-        match () {
-            () if is_map(&next) => all.push(next),
-            () if is_list(&next) => todo.extend(items(&next)?.into_iter().rev()),
-            () => return Err(Fail::error(format!("failed to combine variables, expected dicts but got a '{}'", type_name(&next)))),
+    for given in (!nothing).then_some(value).into_iter().chain(args.rest()) {
+        check(&given)?;
+        let members = if is_list(&given) { items(&given)? } else { vec![given] };
+        for member in members {
+            check(&member)?;
+            if !is_map(&member) {
+                return Err(Fail::error(format!("failed to combine variables, expected dicts but got a '{}'", type_name(&member))));
+            }
+            all.push(member);
         }
     }
     let mut all = all.into_iter();

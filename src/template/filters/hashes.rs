@@ -38,8 +38,8 @@ fn hash(text: &str, kind: &str) -> Res {
 /// A UUID of version 5.
 fn uuid(name: &str, namespace: &str) -> Res {
     let digits: String = namespace.chars().filter(|c| *c != '-').collect();
-    let namespace = u128::from_str_radix(&digits, 16)
-        .map_err(|_| Fail::error(format!("Invalid value '{namespace}' for 'namespace': it is not a UUID")))?;
+    let parsed = (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten();
+    let namespace = parsed.ok_or_else(|| Fail::error(format!("Invalid value '{namespace}' for 'namespace': it is not a UUID")))?;
     let mut bytes = namespace.to_be_bytes().to_vec();
     bytes.extend(name.as_bytes());
     let digest = Sha1::digest(&bytes);

@@ -48,6 +48,10 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
     ("random", random),
     ("shuffle", |_, value, args| {
         let mut random = seeded(args)?;
+        // What cannot be shuffled stays as it is, as in Ansible.
+        if !matches!(type_of(&value), Type::List | Type::Str | Type::Map) {
+            return Ok(value);
+        }
         let mut all = raw_items(&value)?;
         for n in (1..all.len()).rev() {
             all.swap(n, random.below(n as u128 + 1) as usize);

@@ -22,7 +22,7 @@ fn regex_replace(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let template = Template::new(&replacement)?;
     let found = regex.find_all(&text)?;
     let found = if most > 0 { &found[..most.min(found.len())] } else { &found[..] };
-    if found.len() < mandatory {
+    if mandatory > 0 && found.len() != mandatory {
         return Err(Fail::error(format!("'{pattern}' should match {mandatory} times, but matches {} times in '{text}'", found.len())));
     }
     Ok(Value::from(regex.replace(&text, found, &template)?))

@@ -256,19 +256,19 @@ fn is_timestamp(text: &str) -> bool {
 }
 
 /// JSON as a YAML document in block style, text of several lines line by line. `readable`: at the cost of blanks at their ends.
-pub fn document(json: &serde_json::Value, indent: usize, readable: bool) -> String {
+pub fn document(json: &serde_json::Value, indent: usize, width: usize, readable: bool) -> String {
     let json = if readable { &without_blanks(json) } else { json };
-    in_blocks(json, i32::try_from(indent).unwrap_or(4), true)
+    in_blocks(json, i32::try_from(indent).unwrap_or(4), i32::try_from(width).unwrap_or(i32::MAX), true)
 }
 
 /// JSON as a YAML document in block style.
 pub fn plain_document(json: &serde_json::Value) -> String {
-    in_blocks(json, 2, false)
+    in_blocks(json, 2, 80, false)
 }
 
-fn in_blocks(json: &serde_json::Value, indent: i32, blocks: bool) -> String {
+fn in_blocks(json: &serde_json::Value, indent: i32, width: i32, blocks: bool) -> String {
     let layout =
-        Layout { indent, width: 80, sort_keys: true, unicode: true, explicit_start: false, explicit_end: false, flow: Some(false), blocks };
+        Layout { indent, width, sort_keys: true, unicode: true, explicit_start: false, explicit_end: false, flow: Some(false), blocks };
     // What nests too deeply for YAML is shown as it is.
     write(&crate::vars::value_of(json), &layout).unwrap_or_else(|_| json.to_string())
 }

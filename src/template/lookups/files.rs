@@ -5,6 +5,7 @@ use crate::module::TemplateOptions;
 use crate::secrets;
 use crate::source::{ReadError, Source, read_bytes};
 use crate::template::args::Args;
+use crate::template::encoding::Encoding;
 use crate::template::eval;
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
@@ -115,17 +116,12 @@ pub(super) fn find_file(view: &Arc<View>, name: &str, kinds: &[&str]) -> Option<
 /// A file's text in an encoding of Python's names.
 pub(super) fn read_text(path: &Path, encoding: &str) -> Res<String> {
     let (bytes, is_secret) = read_bytes(path).map_err(|err| Fail::error(with_cause(&err)))?;
-    let bytes = bytes.to_vec();
+    let decoded = Encoding::find(encoding)?.decode(bytes.to_vec());
+    let text = decoded.ok_or_else(|| Fail::error(format!("`{}` is not text in the encoding {encoding}", path.display())))?;
     if is_secret {
-        secrets::register(&String::from_utf8_lossy(&bytes));
+        secrets::register(&text);
     }
-    match encoding.to_lowercase().replace('_', "-").as_str() {
-        "utf-8" | "utf8" | "ascii" => {
-            String::from_utf8(bytes).map_err(|_| Fail::error(format!("`{}` is not text in UTF-8", path.display())))
-        }
-        "iso8859-1" | "iso-8859-1" | "latin-1" | "latin1" => Ok(bytes.into_iter().map(char::from).collect()),
-        other => Err(Fail::error(format!("the encoding '{other}' is not supported"))),
-    }
+    Ok(text)
 }
 
 fn not_found(view: &Arc<View>, words: String) -> Box<Fail> {

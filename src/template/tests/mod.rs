@@ -194,7 +194,9 @@ fn regex_test(value: &Value, args: &mut Args, default: &str) -> Res<bool> {
         "search" => Pattern::new(&pattern, flags)?,
         "match" => Pattern::at_start(&pattern, flags)?,
         "fullmatch" => Pattern::at_start(&format!("(?:{pattern})\\Z"), flags)?,
-        other => return Err(Fail::error(format!("`match_type` cannot be '{other}'"))),
+        other => {
+            return Err(Fail::error(format!("Invalid match_type specified. Expected one of: search, match, fullmatch; got '{other}'")));
+        }
     };
     Ok(regex.is_found(&text)?)
 }
