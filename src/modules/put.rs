@@ -269,7 +269,6 @@ impl Content {
     fn md5sum(&self) -> Result<Option<String>, Failure> {
         match self {
             Content::Bytes { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes)))),
-            Content::Decrypted { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes.as_slice())))),
             Content::File(path) => digest_of::<Md5>(path).map(Some),
             Content::OnHost { .. } => Ok(None),
         }
