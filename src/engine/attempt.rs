@@ -24,6 +24,8 @@ pub struct Attempt {
     pub delegated_to: Option<String>,
     /// The task forgives that it failed, or that its host could not be reached.
     pub ignored: bool,
+    /// Why it failed, where the module itself did not.
+    pub why: Option<&'static str>,
     /// What the task would forgive.
     pub forgiving: Forgiving,
     /// This stands for a whole loop: `result.results` holds its items.
@@ -51,6 +53,7 @@ impl Attempt {
             executed,
             delegated_to: None,
             ignored: false,
+            why: None,
             forgiving: Forgiving::default(),
             is_loop: false,
         }
@@ -352,6 +355,7 @@ impl TaskRun {
                     attempt.set_failed(failed);
                     attempt.result.insert("failed_when_result".into(), failed.into());
                     if failed {
+                        attempt.why = Some("A 'failed_when' expression evaluated to 'True'.");
                         attempt.say_if_silent("Task failed: Action failed: A 'failed_when' expression evaluated to 'True'.".to_owned());
                     }
                 }

@@ -21,6 +21,10 @@ pub async fn run(playing: &Arc<Playing>, walkers: &mut [Walker], steps: &[(usize
         walkers[*at].due.remove(&identity(&step.task));
     }
     let asked = if EACH_HOST.contains(&action) { steps } else { &steps[..1] };
+    if action == "flush_handlers" && steps[0].1.is_handler {
+        playing.run.broke(&Diag::error("flush_handlers cannot be used as a handler").at(&task.span));
+        return End::Aborted;
+    }
     let mut holds = Vec::new();
     for (at, step) in asked {
         match playing.asks(&walkers[*at], step, action) {

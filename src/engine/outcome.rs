@@ -129,6 +129,9 @@ impl TaskRun {
             Registered::OnHost(_) => "Task failed: Module failed: ",
             Registered::InEngine(_) => "Task failed: Action failed: ",
         };
+        if let Some(why) = attempt.why {
+            return format!("Task failed: Action failed: {why}\n{}", origin(&task.span));
+        }
         let Some(diag) = attempt.diagnosis.as_ref().filter(|_| !hidden) else {
             return format!("{what}{message}\n{}", origin(&task.span));
         };
