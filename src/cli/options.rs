@@ -149,6 +149,8 @@ impl Connecting {
             become_user: self.become_user.clone().or_else(|| config.text("DEFAULT_BECOME_USER").map(str::to_owned)),
             become_method: method.map(|method| if method == "su" { BecomeMethod::Su } else { BecomeMethod::Sudo }),
             become_password,
+            become_flags: config.text("DEFAULT_BECOME_FLAGS").map(str::to_owned),
+            become_exe: config.text("DEFAULT_BECOME_EXE").map(str::to_owned),
         })
     }
 }

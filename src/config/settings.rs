@@ -60,6 +60,8 @@ pub static SETTINGS: &[Setting] = &[
     setting("DEFAULT_ASK_VAULT_PASS", Bool, "false", &["ANSIBLE_ASK_VAULT_PASS"], &[("defaults", "ask_vault_pass")]),
     setting("DEFAULT_BECOME", Bool, "false", &["ANSIBLE_BECOME"], &[("privilege_escalation", "become")]),
     setting("DEFAULT_BECOME_ASK_PASS", Bool, "false", &["ANSIBLE_BECOME_ASK_PASS"], &[("privilege_escalation", "become_ask_pass")]),
+    setting("DEFAULT_BECOME_EXE", Text, "", &["ANSIBLE_BECOME_EXE"], &[("privilege_escalation", "become_exe")]),
+    setting("DEFAULT_BECOME_FLAGS", Text, "", &["ANSIBLE_BECOME_FLAGS"], &[("privilege_escalation", "become_flags")]),
     setting("DEFAULT_BECOME_METHOD", Choice(&["sudo", "su"]), "sudo", &["ANSIBLE_BECOME_METHOD"], &[("privilege_escalation", "become_method")]),
     setting("DEFAULT_BECOME_USER", Text, "", &["ANSIBLE_BECOME_USER"], &[("privilege_escalation", "become_user")]),
     setting("DEFAULT_FORCE_HANDLERS", Bool, "false", &["ANSIBLE_FORCE_HANDLERS"], &[("defaults", "force_handlers")]),

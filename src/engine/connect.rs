@@ -28,6 +28,9 @@ pub struct ConnectionSettings {
     pub r#become: bool,
     pub become_user: Option<String>,
     pub become_method: Option<BecomeMethod>,
+    /// Flags and programs, of any method and of each: the settings of `ansible.cfg`.
+    pub become_flags: Option<String>,
+    pub become_exe: Option<String>,
     pub become_password: Option<Secret>,
 }
 
@@ -221,8 +224,21 @@ impl Playing {
         {
             return Ok(None);
         }
-        let password = read.text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?.map(Secret::from);
-        Ok(Some(Become { method, user, password: password.or_else(|| settings.become_password.clone()) }))
+        let own = |word: &str| match method {
+            BecomeMethod::Sudo => format!("ansible_sudo_{word}"),
+            BecomeMethod::Su => format!("ansible_su_{word}"),
+        };
+        let password = read.text(&["ansible_become_password", "ansible_become_pass", &own("pass")])?.map(Secret::from);
+        let flags = match read.text(&["ansible_become_flags", &own("flags")])? {
+            Some(flags) => Some(flags),
+            None => read.keyword(&keywords.become_flags)?.or_else(|| settings.become_flags.clone()),
+        };
+        let exe = match read.text(&["ansible_become_exe", &own("exe")])? {
+            Some(exe) => Some(exe),
+            None => read.keyword(&keywords.become_exe)?.or_else(|| settings.become_exe.clone()),
+        };
+        let exe = exe.filter(|exe| !exe.is_empty());
+        Ok(Some(Become { method, user, password: password.or_else(|| settings.become_password.clone()), flags, exe }))
     }
 
     /// A path of the command line or the inventory, with `~` filled in; relative to the working folder.

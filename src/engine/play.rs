@@ -361,7 +361,8 @@ fn gathering(play: &Play) -> Task {
     let written = Source::from_text(UNWRITTEN, "");
     let span = written.span(0, 0);
     let mut args = Vec::new();
-    for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
+    for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout), ("fact_path", &play.fact_path)]
+    {
         if let Some(value) = value {
             args.push((name.to_owned(), value.clone()));
         }

@@ -541,7 +541,7 @@ impl Loader {
         play_dir: &Path,
         as_handlers: bool,
     ) -> Result<LoadedTasks, Findings> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, play_dir);
         let scope = Scope { is_handlers: as_handlers, ..at_run_time(inherited, role, play_dir) };
         let entries = reading.tasks_file(path, None, &scope);
         let (handlers, roles) = (std::mem::take(&mut reading.play.handlers), std::mem::take(&mut reading.play.roles));
@@ -559,7 +559,7 @@ impl Loader {
         parent: Option<&Arc<Role>>,
         play_dir: &Path,
     ) -> Result<LoadedRole, Findings> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, play_dir);
         let files = Files {
             tasks: request.tasks_from.clone(),
             vars: request.vars_from.clone(),

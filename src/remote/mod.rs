@@ -97,15 +97,20 @@ pub struct Ssh {
 }
 
 /// As whom a script runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Become {
     pub method: BecomeMethod,
     pub user: String,
     pub password: Option<Secret>,
+    /// Instead of the flags that are given otherwise: `-H` to sudo, none to su.
+    pub flags: Option<String>,
+    /// The program, if it is not the one of that name in the PATH.
+    pub exe: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BecomeMethod {
+    #[default]
     Sudo,
     Su,
 }
