@@ -27,6 +27,7 @@ mod meta;
 mod outcome;
 mod play;
 mod prompt;
+mod ssh_args;
 mod strategy;
 mod tags;
 mod task;
@@ -35,7 +36,7 @@ mod variables;
 mod vars_files;
 mod waiting;
 
-pub use connect::ConnectionSettings;
+pub use connect::{ConnectionSettings, SshArgs};
 pub use explaining::Definition;
 pub use listing::Listed;
 pub use tags::TagSelection;

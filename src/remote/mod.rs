@@ -86,6 +86,8 @@ pub struct Ssh {
     /// `ssh-ed25519 AAAA...`: the only key that is accepted from this host.
     pub pinned_host_key: Option<String>,
     pub accept_new_host_keys: bool,
+    /// Words of ssh_config, in small letters, that beat what the files say.
+    pub options: Vec<(String, String)>,
     /// `user@host:port`, or several joined by commas, as in ssh_config.
     pub proxy_jump: Option<String>,
     /// Ten seconds if neither this nor ssh_config says otherwise.
