@@ -68,7 +68,7 @@ fn run(program: &Path, lab: &Lab, fetched: &Path) -> Output {
         .arg(lab.inventory())
         .env("ANSIBLE_NOCOLOR", "1")
         .env("ANSIBLE_DEPRECATION_WARNINGS", "0")
-        .env("ANSIBLE_INJECT_FACT_VARS", "1")
+        .env("ANSIBLE_PIPELINING", "1")
         .env_remove("ANSIBLE_INVENTORY")
         .current_dir(project().join("tests/content"));
     if !program.starts_with(std::env::temp_dir()) {

@@ -111,7 +111,7 @@ pub fn ansible_playbook() -> Result<PathBuf, String> {
         command.output().map_err(|err| err.to_string()).and_then(|output| if output.status.success() { Ok(()) } else { Err(said(&output)) })
     };
     run(Command::new(python).args(["-m", "venv"]).arg(&venv)).map_err(|err| format!("python3 cannot make an environment: {err}"))?;
-    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible"]))
+    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible", "jmespath", "netaddr"]))
         .map_err(|err| format!("pip cannot install ansible: {err}"))?;
     Ok(program)
 }
