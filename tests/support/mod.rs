@@ -116,6 +116,16 @@ pub fn ansible_playbook() -> Result<PathBuf, String> {
     Ok(program)
 }
 
+/// The same, if it speaks the version of the language that we do.
+pub fn ansible_playbook_2_21() -> Result<PathBuf, String> {
+    let ansible = ansible_playbook()?;
+    let version = Command::new(&ansible).arg("--version").output().map_err(|err| err.to_string())?;
+    match text(&version.stdout).contains("[core 2.21.") {
+        true => Ok(ansible),
+        false => Err("needs ansible-core 2.21, for which pip needs Python 3.12 or newer".to_owned()),
+    }
+}
+
 /// The newest Python that can be found and works, with its version: of PATH, and of pyenv, which keeps those that are not chosen out of it.
 fn newest_python() -> Option<(PathBuf, String)> {
     let mut candidates: Vec<PathBuf> = ["python3.14", "python3.13", "python3.12", "python3"].map(PathBuf::from).into();
