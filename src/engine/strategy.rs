@@ -297,7 +297,10 @@ impl Playing {
         Ok(Terms {
             // `add_host` is about the inventory, not about the hosts: one of them is enough.
             run_once: flag(&task.keywords.run_once)? || task.action.module.spec().name == "ansible.builtin.add_host",
-            any_errors_fatal: flag(&task.keywords.any_errors_fatal)?,
+            any_errors_fatal: match &task.keywords.any_errors_fatal {
+                Some(_) => flag(&task.keywords.any_errors_fatal)?,
+                None => self.run.settings.config.flag("ANY_ERRORS_FATAL"),
+            },
             throttle: Some(throttle).filter(|throttle| *throttle > 0),
             check_mode: self.checks(task, view)?,
         })
