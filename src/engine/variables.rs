@@ -28,6 +28,7 @@ impl Playing {
         view.add(Level::VarsPrompt, self.prompted.clone());
         view.add(Level::Magic, self.magic.read().expect("no panic holds the lock").clone());
         if let Some(task) = task {
+            view.action = Some(task.action.name.as_str().into());
             if let Some(role) = &task.role {
                 add_role(&mut view, role);
             }
