@@ -249,13 +249,22 @@ impl TaskRun {
                 attempt.set_failed(true);
                 return attempt;
             }
-            let result = super::outcome::shown(&attempt.result, attempt.executed.hidden || self.is_no_log(view));
+            let hidden = attempt.executed.hidden || self.is_no_log(view);
+            let mut result = attempt.result.clone();
+            // As ansible-core counts: all attempts that there may be, and the one to come.
+            result.insert("retries".into(), (retrying.retries + 1).into());
+            result.insert("attempts".into(), (made + 1).into());
+            if !attempt.has_failed() {
+                result.shift_remove("failed");
+            }
+            let result = super::outcome::shown(&result, hidden);
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),
                 name: self.name.clone(),
                 left: retrying.retries - made,
                 result,
+                verbose: attempt.executed.verbose && !hidden,
             });
             tokio::time::sleep(retrying.delay).await;
         }

@@ -58,6 +58,8 @@ pub enum Event {
         name: String,
         left: u32,
         result: Json,
+        /// Print the result, as with what ends a task.
+        verbose: bool,
     },
     /// What a `meta` task does, or why it does nothing.
     Meta {
