@@ -9,7 +9,7 @@ use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
 use crate::vars::{Variable, View};
 use serde_json::{Value as Json, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -74,14 +74,23 @@ async fn together(playing: &Arc<Playing>, walkers: &mut [Walker]) -> End {
         let steps: Vec<(usize, Step)> =
             walkers.iter_mut().enumerate().filter_map(|(at, walker)| walker.next(playing).map(|step| (at, step))).collect();
         if playing.too_many_failed(walkers) {
-            playing.run.emit(Event::NoMoreHosts);
+            // Where nobody is left anyway, it need not be said.
+            if !steps.is_empty() {
+                playing.run.emit(Event::NoMoreHosts);
+            }
             return End::Aborted;
         }
         let Some(place) = steps.iter().map(|(_, step)| &step.place).min().cloned() else { break };
         let steps: Vec<_> = steps.into_iter().filter(|(_, step)| step.place == place).collect();
         let end = match steps[0].1.task.action.module.spec().name {
             "ansible.builtin.meta" => meta::run(playing, walkers, &steps).await,
-            _ => do_task(playing, walkers, steps).await,
+            _ => match do_task(playing, walkers, steps).await {
+                End::Done if playing.too_many_failed(walkers) => {
+                    playing.run.emit(Event::NoMoreHosts);
+                    End::Aborted
+                }
+                end => end,
+            },
         };
         if end != End::Done {
             return end;
@@ -153,6 +162,7 @@ async fn perform(
             also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
+            before: Mutex::default(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);
