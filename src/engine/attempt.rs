@@ -7,7 +7,7 @@ use super::{actions, asynchronous, execute};
 use crate::report::{Event, Status};
 use crate::source::Diag;
 use crate::template;
-use crate::vars::View;
+use crate::vars::{Level, View};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,7 +239,7 @@ impl TaskRun {
             if matches!(attempt.status, Status::Skipped | Status::Unreachable) || run.is_interrupted() {
                 return attempt;
             }
-            match self.is_met(&attempt, view) {
+            match self.is_met(&attempt, &self.with_kept(&attempt, view)) {
                 Ok(true) => return attempt,
                 Ok(false) => {}
                 Err(diag) => return Attempt::failed(&diag),
@@ -289,8 +289,21 @@ impl TaskRun {
             attempt.result.insert("attempts".into(), number.into());
         }
         self.in_flight.record(&attempt.result);
-        self.judge(&mut attempt, view);
+        let view = self.with_kept(&attempt, view);
+        self.judge(&mut attempt, &view);
         attempt
+    }
+
+    /// What the conditions on a result see beside the task's variables: what the task has just set.
+    fn with_kept(&self, attempt: &Attempt, view: &Arc<View>) -> Arc<View> {
+        let executed = &attempt.executed;
+        if !executed.is_kept() {
+            return view.clone();
+        }
+        let set = executed.include_vars.iter().chain(executed.set.iter().map(|(name, value)| (name, value)));
+        let set = set.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let view = view.with(Level::Facts, self.playing.run.memory.of(&self.host).facts);
+        Arc::new(view.with(Level::IncludeParams, Arc::new(set)))
     }
 
     /// What the engine itself does for the task, if it is done in the task's time. On a host, the host watches the time.
