@@ -246,21 +246,27 @@ impl TaskRun {
             }
             if made > retrying.retries {
                 attempt.result.insert("attempts".into(), retrying.retries.into());
-                attempt.set_failed(true);
+                // What failed_when said of the last attempt stands. That nothing more is tried is no exception.
+                if self.task().failed_when.is_none() && !attempt.executed.failed {
+                    attempt.set_failed(true);
+                    attempt.result.shift_remove("exception");
+                }
                 return attempt;
             }
             let hidden = attempt.executed.hidden || self.is_no_log(view);
             let mut result = attempt.result.clone();
+            result.extend(self.in_flight.of_item());
             // As ansible-core counts: all attempts that there may be, and the one to come.
             result.insert("retries".into(), (retrying.retries + 1).into());
             result.insert("attempts".into(), (made + 1).into());
-            if !attempt.has_failed() {
-                result.shift_remove("failed");
+            for word in ["failed", "exception"] {
+                result.shift_remove(word);
             }
             let result = super::outcome::shown(&result, hidden);
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),
+                delegated_to: (place.target.name != *self.host).then(|| place.target.name.clone()),
                 name: self.name.clone(),
                 left: retrying.retries - made,
                 result,

@@ -9,8 +9,8 @@ use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
 use crate::vars::{Variable, View};
 use serde_json::{Value as Json, json};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -151,7 +151,8 @@ async fn perform(
     let doers = if run_once { &steps[..1] } else { steps };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
-        let others = walkers.iter().enumerate().filter(|(other, walker)| other != at && !walker.unreachable);
+        // Also those that have failed: a rescue or a later play may ask for it.
+        let others = playing.batch.iter().filter(|host| **host != walkers[*at].host && !playing.run.is_unreachable(host));
         let one = TaskRun {
             playing: playing.clone(),
             host: walkers[*at].host.clone(),
@@ -159,7 +160,7 @@ async fn perform(
             number,
             name: name.to_owned(),
             rescues: walkers[*at].cursor.would_rescue(),
-            also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
+            also: if run_once { others.cloned().collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
             before: Mutex::default(),

@@ -55,6 +55,7 @@ pub enum Event {
     Retrying {
         task: usize,
         host: String,
+        delegated_to: Option<String>,
         name: String,
         left: u32,
         result: Json,

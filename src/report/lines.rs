@@ -125,7 +125,8 @@ impl ToLines for Lines {
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
-            Event::Retrying { task, host, name, left, result, verbose } => {
+            Event::Retrying { task, host, delegated_to, name, left, result, verbose } => {
+                let host = delegated_to.as_ref().map_or_else(|| host.clone(), |delegate| format!("{host} -> {delegate}"));
                 let mut text = format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).");
                 if *verbose || self.style.dump.verbosity >= 3 {
                     text.push_str(&format!("Result was: {}", self.style.dump.value(result.clone(), None, true)));
