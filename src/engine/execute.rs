@@ -260,7 +260,10 @@ pub async fn decide(
     }
     match apply {
         Apply::OnController { path, content } => {
+            // The controller can be a host, and its own probes are on their way.
+            run.ahead.something_changes();
             write_here(&path, &content)?;
+            run.ahead.something_changes();
             done(outcome)
         }
         Apply::OnHost(script) => {
