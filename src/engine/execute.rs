@@ -7,6 +7,7 @@ use super::task::TaskRun;
 use super::{Run, plain};
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::Task;
+use crate::python::bytes;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
@@ -289,7 +290,9 @@ fn prepare(
     place_view: &Arc<View>,
 ) -> Result<Prepared, Trouble> {
     let (keywords, run) = (&task.keywords, &playing.run);
-    let args = Args::convert(task.action.module.spec(), &arguments(playing, task, view)?)?;
+    let args = arguments(playing, task, view)?;
+    refuse_bytes(task.action.module.spec().name, &args)?;
+    let args = Args::convert(task.action.module.spec(), &args)?;
     let context = HostContext {
         playing: playing.clone(),
         task: task.clone(),
@@ -300,6 +303,23 @@ fn prepare(
         diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
+}
+
+/// What is not UTF-8 can be written to files, and given to no module else: hosts are asked in texts.
+fn refuse_bytes(module: &str, args: &Map<String, Json>) -> Result<(), Failure> {
+    fn first(value: &Json) -> Option<String> {
+        match value {
+            Json::String(text) => bytes::refuse(text),
+            Json::Array(items) => items.iter().find_map(first),
+            Json::Object(map) => map.values().find_map(first),
+            _ => None,
+        }
+    }
+    let is_content = |name: &str| module == "ansible.builtin.copy" && name == "content";
+    match args.iter().filter(|(name, _)| !is_content(name)).find_map(|(name, value)| Some((name, first(value)?))) {
+        None => Ok(()),
+        Some((name, words)) => Err(Failure::argument(name, words)),
+    }
 }
 
 /// The probe that a task would send if it ran now; `None` if it has none. `Err`: that cannot be known now.
@@ -551,6 +571,14 @@ impl Context for HostContext {
             Variable::Data(facts) => facts.get_attr(name).ok().filter(|value| !value.is_undefined()).map(|value| plain(&value)),
             Variable::Node(_) => None,
         }
+    }
+
+    fn python(&self) -> Option<String> {
+        let value = match self.place_view.get("ansible_python_interpreter")? {
+            Variable::Data(value) => value.clone(),
+            Variable::Node(node) => self.playing.run.templar.render(node, &self.place_view).ok()?,
+        };
+        value.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
     }
 
     fn playbook_dir(&self) -> PathBuf {
