@@ -246,7 +246,10 @@ impl TaskRun {
             }
             if made > retrying.retries {
                 attempt.result.insert("attempts".into(), retrying.retries.into());
-                attempt.set_failed(true);
+                // Where the user says what a failure is, that holds.
+                if !attempt.result.contains_key("failed_when_result") {
+                    attempt.set_failed(true);
+                }
                 return attempt;
             }
             let result = super::outcome::shown(&attempt.result, attempt.executed.hidden || self.is_no_log(view));

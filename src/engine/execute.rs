@@ -379,8 +379,9 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     if let Some(node) = &action.args_from {
         let rendered =
             templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
-        if rendered.kind() != ValueKind::Map {
-            return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
+        if rendered.kind() != ValueKind::Map && !template::is_omit(&rendered) {
+            let words = format!("Task args must resolve to a 'dict' not '{}'.", template::type_name(&rendered));
+            return Err(Diag::error(words).at(&node.span).within(format!("Finalization of task args for '{}' failed", spec.name)));
         }
         if let Json::Object(values) = plain(&rendered) {
             args.extend(values);
