@@ -208,14 +208,12 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(file) = settings.config.file() {
         put(&mut vars, "ansible_config_file", path(file));
     }
-    if let Some(python) = controller_python() {
+    if let Some(python) = crate::python::here() {
         put(&mut vars, "ansible_playbook_python", Value::from(python));
     }
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
-    // For modules of others that are started with it: there is no Python in what we do.
-    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,
@@ -226,15 +224,6 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     );
     put(&mut vars, "omit", template::omit());
     vars
-}
-
-/// The controller's Python, for those who name it as a host's interpreter. Nothing here runs it.
-fn controller_python() -> Option<&'static str> {
-    static FOUND: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|dir| dir.join("python3")).find(|file| file.is_file())?.to_str().map(str::to_owned)
-    });
-    FOUND.as_deref()
 }
 
 /// A task's name as it is shown: its role's first, the module's if it has none.
