@@ -94,6 +94,10 @@ struct Controller {
 }
 
 impl Context for Controller {
+    fn python(&self) -> Option<String> {
+        None
+    }
+
     fn check_mode(&self) -> bool {
         self.check
     }
