@@ -31,6 +31,8 @@ struct All {
     n_skipped: usize,
     /// What any item forgives is forgiven of all.
     forgiving: Forgiving,
+    /// Where the last item was done.
+    delegated_to: Option<String>,
 }
 
 impl TaskRun {
@@ -200,11 +202,12 @@ impl All {
         self.executed.hidden |= attempt.executed.hidden;
         self.executed.unreachable |= attempt.status == Status::Unreachable;
         self.executed.includes.append(&mut attempt.executed.includes);
+        self.delegated_to = attempt.delegated_to.take().or(self.delegated_to.take());
         self.results.push(Json::Object(attempt.result));
     }
 
     fn attempt(self) -> Attempt {
-        let All { mut executed, results, n_failed, n_skipped, forgiving } = self;
+        let All { mut executed, results, n_failed, n_skipped, forgiving, delegated_to } = self;
         executed.failed = n_failed > 0;
         executed.skipped = n_skipped == results.len();
         if executed.failed || !executed.changed {
@@ -222,7 +225,7 @@ impl All {
         let mut attempt = Attempt::of(executed);
         // Exceptions are those of the items.
         attempt.result.shift_remove("exception");
-        Attempt { is_loop: true, ignored: forgiving.forgives(attempt.status), forgiving, ..attempt }
+        Attempt { is_loop: true, ignored: forgiving.forgives(attempt.status), forgiving, delegated_to, ..attempt }
     }
 }
 

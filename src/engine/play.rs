@@ -80,7 +80,8 @@ impl Walker {
         if self.unreachable {
             return Some(Loss::Unreachable);
         }
-        self.cursor.has_failed().then_some(Loss::Failed)
+        // Who ends the play in the `always` behind a failure has failed all the same.
+        (self.cursor.has_failed() || (self.ended && self.cursor.is_failing())).then_some(Loss::Failed)
     }
 
     /// Whether the host still takes part.

@@ -375,7 +375,8 @@ impl<'l> Reading<'l> {
             let own = self.entries(value, "handlers", &Scope { is_handlers: true, ..inner.clone() });
             handlers.extend(super::tasks::as_block(own, &value.span));
         }
-        for (word, entries) in [("pre_tasks", &mut play.pre_tasks), ("tasks", &mut play.tasks), ("post_tasks", &mut play.post_tasks)] {
+        // In this order: of roles that are imported, the last beats the others.
+        for (word, entries) in [("pre_tasks", &mut play.pre_tasks), ("post_tasks", &mut play.post_tasks), ("tasks", &mut play.tasks)] {
             if let Some(value) = list(word) {
                 *entries = self.entries(value, word, &inner);
             }
