@@ -87,38 +87,62 @@ impl Action<'_> {
 
     fn debug(&self) -> Result<Executed, Diag> {
         let mut executed = Executed { verbose: true, ..Executed::default() };
-        let verbosity =
-            self.node("verbosity").map(|node| self.render(node)).transpose()?.and_then(|value| i64::try_from(value).ok()).unwrap_or(0);
-        if verbosity > i64::from(self.task_run.playing.run.settings.verbosity) {
+        let given = arguments(&self.task_run.playing, self.task_run.task(), self.view)?;
+        if let Some(other) = given.get("var").filter(|var| !var.is_string()) {
+            let value = crate::vars::value_of(other);
+            let (kind, shown) = (crate::template::type_name(&value), crate::template::python_text(&value));
+            return Err(self.wrong(format!(
+                "argument 'var' is of type {kind} and we were unable to convert to _check_type_str_no_conversion: '{shown}' is not a string and conversion is not allowed"
+            )));
+        }
+        let args = Args::convert(self.task_run.task().action.module.spec(), &given).map_err(|failure| self.at_argument(failure))?;
+        if given.contains_key("var") && given.contains_key("msg") {
+            return Err(self.wrong("parameters are mutually exclusive: msg|var"));
+        }
+        if args.int("verbosity").unwrap_or(0) > i64::from(self.task_run.playing.run.settings.verbosity) {
             executed.skipped = true;
             executed.data.insert("skipped_reason".into(), "Verbosity threshold not met.".into());
             return Ok(executed);
         }
-        match (self.node("var"), self.node("msg")) {
-            (Some(_), Some(msg)) => Err(Diag::error("`debug` takes `msg` or `var`, not both").at(&msg.span)),
-            (Some(var), None) => {
-                let name = self.render(var)?.to_string();
-                let expression = Node::string(format!("{{{{ {name} }}}}"), var.span.clone());
-                let value = match self.render(&expression) {
-                    Ok(value) => plain(&value),
-                    Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
-                        format!("<< error 1 - {} >>", diag.title).into()
-                    }
-                    Err(diag) => return Err(diag.within("Error while resolving `var` expression")),
-                };
-                executed.data.insert(name, value);
-                Ok(executed)
-            }
-            (None, Some(msg)) => {
-                let value = self.render(msg)?;
-                executed.data.insert("msg".into(), plain(&value));
-                Ok(executed)
-            }
-            (None, None) => {
-                executed.data.insert("msg".into(), "Hello world!".into());
-                Ok(executed)
-            }
+        match args.str("var") {
+            Some(name) => self.debug_variable(name, &mut executed)?,
+            None => drop(executed.data.insert("msg".into(), given.get("msg").cloned().unwrap_or_else(|| "Hello world!".into()))),
         }
+        Ok(executed)
+    }
+
+    fn debug_variable(&self, expression: &str, executed: &mut Executed) -> Result<(), Diag> {
+        let templar = &self.task_run.playing.run.templar;
+        let task = self.task_run.task();
+        let resolving = |diag: Diag| diag.within("Error while resolving `var` expression");
+        let from = task.action.args_from.as_ref().and_then(|node| templar.written(node, self.view));
+        let node = self.node("var").or_else(|| from.as_ref()?.get("var"));
+        let span = node.map_or(&task.span, |node| &node.span);
+        // To evaluate what a host printed would let the host run code here.
+        if !node.is_some_and(|node| templar.is_from_file(node, self.view)) {
+            return Err(resolving(Diag::error("Encountered untrusted template or expression.").at(span)));
+        }
+        let value = match templar.render(&Node::string(format!("{{{{ {expression} }}}}"), span.clone()), self.view) {
+            Ok(value) if crate::template::is_omit(&value) => {
+                let words = "The result of the `var` expression could not be omitted; a placeholder was used instead.";
+                executed.data.insert("warnings".into(), Json::from_iter([words]));
+                "<<Omit>>".into()
+            }
+            Ok(value) => plain(&value),
+            Err(diag) if diag.title.contains("is undefined") || diag.title.contains("has no attribute") => {
+                let why = format!("error 1 - {}", diag.title);
+                executed.data.insert("warnings".into(), Json::from_iter([format!("Encountered 1 template error.\n{why}")]));
+                format!("<< {why} >>").into()
+            }
+            Err(diag) => return Err(resolving(diag)),
+        };
+        executed.data.insert(expression.to_owned(), value);
+        Ok(())
+    }
+
+    /// What is wrong with the arguments as a whole.
+    fn wrong(&self, words: impl Into<String>) -> Diag {
+        Diag::error(words).at(&self.task_run.task().span)
     }
 
     fn assert(&self) -> Result<Executed, Diag> {

@@ -7,6 +7,7 @@ use super::task::TaskRun;
 use super::{Run, plain};
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
+use crate::python::bytes;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::{Output, Script};
@@ -260,7 +261,10 @@ pub async fn decide(
     }
     match apply {
         Apply::OnController { path, content } => {
+            // The controller can be a host, and its own probes are on their way.
+            run.ahead.something_changes();
             write_here(&path, &content)?;
+            run.ahead.something_changes();
             done(outcome)
         }
         Apply::OnHost(script) => {
@@ -286,7 +290,9 @@ fn prepare(
     place_view: &Arc<View>,
 ) -> Result<Prepared, Trouble> {
     let (keywords, run) = (&task.keywords, &playing.run);
-    let args = Args::convert(task.action.module.spec(), &arguments(playing, task, view)?)?;
+    let args = arguments(playing, task, view)?;
+    refuse_bytes(task.action.module.spec().name, &args)?;
+    let args = Args::convert(task.action.module.spec(), &args)?;
     let context = HostContext {
         playing: playing.clone(),
         task: task.clone(),
@@ -297,6 +303,23 @@ fn prepare(
         diff_mode: run.flag("diff", &keywords.diff, view)?.unwrap_or(run.settings.diff),
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
+}
+
+/// What is not UTF-8 can be written to files, and given to no module else: hosts are asked in texts.
+fn refuse_bytes(module: &str, args: &Map<String, Json>) -> Result<(), Failure> {
+    fn first(value: &Json) -> Option<String> {
+        match value {
+            Json::String(text) => bytes::refuse(text),
+            Json::Array(items) => items.iter().find_map(first),
+            Json::Object(map) => map.values().find_map(first),
+            _ => None,
+        }
+    }
+    let is_content = |name: &str| module == "ansible.builtin.copy" && name == "content";
+    match args.iter().filter(|(name, _)| !is_content(name)).find_map(|(name, value)| Some((name, first(value)?))) {
+        None => Ok(()),
+        Some((name, words)) => Err(Failure::argument(name, words)),
+    }
 }
 
 /// The probe that a task would send if it ran now; `None` if it has none. `Err`: that cannot be known now.
@@ -349,8 +372,9 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     if let Some(node) = &action.args_from {
         let rendered =
             templar.render(node, view).map_err(|diag| diag.within(format!("Finalization of task args for '{}' failed", spec.name)))?;
-        if rendered.kind() != ValueKind::Map {
-            return Err(Diag::error(format!("arguments must be a mapping, not {}", rendered.kind())).at(&node.span));
+        if rendered.kind() != ValueKind::Map && !template::is_omit(&rendered) {
+            let words = format!("Task args must resolve to a 'dict' not '{}'.", template::type_name(&rendered));
+            return Err(Diag::error(words).at(&node.span).within(format!("Finalization of task args for '{}' failed", spec.name)));
         }
         if let Json::Object(values) = plain(&rendered) {
             args.extend(values);
@@ -541,6 +565,14 @@ impl Context for HostContext {
             Variable::Data(facts) => facts.get_attr(name).ok().filter(|value| !value.is_undefined()).map(|value| plain(&value)),
             Variable::Node(_) => None,
         }
+    }
+
+    fn python(&self) -> Option<String> {
+        let value = match self.place_view.get("ansible_python_interpreter")? {
+            Variable::Data(value) => value.clone(),
+            Variable::Node(node) => self.playing.run.templar.render(node, &self.place_view).ok()?,
+        };
+        value.as_str().filter(|name| !name.is_empty()).map(str::to_owned)
     }
 
     fn playbook_dir(&self) -> PathBuf {

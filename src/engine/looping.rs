@@ -60,6 +60,13 @@ impl TaskRun {
             Ok(control) => control,
             Err(diag) => return (self.forgive(Attempt::told(&diag), &view), view),
         };
+        let list = looped.over.as_seq().map(|_| Arc::new(looped.over.clone()));
+        let written = list.or_else(|| self.playing.run.templar.written(&looped.over, &view)).filter(|list| {
+            let is_plain = |node: &Node| node.as_str().is_some() && !node.is_template();
+            // Of texts alone these make the very same list.
+            let is_same = matches!(looped.lookup.as_deref(), None | Some("items" | "list" | "flattened"));
+            is_same && list.as_seq().is_some_and(|all| all.len() == items.len() && all.iter().all(is_plain))
+        });
         let mut all = All::default();
         let mut last_view = view.clone();
         for (index, item) in items.iter().enumerate() {
@@ -67,7 +74,12 @@ impl TaskRun {
                 tokio::time::sleep(pause).await;
             }
             let started = Instant::now();
-            let vars = Arc::new(control.variables(&items, index));
+            let mut vars = control.variables(&items, index);
+            // A text that somebody wrote may be a condition, which what a host printed may not.
+            if let Some(written) = written.as_ref().and_then(|list| list.as_seq()?.get(index)) {
+                vars.insert(control.loop_var.clone(), Variable::Node(Arc::new(written.clone())));
+            }
+            let vars = Arc::new(vars);
             let item_view = self.with_registered(&Arc::new(view.with(Level::Loop, vars.clone())));
             last_view = item_view.clone();
             let of_item = control.of_item(&vars, item, index);

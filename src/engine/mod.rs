@@ -343,6 +343,10 @@ impl Run {
         self.out.lock().expect("no panic holds the lock").contains_key(host)
     }
 
+    fn is_unreachable(&self, host: &str) -> bool {
+        matches!(self.out.lock().expect("no panic holds the lock").get(host), Some(Loss::Unreachable))
+    }
+
     fn put_out(&self, host: &Arc<str>, loss: Loss) {
         self.out.lock().expect("no panic holds the lock").insert(host.clone(), loss);
     }

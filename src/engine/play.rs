@@ -140,6 +140,10 @@ impl Choose for Chooser<'_> {
         is_handler || self.playing.chooses(task)
     }
 
+    fn chooses(&self, task: &Task, is_handler: bool) -> bool {
+        is_handler || self.playing.chooses(task)
+    }
+
     fn enters(&mut self, block: &Arc<Block>) -> bool {
         let Some(call) = &block.role_call else { return true };
         call.allow_duplicates || !self.roles_done.contains(&call.key)

@@ -156,17 +156,34 @@ fn no_facts() -> Arc<VarMap> {
     NONE.clone()
 }
 
+/// What a task sees of its role: of those that depend on it or include it, of those that it depends on, and its own, which wins.
 fn add_role(view: &mut View, role: &Arc<Role>) {
-    if let Some(parent) = &role.parent {
-        add_role(view, parent);
-    }
-    for dependency in &role.dependencies {
+    let mut chain: Vec<&Arc<Role>> = crate::playbook::search::ancestors(Some(role)).collect();
+    chain.reverse();
+    let mut dependencies = Vec::new();
+    add_dependencies(role, &mut dependencies);
+    for dependency in &dependencies {
         view.add(Level::OwnRoleDefaults, dependency.defaults.clone());
+    }
+    for role in &chain {
+        view.add(Level::OwnRoleDefaults, role.defaults.clone());
+        view.add(Level::OwnRoleVars, role.call_vars.clone());
+        view.add(Level::OwnRoleVars, role.vars.clone());
+        view.add(Level::RoleParams, role.params.clone());
+    }
+    for dependency in &dependencies {
         view.add(Level::OwnRoleVars, dependency.vars.clone());
     }
-    view.add(Level::OwnRoleDefaults, role.defaults.clone());
     view.add(Level::OwnRoleVars, role.vars.clone());
-    view.add(Level::RoleParams, role.params.clone());
+    view.add(Level::OwnRoleVars, role.call_vars.clone());
+}
+
+/// All that a role depends on, those deepest down first.
+fn add_dependencies(role: &Role, all: &mut Vec<Arc<Role>>) {
+    for dependency in &role.dependencies {
+        add_dependencies(dependency, all);
+        all.push(dependency.clone());
+    }
 }
 
 /// Magic variables that do not depend on the host or the task.
@@ -191,14 +208,12 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     if let Some(file) = settings.config.file() {
         put(&mut vars, "ansible_config_file", path(file));
     }
-    if let Some(python) = controller_python() {
+    if let Some(python) = crate::python::here() {
         put(&mut vars, "ansible_playbook_python", Value::from(python));
     }
     if let Some(limit) = &settings.limit {
         put(&mut vars, "ansible_limit", Value::from(limit.clone()));
     }
-    // For modules of others that are started with it: there is no Python in what we do.
-    put(&mut vars, "ansible_playbook_python", Value::from("/usr/bin/python3"));
     // The version of the language that is spoken: what `ansible_version.full is version(...)` asks for.
     put(
         &mut vars,
@@ -209,15 +224,6 @@ pub fn magic(run: &Arc<Run>, dir: &Path, active: &[Arc<str>], all: &[Arc<str>], 
     );
     put(&mut vars, "omit", template::omit());
     vars
-}
-
-/// The controller's Python, for those who name it as a host's interpreter. Nothing here runs it.
-fn controller_python() -> Option<&'static str> {
-    static FOUND: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|dir| dir.join("python3")).find(|file| file.is_file())?.to_str().map(str::to_owned)
-    });
-    FOUND.as_deref()
 }
 
 /// A task's name as it is shown: its role's first, the module's if it has none.

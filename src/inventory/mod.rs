@@ -211,9 +211,13 @@ impl Inventory {
         if let Some(own) = own {
             layers.push((Level::InventoryHost, own.vars.clone()));
         } else if LOCALHOST.contains(&host) {
-            let written = Source::given("<implicit localhost>", "local");
-            let local = Variable::from(Node::string("local", written.span(0, written.text.len())));
-            layers.push((Level::InventoryHost, Arc::new(VarMap::from([("ansible_connection".to_owned(), local)]))));
+            let given = |text: &'static str| {
+                let written = Source::given("<implicit localhost>", text);
+                Variable::from(Node::string(text, written.span(0, text.len())))
+            };
+            let mut vars = VarMap::from([("ansible_connection".to_owned(), given("local"))]);
+            vars.extend(crate::python::here().map(|python| ("ansible_python_interpreter".to_owned(), given(python))));
+            layers.push((Level::InventoryHost, Arc::new(vars)));
         }
         if let Some(files) = own.map(|own| &own.files).or_else(|| self.localhost_files.get(host)) {
             layers.push((Level::InventoryHostVars, files.inventory.clone()));

@@ -67,7 +67,8 @@ fn failure(plugin: &str, shown: &str, err: &anyhow::Error) -> Diag {
 /// Whether a plugin would try a source.
 fn wants(inventory: &Inventory, plugin: &str, given: &str) -> bool {
     let path = Path::new(given);
-    let is_file = path.is_file();
+    // A device or a pipe is as good as a file: `/dev/null` is an inventory without hosts.
+    let is_file = path.exists() && !path.is_dir();
     let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
     let is_yaml = extension.as_ref().is_none_or(|extension| inventory.rules.yaml_extensions.contains(extension));
     match plugin {

@@ -41,6 +41,8 @@ pub trait Context: Send + Sync {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure>;
     /// A fact that is known of the host already (`os_family`, `pkg_mgr`, `distribution_release`), without gathering it.
     fn fact(&self, name: &str) -> Option<Json>;
+    /// The interpreter that `ansible_python_interpreter` names for the host.
+    fn python(&self) -> Option<String>;
     /// Where relative destinations on the controller (fetch) stand: the playbook's folder.
     fn playbook_dir(&self) -> PathBuf;
     fn inventory_hostname(&self) -> &str;

@@ -69,7 +69,7 @@ impl Source {
             (Some(_), Some(_)) => Err(Failure::argument("content", "src and content are mutually exclusive")),
             (None, None) => Err(Failure::new("src (or content) is required")),
             (Some(_), None) if args.is("remote_src") => Err(Failure::argument("remote_src", "remote_src takes a src, not a content")),
-            (Some(content), None) => Ok(Source::Content(text_of(content).into_bytes())),
+            (Some(content), None) => Ok(Source::Content(crate::python::bytes::of_text(&text_of(content)).into_owned())),
             (None, Some(source)) if args.is("remote_src") => Ok(Source::OnHost(source.to_owned())),
             (None, Some(source)) => {
                 let path = context.find_file("files", source)?;

@@ -4,12 +4,13 @@
 //! - setup: { gather_subset: [min, network], filter: ansible_default_ipv4 }
 //! ```
 //!
-//! Facts have Ansible's names and values (`ansible_os_family`, `ansible_default_ipv4`, `ansible_memtotal_mb` ...); what would tell of a Python
-//! on the host is not there, as none is needed. `facts.d` files are run or read on the host. Facts that a subset brings with little more work
+//! Facts have Ansible's names and values (`ansible_os_family`, `ansible_default_ipv4`, `ansible_memtotal_mb` ...); `ansible_python` is there
+//! where the host has a Python, which is not needed. `facts.d` files are run or read on the host. Facts that a subset brings with little more work
 //! come with it. `gather_timeout` bounds what may hang: a name server, a disk that does not answer.
 
 mod hardware;
 mod network;
+mod python;
 mod script;
 mod seen;
 mod subset;
@@ -45,9 +46,9 @@ impl Module for Setup {
         &SPEC
     }
 
-    fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
-        let subset = subset(args)?;
-        Ok(Some(script::script(subset, args.required("fact_path")?, args.int("gather_timeout").unwrap_or(10))))
+    fn probe(&self, args: &Args, context: &dyn Context) -> Result<Option<Script>, Failure> {
+        let timeout = args.int("gather_timeout").unwrap_or(10);
+        Ok(Some(script::script(subset(args)?, args.required("fact_path")?, timeout, context.python().as_deref())))
     }
 
     fn read(&self, args: &Args, output: &Output) -> Result<Self::State, Failure> {
@@ -84,6 +85,7 @@ fn facts(seen: &Seen, subset: Subset) -> Map<String, Json> {
     system::platform(seen, &mut facts);
     if subset.minimal {
         system::minimal(seen, &mut facts);
+        python::facts(seen, &mut facts);
     }
     if subset.network {
         network::network(seen, &mut facts);

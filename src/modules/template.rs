@@ -8,6 +8,7 @@
 
 use super::put::{self, Content, Destination};
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Param, Spec, TemplateOptions};
+use crate::python::bytes;
 use crate::sh::{Output, Script};
 
 pub struct Template;
@@ -79,6 +80,10 @@ impl Module for Template {
             _ => {}
         }
         let name = path.to_string_lossy().into_owned();
-        destination.decide(args, Content::Bytes { name, bytes: rendered.into_bytes(), is_secret: put::is_encrypted_file(&path)? }, context)
+        destination.decide(
+            args,
+            Content::Bytes { name, bytes: bytes::of_text(&rendered).into_owned(), is_secret: put::is_encrypted_file(&path)? },
+            context,
+        )
     }
 }

@@ -35,6 +35,9 @@ impl Context for Controller {
     fn fact(&self, name: &str) -> Option<Json> {
         self.facts.get(name).cloned()
     }
+    fn python(&self) -> Option<String> {
+        None
+    }
     fn playbook_dir(&self) -> PathBuf {
         self.files.clone()
     }

@@ -213,6 +213,8 @@ pub struct Role {
     pub vars: Arc<VarMap>,
     /// What the call gave beside keywords: `roles: [{role: r, p: 1}]`.
     pub params: Arc<VarMap>,
+    /// `vars` of the call: `roles: [{role: r, vars: {v: 1}}]`.
+    pub call_vars: Arc<VarMap>,
     /// The role that depends on this one or includes it, for searching files.
     pub parent: Option<Arc<Role>>,
     /// Its parent depends on it, and does not include it.

@@ -2,6 +2,7 @@
 
 use super::lines::{Line, ToLines};
 use super::{Event, Sink};
+use crate::python::bytes::shown;
 use std::io::Write;
 
 pub struct Plain<L, O, E> {
@@ -21,8 +22,8 @@ impl<L: ToLines + Send, O: Write + Send, E: Write + Send> Sink for Plain<L, O, E
         for line in self.lines.of(event) {
             // A reader that went away (`| head`) is no reason to stop the run.
             let _ = match line {
-                Line::Out(text) => writeln!(self.out, "{text}").and_then(|()| self.out.flush()),
-                Line::Err(text) => writeln!(self.err, "{text}").and_then(|()| self.err.flush()),
+                Line::Out(text) => writeln!(self.out, "{}", shown(&text)).and_then(|()| self.out.flush()),
+                Line::Err(text) => writeln!(self.err, "{}", shown(&text)).and_then(|()| self.err.flush()),
             };
         }
     }

@@ -2,6 +2,7 @@
 
 use super::lines::{Line, Lines, Style, ToLines};
 use super::{Event, Sink};
+use crate::python::bytes::shown;
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
@@ -117,7 +118,7 @@ impl Sink for Terminal {
         for line in self.lines.of(event) {
             let (Line::Out(text) | Line::Err(text)) = line;
             // The terminal is gone only if the user closed it; the run goes on.
-            let _ = self.bars.println(text);
+            let _ = self.bars.println(shown(&text).as_ref());
         }
         if let Event::PlayStarted { name, hosts, .. } = event
             && !hosts.is_empty()

@@ -88,9 +88,12 @@ fn indirect(run: &Arc<Run>, node: &Node, expr: Option<&'static Expr<'static>>) -
 
 /// Whether the text that an expression names stands in a file as it is: as the value of a variable, or of one that this only names.
 fn is_written(run: &Arc<Run>, expr: &'static Expr<'static>) -> bool {
-    let Some(node) = written_node(run, expr) else { return false };
+    written_node(run, expr).is_some_and(|node| is_from_file(run, &node))
+}
+
+pub(super) fn is_from_file(run: &Arc<Run>, node: &Node) -> bool {
     if !node.is_template() {
-        return true;
+        return !matches!(&node.kind, Kind::Str(text) if text.tag != Tag::Plain);
     }
     // A variable that goes in circles has been refused by its evaluation.
     node.as_str().and_then(whole_expression).is_some_and(|inner| is_written(run, inner))

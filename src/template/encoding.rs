@@ -1,6 +1,7 @@
 //! Encodings of text by Python's names.
 
 use super::fail::{Fail, Res};
+use crate::python::bytes;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -23,7 +24,7 @@ impl Encoding {
 
     pub fn encode(self, text: &str) -> Res<Vec<u8>> {
         Ok(match self {
-            Encoding::Utf8 => text.as_bytes().to_vec(),
+            Encoding::Utf8 => bytes::of_text(text).into_owned(),
             Encoding::Latin1 => {
                 let byte = |c: char| u8::try_from(u32::from(c)).map_err(|_| Fail::error(format!("'{c}' has no place in this encoding")));
                 text.chars().map(byte).collect::<Res<_>>()?
@@ -42,7 +43,7 @@ impl Encoding {
         match self {
             Encoding::Utf16Le => units(u16::from_le_bytes),
             Encoding::Utf16Be => units(u16::from_be_bytes),
-            Encoding::Utf8 => String::from_utf8(bytes).ok(),
+            Encoding::Utf8 => Some(bytes::to_text(bytes)),
             Encoding::Latin1 => Some(bytes.into_iter().map(char::from).collect()),
         }
     }

@@ -65,6 +65,11 @@ impl Templar {
         condition::written(node, view)
     }
 
+    /// Whether a text stands in a file as it is, here or in a variable that is all this names: only such a text may be evaluated in its turn.
+    pub fn is_from_file(&self, node: &Node, view: &Arc<View>) -> bool {
+        condition::is_from_file(&Run::new(view.clone()), node)
+    }
+
     /// A template file with the task's variables.
     pub fn render_file(&self, source: &Arc<Source>, options: &TemplateOptions, view: &Arc<View>) -> Result<String, Diag> {
         let view = view.with(Level::Magic, Arc::new(file_vars(source, options)));

@@ -3,6 +3,7 @@
 use super::fail::{Fail, Res, check};
 use super::objects::{Delta, Group, MutMap, MutSeq, Stamp};
 use super::{is_omit, omit};
+use crate::python::bytes;
 use minijinja::Value;
 use minijinja::value::{ObjectRepr, Tuple, ValueKind};
 use std::cmp::Ordering;
@@ -324,6 +325,7 @@ fn write_quoted(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            c if bytes::byte(c).is_some_and(|byte| write!(out, "\\udc{byte:02x}").is_ok()) => {}
             c if c == quote => {
                 out.push('\\');
                 out.push(c);

@@ -8,10 +8,11 @@ use crate::sh::words;
 /// Opens a section. No file or tool that is asked prints this byte.
 pub const SEPARATOR: char = '\u{1e}';
 
-pub fn script(subset: Subset, fact_path: &str, timeout: i64) -> Script {
+pub fn script(subset: Subset, fact_path: &str, timeout: i64, python: Option<&str>) -> Script {
     let mut text =
         format!("{PRELUDE}limit() {{ if command -v timeout >/dev/null; then timeout {timeout} \"$@\"; else \"$@\"; fi; }}\n{PLATFORM}");
     if subset.minimal {
+        text += &super::python::script(python);
         text += &MINIMAL.replace("FACT_PATH", &words::on_host(fact_path));
     }
     if subset.network {

@@ -369,11 +369,11 @@ fn unknown_tag(tag: &str, what: &str, at: &Span) -> Diag {
     }
 }
 
-/// Python would make bytes of it, which nothing can use but as text.
+/// Python would make bytes of it. Here it is a text that keeps them.
 fn binary(value: &str) -> Result<String, String> {
     let packed: String = value.chars().filter(|c| !c.is_whitespace()).collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(packed).map_err(|err| format!("this is not base64: {err}"))?;
-    String::from_utf8(bytes).map_err(|_| "binary data that is not UTF-8 text is not supported".to_owned())
+    Ok(crate::python::bytes::to_text(bytes))
 }
 
 thread_local! {

@@ -1,6 +1,7 @@
 //! Filters between values and texts: JSON, YAML, base64; and those about being there at all: `default`, `mandatory`, `ternary`, `bool`.
 
 use super::{Filter, yaml};
+use crate::python::bytes;
 use crate::source::{Kind, Node, Source};
 use crate::template::args::Args;
 use crate::template::encoding::Encoding;
@@ -242,6 +243,7 @@ fn write_json_text(out: &mut String, text: &str, ascii: bool) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
+            c if bytes::byte(c).is_some_and(|byte| ascii && write!(out, "\\udc{byte:02x}").is_ok()) => {}
             c if (c as u32) < 0x20 || (ascii && !c.is_ascii()) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     let _ = write!(out, "\\u{unit:04x}");

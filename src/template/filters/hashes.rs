@@ -1,6 +1,7 @@
 //! Digests, UUIDs, and Python's random numbers, which `random(seed=...)` must repeat.
 
 use super::Filter;
+use crate::python::bytes;
 use crate::template::fail::{Fail, Res};
 use crate::template::value::text;
 use md5::Md5;
@@ -23,13 +24,14 @@ pub(super) const TABLE: &[(&str, Filter)] = &[
 ];
 
 fn hash(text: &str, kind: &str) -> Res {
+    let text = bytes::of_text(text);
     let hex = match kind {
-        "md5" => hex::encode(Md5::digest(text)),
-        "sha1" => hex::encode(Sha1::digest(text)),
-        "sha224" => hex::encode(Sha224::digest(text)),
-        "sha256" => hex::encode(Sha256::digest(text)),
-        "sha384" => hex::encode(Sha384::digest(text)),
-        "sha512" => hex::encode(Sha512::digest(text)),
+        "md5" => hex::encode(Md5::digest(&text)),
+        "sha1" => hex::encode(Sha1::digest(&text)),
+        "sha224" => hex::encode(Sha224::digest(&text)),
+        "sha256" => hex::encode(Sha256::digest(&text)),
+        "sha384" => hex::encode(Sha384::digest(&text)),
+        "sha512" => hex::encode(Sha512::digest(&text)),
         other => return Err(Fail::error(format!("unsupported hash type {other}"))),
     };
     Ok(Value::from(hex))

@@ -1,6 +1,7 @@
 //! Filters on URLs and for HTML: splitting, encoding, escaping.
 
 use super::Filter;
+use crate::python::bytes;
 use crate::python::regex::{Flags, Pattern};
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
@@ -146,13 +147,18 @@ fn urlencode(_: &Arc<Run>, value: Value, _: &mut Args) -> Res {
             }
             all
         }
-        _ => return Ok(Value::from(percent_encode(&text(&value)?, "/", false))),
+        _ => return Ok(Value::from(percent_encode(&utf8(text(&value)?)?, "/", false))),
     };
     let mut parts = Vec::new();
     for (key, item) in all {
-        parts.push(format!("{}={}", percent_encode(&text(&key)?, "", true), percent_encode(&text(&item)?, "", true)));
+        parts.push(format!("{}={}", percent_encode(&utf8(text(&key)?)?, "", true), percent_encode(&utf8(text(&item)?)?, "", true)));
     }
     Ok(Value::from(parts.join("&")))
+}
+
+/// Python encodes the text first, which takes UTF-8 only.
+fn utf8(text: String) -> Res<String> {
+    bytes::refuse(&text).map_or(Ok(text), |words| Err(Fail::error(words)))
 }
 
 fn urldecode(text: &str) -> String {
