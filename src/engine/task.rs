@@ -88,7 +88,9 @@ impl TaskRun {
                 // A loop over something undefined is no error where the task would be skipped anyway.
                 Err(diag) => match self.playing.first_false(&task, &view) {
                     Ok(Some(condition)) => (Attempt::skipped(condition), view),
-                    _ if diag.title.starts_with("The `loop` value") => (self.forgive(Attempt::told(&diag), &view), view),
+                    _ if ["The `loop` value", "The lookup plugin"].iter().any(|start| diag.title.starts_with(start)) => {
+                        (self.forgive(Attempt::told(&diag), &view), view)
+                    }
                     _ => (self.forgive(Attempt::failed(&diag), &view), view),
                 },
             },

@@ -28,6 +28,23 @@ pub(super) const NOT_HERE: &[(&str, &str)] = &[
     ("sysvinit", "`service` does it"),
 ];
 
+/// How modules of collections begin that Ansible knows by their short names too.
+const SHORT_ELSEWHERE: &[&str] = &[
+    "docker_",
+    "ec2_",
+    "firewalld",
+    "k8s_",
+    "mysql_",
+    "mongodb_",
+    "postgresql_",
+    "rabbitmq_",
+    "redis_",
+    "selinux",
+    "vmware_",
+    "win_",
+    "zabbix_",
+];
+
 /// Stands in for a module whose name is known only when its task runs. What its arguments mean is found out then.
 static COMPUTED: Spec = Spec { name: "computed", aliases: &[], params: &[], free_form: FreeForm::None };
 
@@ -121,7 +138,8 @@ impl Reading<'_> {
         let short = name.rsplit('.').next().unwrap_or(name);
         let libraries =
             search::ancestors(scope.role.as_ref()).map(|role| role.path.join("library")).chain([scope.play_dir.join("library")]);
-        is_elsewhere || NOT_HERE.iter().any(|(known, _)| *known == short) || {
+        let has_short_name = !name.contains('.') && SHORT_ELSEWHERE.iter().any(|start| name.starts_with(start));
+        is_elsewhere || has_short_name || NOT_HERE.iter().any(|(known, _)| *known == short) || {
             let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             is_plain && libraries.into_iter().any(|library| library.join(name).exists() || library.join(format!("{name}.py")).exists())
         }
