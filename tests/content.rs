@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{Lab, ansible_playbook, files, project, said, skip, text, transcript};
+use support::{Lab, ansible_playbook_2_21, files, project, said, skip, text, transcript};
 
 /// No mirror: nothing is installed that is not there.
 const LAB: &[&str] = &["--nodes", "1", "--packages", "real"];
@@ -14,7 +14,7 @@ const LAB: &[&str] = &["--nodes", "1", "--packages", "real"];
 #[test]
 fn content_runs_as_by_ansible() {
     const NAME: &str = "content_runs_as_by_ansible";
-    let ansible = match ansible_playbook() {
+    let ansible = match ansible_playbook_2_21() {
         Ok(ansible) => ansible,
         Err(why) => return skip(NAME, &why),
     };
@@ -54,6 +54,8 @@ fn run_twice(program: &Path) -> Result<Done, String> {
     let said = outputs.iter().map(said).collect::<Vec<_>>().join("\n");
     let mut files = files(&lab, "/etc /opt/content /home /usr/bin/content-alternative /var/lib/dpkg/alternatives/content");
     let plain = std::fs::read_to_string(fetched.path().join("plain.txt")).unwrap_or_default();
+    // What the programs keep for themselves is their own business, and each lab has its own key.
+    files.retain(|path, _| ![".ansible/", ".cache/nodewright/", "authorized_keys"].iter().any(|own| path.contains(own)));
     files.insert("fetched".to_owned(), plain);
     Ok(Done { runs, files, said })
 }
@@ -68,7 +70,7 @@ fn run(program: &Path, lab: &Lab, fetched: &Path) -> Output {
         .arg(lab.inventory())
         .env("ANSIBLE_NOCOLOR", "1")
         .env("ANSIBLE_DEPRECATION_WARNINGS", "0")
-        .env("ANSIBLE_INJECT_FACT_VARS", "1")
+        .env("ANSIBLE_PIPELINING", "1")
         .env_remove("ANSIBLE_INVENTORY")
         .current_dir(project().join("tests/content"));
     if !program.starts_with(std::env::temp_dir()) {

@@ -172,11 +172,12 @@ fn outline_entry(entry: &Entry, indent: usize, out: &mut String) {
 
 fn keywords(keywords: &Keywords) -> String {
     let mut out = String::new();
+    let defaults = keywords.module_defaults.iter().map(|defaults| defaults.written.clone()).collect();
     let lists = [
         ("when", &keywords.when),
         ("tags", &keywords.tags),
         ("environment", &keywords.environment),
-        ("module_defaults", &keywords.module_defaults),
+        ("module_defaults", &defaults),
         ("notify", &keywords.notify),
     ];
     for (word, values) in lists {

@@ -1,14 +1,16 @@
 //! `nodewright check`: what can be known of a playbook without any host.
 
-use super::{Manner, extra_vars, reading};
+use super::{Findings, Manner, extra_vars, foresee, reading};
 use crate::config::Config;
+use crate::source::Level;
 use crate::template::Templar;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Check playbooks without running anything
 ///
-/// All findings at once: unknown keywords, modules, arguments, filters and tests; missing handlers, files and roles; conditionals that cannot be boolean.
+/// All findings at once: unknown keywords, modules, arguments, filters and tests; missing handlers, files and roles; conditionals that cannot be boolean;
+/// with an inventory, variables that nothing defines and strings that look like booleans.
 #[derive(clap::Args)]
 pub struct Args {
     /// Playbooks, with all that they import
@@ -17,6 +19,9 @@ pub struct Args {
     /// Variables that imports with templated names need: `key=value`, YAML, JSON or `@FILE`
     #[arg(short, long)]
     extra_vars: Vec<String>,
+    /// An inventory to look at too, as `run` takes it: then it is known which variables nothing defines
+    #[arg(short, long = "inventory", visible_alias = "inventory-file")]
+    inventory: Vec<String>,
     #[command(flatten)]
     vault: super::vault::Options,
 }
@@ -29,8 +34,17 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let templar = Arc::new(Templar::new());
     let loader = reading::loader(&templar, &extra_vars, &config, Manner::Own);
     let mut warnings = Vec::new();
-    reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
-    for warning in warnings {
+    let sources = if args.inventory.is_empty() { config.list("DEFAULT_HOST_LIST") } else { &args.inventory };
+    let is_named = !args.inventory.is_empty() || config.is_given("DEFAULT_HOST_LIST");
+    let inventory =
+        is_named.then(|| reading::inventory(sources, &config, Manner::Own, &templar, &extra_vars, &mut warnings)).transpose()?;
+    let playbooks = reading::playbooks(&loader, &args.playbooks, &mut warnings)?;
+    let found = foresee::findings(&playbooks, inventory.as_ref(), &extra_vars, &templar, &config);
+    if found.iter().any(|diag| diag.level == Level::Error) {
+        warnings.extend(found);
+        return Err(Findings(warnings).into());
+    }
+    for warning in warnings.iter().chain(&found) {
         anstream::eprintln!("{}\n", warning.render(true));
     }
     Ok(0)

@@ -5,6 +5,7 @@ mod adhoc;
 mod check;
 mod explain;
 mod extra_vars;
+mod foresee;
 mod inventory;
 mod lab;
 mod listing;

@@ -1,7 +1,7 @@
 //! Options that several commands share, under Ansible's names, and what they mean with the settings of `ansible.cfg` behind them.
 
 use crate::config::Config;
-use crate::engine::ConnectionSettings;
+use crate::engine::{ConnectionSettings, SshArgs};
 use crate::remote::{BecomeMethod, Secret};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -141,14 +141,24 @@ impl Connecting {
             connection: self.connection.clone().or_else(|| config.text("DEFAULT_TRANSPORT").map(str::to_owned)),
             accept_new_host_keys: self.accept_new_host_keys || !config.flag("HOST_KEY_CHECKING"),
             connect_timeout: self.timeout.or_else(|| config.number("DEFAULT_TIMEOUT")?.try_into().ok()).map(Duration::from_secs),
-            ssh_args: [("--ssh-common-args", &self.ssh_common_args), ("--ssh-extra-args", &self.ssh_extra_args)]
-                .into_iter()
-                .filter_map(|(name, args)| Some((name, args.clone()?)))
-                .collect(),
+            ssh_args: [
+                (SshArgs::Main, "", &None, "ssh_args", "SSH_ARGS"),
+                (SshArgs::Common, "--ssh-common-args", &self.ssh_common_args, "ssh_common_args", "SSH_COMMON_ARGS"),
+                (SshArgs::Extra, "--ssh-extra-args", &self.ssh_extra_args, "ssh_extra_args", "SSH_EXTRA_ARGS"),
+            ]
+            .into_iter()
+            .filter_map(|(which, option, given, name, setting)| match given {
+                Some(args) => Some((which, option, args.clone())),
+                None => Some((which, name, config.text(setting)?.to_owned())),
+            })
+            .collect(),
+            port: config.number("DEFAULT_REMOTE_PORT").and_then(|port| port.try_into().ok()),
             r#become: self.r#become || config.flag("DEFAULT_BECOME"),
             become_user: self.become_user.clone().or_else(|| config.text("DEFAULT_BECOME_USER").map(str::to_owned)),
             become_method: method.map(|method| if method == "su" { BecomeMethod::Su } else { BecomeMethod::Sudo }),
             become_password,
+            become_flags: config.text("DEFAULT_BECOME_FLAGS").map(str::to_owned),
+            become_exe: config.text("DEFAULT_BECOME_EXE").map(str::to_owned),
         })
     }
 }

@@ -1,12 +1,12 @@
 //! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, extra_vars, greet, listing, reading};
+use super::{Manner, extra_vars, foresee, greet, listing, reading};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
 use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Reporter, Sink, Style, Terminal};
-use crate::source::Diag;
+use crate::source::{Diag, Level};
 use crate::template::Templar;
 use anyhow::{Context, bail};
 use std::io::IsTerminal;
@@ -90,6 +90,11 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         }
     };
 
+    if manner == Manner::Own {
+        let found = foresee::findings(&playbooks, Some(&inventory), &extra_vars, &templar, &config);
+        // The run goes on: what is wrong may stand where it never gets to.
+        warnings.extend(found.into_iter().map(|diag| Diag { level: Level::Warning, ..diag }));
+    }
     let tags = |given: &[String], setting: &str| if given.is_empty() { config.list(setting).to_vec() } else { given.to_vec() };
     let settings = Settings {
         forks: args.running.forks(&config),

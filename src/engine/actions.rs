@@ -5,8 +5,8 @@ use super::execute::{Executed, arguments};
 use super::include::{Include, What};
 use super::task::TaskRun;
 use super::{Added, plain};
-use crate::module::{Args, Failure, Param, Registered, Spec};
-use crate::playbook::RoleRequest;
+use crate::module::{Args, Failure, Registered};
+use crate::playbook::{ModuleDefaults, RoleRequest};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable, View};
 use minijinja::Value;
@@ -67,7 +67,9 @@ impl Action<'_> {
         if let Some((_, node)) = task.action.args.iter().find(|(given, _)| param.answers_to(given)) {
             return Some(node);
         }
-        task.keywords.module_defaults.iter().rev().find_map(|defaults| default_node(defaults, spec, param))
+        let defaults = ModuleDefaults::of_module(&task.keywords.module_defaults, spec);
+        let mut given = defaults.into_iter().rev().flat_map(|defaults| defaults.as_map().unwrap_or_default());
+        given.find(|(name, _)| name.as_str().is_some_and(|name| param.answers_to(name))).map(|(_, node)| node)
     }
 
     /// Whether the task is only to say what it would change.
@@ -350,14 +352,6 @@ impl Action<'_> {
         let delegate = (self.place.target.name != *self.task_run.host).then_some(self.place.target.name.as_str());
         self.task_run.keep(executed, delegate, self.view);
     }
-}
-
-/// What `module_defaults` says of a module's parameter, as it was written.
-fn default_node<'a>(defaults: &'a Node, spec: &Spec, param: &Param) -> Option<&'a Node> {
-    let is_module = |name: &Node| name.as_str().and_then(crate::module::resolve_name) == Some(spec.name);
-    let (_, args) = defaults.as_map()?.iter().find(|(module, _)| is_module(module))?;
-    let (_, node) = args.as_map()?.iter().find(|(name, _)| name.as_str().is_some_and(|name| param.answers_to(name)))?;
-    Some(node)
 }
 
 /// One of the searches of [`crate::playbook::search`].

@@ -237,6 +237,10 @@ impl Choose for Peek<'_> {
         is_handler || self.playing.chooses(task)
     }
 
+    fn chooses(&self, task: &Task, is_handler: bool) -> bool {
+        is_handler || self.playing.chooses(task)
+    }
+
     fn enters(&mut self, _: &Arc<Block>) -> bool {
         true
     }

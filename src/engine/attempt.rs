@@ -7,7 +7,7 @@ use super::{actions, asynchronous, execute};
 use crate::report::{Event, Status};
 use crate::source::Diag;
 use crate::template;
-use crate::vars::View;
+use crate::vars::{Level, View};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -239,26 +239,38 @@ impl TaskRun {
             if matches!(attempt.status, Status::Skipped | Status::Unreachable) || run.is_interrupted() {
                 return attempt;
             }
-            match self.is_met(&attempt, view) {
+            match self.is_met(&attempt, &self.with_kept(&attempt, view)) {
                 Ok(true) => return attempt,
                 Ok(false) => {}
                 Err(diag) => return Attempt::failed(&diag),
             }
             if made > retrying.retries {
                 attempt.result.insert("attempts".into(), retrying.retries.into());
-                // Where the user says what a failure is, that holds.
-                if !attempt.result.contains_key("failed_when_result") {
+                // What failed_when said of the last attempt stands. That nothing more is tried is no exception.
+                if self.task().failed_when.is_none() && !attempt.executed.failed {
                     attempt.set_failed(true);
+                    attempt.result.shift_remove("exception");
                 }
                 return attempt;
             }
-            let result = super::outcome::shown(&attempt.result, attempt.executed.hidden || self.is_no_log(view));
+            let hidden = attempt.executed.hidden || self.is_no_log(view);
+            let mut result = attempt.result.clone();
+            result.extend(self.in_flight.of_item());
+            // As ansible-core counts: all attempts that there may be, and the one to come.
+            result.insert("retries".into(), (retrying.retries + 1).into());
+            result.insert("attempts".into(), (made + 1).into());
+            for word in ["failed", "exception"] {
+                result.shift_remove(word);
+            }
+            let result = super::outcome::shown(&result, hidden);
             run.emit(Event::Retrying {
                 task: self.number,
                 host: self.host.to_string(),
+                delegated_to: (place.target.name != *self.host).then(|| place.target.name.clone()),
                 name: self.name.clone(),
                 left: retrying.retries - made,
                 result,
+                verbose: attempt.executed.verbose && !hidden,
             });
             tokio::time::sleep(retrying.delay).await;
         }
@@ -283,8 +295,21 @@ impl TaskRun {
             attempt.result.insert("attempts".into(), number.into());
         }
         self.in_flight.record(&attempt.result);
-        self.judge(&mut attempt, view);
+        let view = self.with_kept(&attempt, view);
+        self.judge(&mut attempt, &view);
         attempt
+    }
+
+    /// What the conditions on a result see beside the task's variables: what the task has just set.
+    fn with_kept(&self, attempt: &Attempt, view: &Arc<View>) -> Arc<View> {
+        let executed = &attempt.executed;
+        if !executed.is_kept() {
+            return view.clone();
+        }
+        let set = executed.include_vars.iter().chain(executed.set.iter().map(|(name, value)| (name, value)));
+        let set = set.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let view = view.with(Level::Facts, self.playing.run.memory.of(&self.host).facts);
+        Arc::new(view.with(Level::IncludeParams, Arc::new(set)))
     }
 
     /// What the engine itself does for the task, if it is done in the task's time. On a host, the host watches the time.

@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::play::Playing;
+use super::ssh_args;
 use crate::playbook::Keywords;
 use crate::remote::{Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport};
 use crate::source::{Diag, Node};
@@ -23,12 +24,24 @@ pub struct ConnectionSettings {
     pub connection: Option<String>,
     pub accept_new_host_keys: bool,
     pub connect_timeout: Option<Duration>,
-    /// Arguments of ssh with the option that brought them.
-    pub ssh_args: Vec<(&'static str, String)>,
+    /// Arguments of ssh with what brought them, each kind once at most.
+    pub ssh_args: Vec<(SshArgs, &'static str, String)>,
+    pub port: Option<u16>,
     pub r#become: bool,
     pub become_user: Option<String>,
     pub become_method: Option<BecomeMethod>,
+    /// Flags and programs, of any method and of each: the settings of `ansible.cfg`.
+    pub become_flags: Option<String>,
+    pub become_exe: Option<String>,
     pub become_password: Option<Secret>,
+}
+
+/// The places where arguments of ssh can be given; each has a variable, a setting, and but for the first an option.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SshArgs {
+    Main,
+    Common,
+    Extra,
 }
 
 /// The open connections of a run.
@@ -149,44 +162,68 @@ impl Playing {
 
     fn ssh(&self, host: &str, keywords: &Keywords, read: &Reader) -> Result<Ssh, Diag> {
         let settings = &self.run.settings.connection;
+        let mut ssh = Ssh {
+            host: read.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_owned()),
+            pinned_host_key: read.text(&["ansible_ssh_host_key"])?,
+            ..Ssh::default()
+        };
+        // The order in which Ansible writes them into ssh's command line, where the first word on a matter counts.
+        self.ssh_args(SshArgs::Main, host, read, &mut ssh)?;
+        let checks_host_keys = match read.flag("ansible_ssh_host_key_checking")? {
+            Some(checks) => Some(checks),
+            None => read.flag("ansible_host_key_checking")?,
+        };
+        if checks_host_keys.map_or(settings.accept_new_host_keys, |checks| !checks) {
+            ssh_args::accept_new_host_keys(&mut ssh);
+        }
         let port = match read.text(&["ansible_port", "ansible_ssh_port"])? {
             Some(port) => Some(port),
-            None => read.keyword(&keywords.port)?,
+            None => read.keyword(&keywords.port)?.or_else(|| settings.port.map(|port| port.to_string())),
         };
         let port = match port {
             Some(port) => Some(port.parse().map_err(|_| Diag::error(format!("`{host}` has the port `{port}`, which is no port number")))?),
             None => None,
         };
+        ssh.port = ssh.port.or(port);
+        let key = read.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
+        ssh.private_keys.extend(key.map_or_else(|| settings.private_keys.clone(), |key| vec![ssh_args::in_home(&key)]));
         let user = match read.text(&["ansible_user", "ansible_ssh_user"])? {
             Some(user) => Some(user),
             None => read.keyword(&keywords.remote_user)?.or_else(|| settings.user.clone()),
         };
-        let key = read.text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])?;
-        let private_keys = key.map_or_else(|| settings.private_keys.clone(), |key| vec![Playing::in_home(&key)]);
-        let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
-        let mut ssh = Ssh {
-            host: read.text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.to_owned()),
-            port,
-            user,
-            private_keys,
-            password: password.or_else(|| settings.password.clone()),
-            pinned_host_key: read.text(&["ansible_ssh_host_key"])?,
-            accept_new_host_keys: settings.accept_new_host_keys,
-            connect_timeout: settings.connect_timeout,
-            ..Ssh::default()
-        };
-        for (option, args) in &settings.ssh_args {
-            ssh_args(args, &mut ssh).map_err(|words| Diag::error(format!("{option}: {words}")))?;
-        }
-        for name in ["ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args"] {
-            if let Some(args) = read.text(&[name])? {
-                ssh_args(&args, &mut ssh).map_err(|words| {
-                    let diag = Diag::error(format!("`{name}` of `{host}`: {words}"));
-                    read.view.get(name).and_then(Variable::span).map_or(diag.clone(), |span| diag.at(span))
-                })?;
+        ssh.user = ssh.user.or(user);
+        let timeout = match read.text(&["ansible_ssh_timeout"])? {
+            Some(seconds) => {
+                let wrong = |_| Diag::error(format!("`ansible_ssh_timeout` of `{host}` is `{seconds}`, which is no number of seconds"));
+                Some(Duration::from_secs(seconds.parse().map_err(wrong)?))
             }
-        }
+            None => settings.connect_timeout,
+        };
+        ssh.connect_timeout = ssh.connect_timeout.or(timeout);
+        let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
+        ssh.password = password.or_else(|| settings.password.clone());
+        self.ssh_args(SshArgs::Common, host, read, &mut ssh)?;
+        self.ssh_args(SshArgs::Extra, host, read, &mut ssh)?;
+        ssh.accept_new_host_keys = ssh_args::accepts_new_host_keys(&ssh);
         Ok(ssh)
+    }
+
+    fn ssh_args(&self, which: SshArgs, host: &str, read: &Reader, ssh: &mut Ssh) -> Result<(), Diag> {
+        let name = match which {
+            SshArgs::Main => "ansible_ssh_args",
+            SshArgs::Common => "ansible_ssh_common_args",
+            SshArgs::Extra => "ansible_ssh_extra_args",
+        };
+        if let Some(args) = read.text(&[name])? {
+            return ssh_args::read(&args, ssh).map_err(|words| {
+                let diag = Diag::error(format!("`{name}` of `{host}`: {words}"));
+                read.view.get(name).and_then(Variable::span).map_or(diag.clone(), |span| diag.at(span))
+            });
+        }
+        match self.run.settings.connection.ssh_args.iter().find(|(known, _, _)| *known == which) {
+            Some((_, from, args)) => ssh_args::read(args, ssh).map_err(|words| Diag::error(format!("{from}: {words}"))),
+            None => Ok(()),
+        }
     }
 
     fn becoming(&self, keywords: &Keywords, read: &Reader, transport: &Transport) -> Result<Option<Become>, Diag> {
@@ -221,16 +258,21 @@ impl Playing {
         {
             return Ok(None);
         }
-        let password = read.text(&["ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"])?.map(Secret::from);
-        Ok(Some(Become { method, user, password: password.or_else(|| settings.become_password.clone()) }))
-    }
-
-    /// A path of the command line or the inventory, with `~` filled in; relative to the working folder.
-    fn in_home(path: &str) -> PathBuf {
-        match path.strip_prefix("~/").zip(std::env::home_dir()) {
-            Some((rest, home)) => home.join(rest),
-            None => PathBuf::from(path),
-        }
+        let own = |word: &str| match method {
+            BecomeMethod::Sudo => format!("ansible_sudo_{word}"),
+            BecomeMethod::Su => format!("ansible_su_{word}"),
+        };
+        let password = read.text(&["ansible_become_password", "ansible_become_pass", &own("pass")])?.map(Secret::from);
+        let flags = match read.text(&["ansible_become_flags", &own("flags")])? {
+            Some(flags) => Some(flags),
+            None => read.keyword(&keywords.become_flags)?.or_else(|| settings.become_flags.clone()),
+        };
+        let exe = match read.text(&["ansible_become_exe", &own("exe")])? {
+            Some(exe) => Some(exe),
+            None => read.keyword(&keywords.become_exe)?.or_else(|| settings.become_exe.clone()),
+        };
+        let exe = exe.filter(|exe| !exe.is_empty());
+        Ok(Some(Become { method, user, password: password.or_else(|| settings.become_password.clone()), flags, exe }))
     }
 }
 
@@ -264,43 +306,4 @@ impl Reader<'_> {
             Some(Variable::Node(node)) => self.run.templar.render(node, self.view).map(Some),
         }
     }
-}
-
-/// The options of ssh's command line that mean something here. The others are refused: they would be read and ignored.
-fn ssh_args(args: &str, ssh: &mut Ssh) -> Result<(), String> {
-    let words = shell_words::split(args).map_err(|err| err.to_string())?;
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        let mut value = |attached: &str| {
-            if attached.is_empty() { words.next().ok_or_else(|| format!("`{word}` lacks its value")) } else { Ok(attached.to_owned()) }
-        };
-        if let Some(rest) = word.strip_prefix("-J") {
-            ssh.proxy_jump = Some(value(rest)?);
-        } else if let Some(rest) = word.strip_prefix("-o") {
-            let option = value(rest)?;
-            let (name, setting) = option.split_once(['=', ' ']).ok_or_else(|| format!("`-o {option}` has no value"))?;
-            let setting = setting.trim();
-            match name.trim().to_lowercase().as_str() {
-                "proxyjump" => ssh.proxy_jump = Some(setting.to_owned()),
-                "port" => ssh.port = Some(setting.parse().map_err(|_| format!("`{setting}` is no port"))?),
-                "user" => ssh.user = Some(setting.to_owned()),
-                "identityfile" => ssh.private_keys = vec![setting.into()],
-                "stricthostkeychecking" if setting == "accept-new" => ssh.accept_new_host_keys = true,
-                "stricthostkeychecking" if setting == "yes" => {}
-                "stricthostkeychecking" => {
-                    return Err(
-                        "host keys are always checked: pin the key with `ansible_ssh_host_key`, or use `StrictHostKeyChecking=accept-new`"
-                            .to_owned(),
-                    );
-                }
-                // One connection is kept anyway, and it is kept alive.
-                "controlmaster" | "controlpersist" | "controlpath" | "serveraliveinterval" | "serveralivecountmax" => {}
-                other => return Err(format!("the ssh option `{other}` is not supported; set it in ~/.ssh/config")),
-            }
-        // `-C` stands in Ansible's own default. Compression changes how bytes travel, not what comes of a run, so it asks for nothing here.
-        } else if word != "-C" {
-            return Err(format!("the ssh argument `{word}` is not supported; set it in ~/.ssh/config"));
-        }
-    }
-    Ok(())
 }

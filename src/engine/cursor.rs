@@ -32,6 +32,8 @@ struct Frame {
     include_vars: Option<Arc<VarMap>>,
     /// A failure waits for this `always` to end.
     fails_after: bool,
+    /// The block has a `rescue` of which something is to be run.
+    rescues: bool,
 }
 
 #[derive(Clone)]
@@ -63,6 +65,8 @@ enum Part {
 pub trait Choose {
     /// Whether a task is to be run at all (tags; for handlers: was it notified).
     fn wants(&mut self, task: &Arc<Task>, is_handler: bool) -> bool;
+    /// Whether `--tags` and `--skip-tags` choose a task.
+    fn chooses(&self, task: &Task, is_handler: bool) -> bool;
     /// Whether a block is entered: false for a role's that ran already.
     fn enters(&mut self, block: &Arc<Block>) -> bool;
     /// A block ended without failing.
@@ -88,7 +92,8 @@ impl Cursor {
                 }
                 Some(Item::Entry(Entry::Block(block))) => {
                     if choose.enters(&block) {
-                        self.frames.push(Frame::new(Entries::Block(block, Part::Block)));
+                        let rescues = holds_chosen(&block.rescue, &|task| choose.chooses(task, is_handler));
+                        self.frames.push(Frame { rescues, ..Frame::new(Entries::Block(block, Part::Block)) });
                     } else {
                         self.advance();
                     }
@@ -122,7 +127,7 @@ impl Cursor {
     pub fn fail(&mut self) {
         while let Some(frame) = self.frames.last_mut() {
             let next = match &frame.entries {
-                Entries::Block(block, Part::Block) if !block.rescue.is_empty() => Some((block.clone(), Part::Rescue)),
+                Entries::Block(block, Part::Block) if frame.rescues => Some((block.clone(), Part::Rescue)),
                 Entries::Block(block, Part::Block | Part::Rescue) if !block.always.is_empty() => Some((block.clone(), Part::Always)),
                 _ => None,
             };
@@ -139,7 +144,7 @@ impl Cursor {
 
     /// Whether a `rescue` would catch a failure now, at once or after an `always` on the way to it.
     pub fn would_rescue(&self) -> bool {
-        self.frames.iter().any(|frame| matches!(&frame.entries, Entries::Block(block, Part::Block) if !block.rescue.is_empty()))
+        self.frames.iter().any(|frame| frame.rescues && matches!(&frame.entries, Entries::Block(_, Part::Block)))
     }
 
     /// Whether the host has failed for good, or will when its `always` is done.
@@ -211,8 +216,16 @@ impl Cursor {
 
 impl Frame {
     fn new(entries: Entries) -> Frame {
-        Frame { entries, index: 0, is_handlers: false, include_vars: None, fails_after: false }
+        Frame { entries, index: 0, is_handlers: false, include_vars: None, fails_after: false, rescues: false }
     }
+}
+
+/// Whether there is a task to be run among entries. A `rescue` of which the tags leave nothing rescues nothing, as in Ansible.
+fn holds_chosen(entries: &[Entry], chooses: &dyn Fn(&Task) -> bool) -> bool {
+    entries.iter().any(|entry| match entry {
+        Entry::Task(task) => chooses(task),
+        Entry::Block(block) => [&block.block, &block.rescue, &block.always].iter().any(|part| holds_chosen(part, chooses)),
+    })
 }
 
 enum Item {

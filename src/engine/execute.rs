@@ -6,7 +6,7 @@ use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
-use crate::playbook::Task;
+use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
@@ -364,16 +364,9 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
     let templar = &playing.run.templar;
     let spec = action.module.spec();
     let mut args = Map::new();
-    for defaults in &task.keywords.module_defaults {
-        let rendered = templar.render(defaults, view)?;
-        for module in rendered.try_iter().into_iter().flatten() {
-            let name = module.to_string();
-            if crate::module::resolve_name(&name) != Some(spec.name) {
-                continue;
-            }
-            if let Ok(Json::Object(values)) = rendered.get_item(&module).map(|values| plain(&values)) {
-                args.extend(values);
-            }
+    for defaults in ModuleDefaults::of_module(&task.keywords.module_defaults, spec) {
+        if let Json::Object(values) = plain(&templar.render(defaults, view)?) {
+            args.extend(values);
         }
     }
     if let Some(node) = &action.args_from {

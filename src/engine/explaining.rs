@@ -222,6 +222,9 @@ impl Found<'_> {
         if !known(Level::RoleVars, &role.vars, self) {
             self.take(vars, &role.vars, scope);
         }
+        if defaults == Level::OwnRoleDefaults {
+            self.take(vars, &role.call_vars, Some(format!("in role {}", role.full_name())));
+        }
         self.take(Level::RoleParams, &role.params, Some(format!("in role {}", role.full_name())));
         for dependency in &role.dependencies {
             self.role(dependency, defaults, vars);

@@ -47,13 +47,11 @@ impl Playing {
     /// The handlers that a notification means.
     fn meant(&self, name: &str) -> Vec<usize> {
         let listens = |handler: &Arc<Task>| handler.listen.iter().filter_map(Node::as_str).any(|topic| is_called(topic, handler, name));
-        // A role that was loaded several times brings its handlers several times: of each name, the last that was loaded counts.
+        // Of each name, the last that was loaded counts, whatever role it is of; a role that was loaded several times brings its handlers several times.
         let mut seen = HashSet::new();
         let handlers = self.listed_handlers();
         let listening = handlers.iter().rev().filter(|handler| listens(handler));
-        let last = listening.filter(|handler| {
-            self.handler_name(handler).is_none_or(|own| seen.insert((own, handler.role.as_ref().map(|role| role.full_name()))))
-        });
+        let last = listening.filter(|handler| self.handler_name(handler).is_none_or(|own| seen.insert(own)));
         let mut found: Vec<usize> = last.map(identity).collect();
         found.extend(self.named(name).as_ref().map(identity));
         found

@@ -57,6 +57,11 @@ impl InFlight {
         state.whole = Some(whole.clone());
     }
 
+    /// What the present item's result says of the item.
+    pub fn of_item(&self) -> Map<String, Json> {
+        self.lock().item.clone()
+    }
+
     fn has_result(&self) -> bool {
         let state = self.lock();
         !state.results.is_empty() || state.whole.is_some()

@@ -79,7 +79,10 @@ pub fn enter(
         let mut trouble = None;
         for include in includes {
             let key = include.key();
-            let known = seen.iter().position(|seen| seen.key == key && seen.item == include.item);
+            // A loop may give the same item twice: then the file is included twice.
+            let host = walkers[at].host.as_ref();
+            let known =
+                seen.iter().position(|seen| seen.key == key && seen.item == include.item && !seen.hosts.iter().any(|other| other == host));
             let ordinal = known.unwrap_or_else(|| {
                 let loaded = load(playing, step, &include).map(Arc::new);
                 seen.push(Seen { key, item: include.item.clone(), shown: include.shown(), loaded, hosts: Vec::new() });

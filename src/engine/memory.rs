@@ -90,6 +90,12 @@ impl Memory {
         self.store(host);
     }
 
+    /// What is known of a host is again what it was.
+    pub fn put_back(&self, host: &Arc<str>, before: Known) {
+        self.update(host, |known| *known = before);
+        self.store(host);
+    }
+
     /// Forgets what was gathered, and keeps what was set.
     pub fn clear_facts(&self, host: &Arc<str>) {
         self.update(host, |known| {

@@ -27,6 +27,7 @@ mod meta;
 mod outcome;
 mod play;
 mod prompt;
+mod ssh_args;
 mod strategy;
 mod tags;
 mod task;
@@ -35,7 +36,7 @@ mod variables;
 mod vars_files;
 mod waiting;
 
-pub use connect::ConnectionSettings;
+pub use connect::{ConnectionSettings, SshArgs};
 pub use explaining::Definition;
 pub use listing::Listed;
 pub use tags::TagSelection;
@@ -340,6 +341,10 @@ impl Run {
 
     fn is_out(&self, host: &str) -> bool {
         self.out.lock().expect("no panic holds the lock").contains_key(host)
+    }
+
+    fn is_unreachable(&self, host: &str) -> bool {
+        matches!(self.out.lock().expect("no panic holds the lock").get(host), Some(Loss::Unreachable))
     }
 
     fn put_out(&self, host: &Arc<str>, loss: Loss) {

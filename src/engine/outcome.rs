@@ -43,6 +43,9 @@ impl TaskRun {
             None => self.hosts().collect(),
         };
         for host in hosts {
+            if executed.is_kept() {
+                self.before.lock().expect("no panic holds the lock").entry(host.clone()).or_insert_with(|| run.memory.of(host));
+            }
             if !executed.facts.is_empty() {
                 run.memory.add_facts(host, &executed.facts);
             }
@@ -58,6 +61,13 @@ impl TaskRun {
                 }
                 run.memory.include_vars(host, executed.include_vars.clone());
             }
+        }
+    }
+
+    /// Forgets what a task has kept that failed in the end: an item of it, or by its conditions. Meanwhile its own conditions and items saw it.
+    pub fn forget(&self) {
+        for (host, known) in std::mem::take(&mut *self.before.lock().expect("no panic holds the lock")) {
+            self.playing.run.memory.put_back(&host, known);
         }
     }
 

@@ -140,6 +140,10 @@ impl Choose for Chooser<'_> {
         is_handler || self.playing.chooses(task)
     }
 
+    fn chooses(&self, task: &Task, is_handler: bool) -> bool {
+        is_handler || self.playing.chooses(task)
+    }
+
     fn enters(&mut self, block: &Arc<Block>) -> bool {
         let Some(call) = &block.role_call else { return true };
         call.allow_duplicates || !self.roles_done.contains(&call.key)
@@ -361,7 +365,8 @@ fn gathering(play: &Play) -> Task {
     let written = Source::from_text(UNWRITTEN, "");
     let span = written.span(0, 0);
     let mut args = Vec::new();
-    for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout)] {
+    for (name, value) in [("gather_subset", &play.gather_subset), ("gather_timeout", &play.gather_timeout), ("fact_path", &play.fact_path)]
+    {
         if let Some(value) = value {
             args.push((name.to_owned(), value.clone()));
         }

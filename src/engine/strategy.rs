@@ -9,8 +9,8 @@ use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
 use crate::vars::{Variable, View};
 use serde_json::{Value as Json, json};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -74,14 +74,23 @@ async fn together(playing: &Arc<Playing>, walkers: &mut [Walker]) -> End {
         let steps: Vec<(usize, Step)> =
             walkers.iter_mut().enumerate().filter_map(|(at, walker)| walker.next(playing).map(|step| (at, step))).collect();
         if playing.too_many_failed(walkers) {
-            playing.run.emit(Event::NoMoreHosts);
+            // Where nobody is left anyway, it need not be said.
+            if !steps.is_empty() {
+                playing.run.emit(Event::NoMoreHosts);
+            }
             return End::Aborted;
         }
         let Some(place) = steps.iter().map(|(_, step)| &step.place).min().cloned() else { break };
         let steps: Vec<_> = steps.into_iter().filter(|(_, step)| step.place == place).collect();
         let end = match steps[0].1.task.action.module.spec().name {
             "ansible.builtin.meta" => meta::run(playing, walkers, &steps).await,
-            _ => do_task(playing, walkers, steps).await,
+            _ => match do_task(playing, walkers, steps).await {
+                End::Done if playing.too_many_failed(walkers) => {
+                    playing.run.emit(Event::NoMoreHosts);
+                    End::Aborted
+                }
+                end => end,
+            },
         };
         if end != End::Done {
             return end;
@@ -142,7 +151,8 @@ async fn perform(
     let doers = if run_once { &steps[..1] } else { steps };
     let mut doing = JoinSet::new();
     for (at, step) in doers {
-        let others = walkers.iter().enumerate().filter(|(other, walker)| other != at && !walker.unreachable);
+        // Also those that have failed: a rescue or a later play may ask for it.
+        let others = playing.batch.iter().filter(|host| **host != walkers[*at].host && !playing.run.is_unreachable(host));
         let one = TaskRun {
             playing: playing.clone(),
             host: walkers[*at].host.clone(),
@@ -150,9 +160,10 @@ async fn perform(
             number,
             name: name.to_owned(),
             rescues: walkers[*at].cursor.would_rescue(),
-            also: if run_once { others.map(|(_, walker)| walker.host.clone()).collect() } else { Vec::new() },
+            also: if run_once { others.cloned().collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
+            before: Mutex::default(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);
@@ -297,7 +308,10 @@ impl Playing {
         Ok(Terms {
             // `add_host` is about the inventory, not about the hosts: one of them is enough.
             run_once: flag(&task.keywords.run_once)? || task.action.module.spec().name == "ansible.builtin.add_host",
-            any_errors_fatal: flag(&task.keywords.any_errors_fatal)?,
+            any_errors_fatal: match &task.keywords.any_errors_fatal {
+                Some(_) => flag(&task.keywords.any_errors_fatal)?,
+                None => self.run.settings.config.flag("ANY_ERRORS_FATAL"),
+            },
             throttle: Some(throttle).filter(|throttle| *throttle > 0),
             check_mode: self.checks(task, view)?,
         })

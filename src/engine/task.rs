@@ -5,6 +5,7 @@ use super::attempt::Attempt;
 use super::cursor::{Cursor, Step};
 use super::in_flight::InFlight;
 use super::include::Include;
+use super::memory::Known;
 use super::play::Playing;
 use crate::playbook::Task;
 use crate::playbook::vocabulary;
@@ -12,7 +13,8 @@ use crate::report::{Event, HostResult, Status};
 use crate::source::Diag;
 use crate::vars::View;
 use serde_json::Value as Json;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// A task about to be run on a host.
@@ -30,6 +32,8 @@ pub struct TaskRun {
     /// Where the host is, for reading ahead.
     pub cursor: Cursor,
     pub in_flight: Arc<InFlight>,
+    /// What was known of the hosts for which it has kept something, before it did.
+    pub before: Mutex<HashMap<Arc<str>, Known>>,
 }
 
 /// How a task ended on a host.
@@ -130,6 +134,9 @@ impl TaskRun {
         match attempt.is_loop {
             true => self.in_flight.end_loop(&attempt.result),
             false => self.in_flight.record(&attempt.result),
+        }
+        if attempt.has_trouble() {
+            self.forget();
         }
         let mut attempt = self.register(attempt, view);
         let ignored = attempt.ignored;

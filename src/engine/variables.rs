@@ -28,6 +28,7 @@ impl Playing {
         view.add(Level::VarsPrompt, self.prompted.clone());
         view.add(Level::Magic, self.magic.read().expect("no panic holds the lock").clone());
         if let Some(task) = task {
+            view.action = Some(task.action.name.as_str().into());
             if let Some(role) = &task.role {
                 add_role(&mut view, role);
             }
@@ -155,17 +156,34 @@ fn no_facts() -> Arc<VarMap> {
     NONE.clone()
 }
 
+/// What a task sees of its role: of those that depend on it or include it, of those that it depends on, and its own, which wins.
 fn add_role(view: &mut View, role: &Arc<Role>) {
-    if let Some(parent) = &role.parent {
-        add_role(view, parent);
-    }
-    for dependency in &role.dependencies {
+    let mut chain: Vec<&Arc<Role>> = crate::playbook::search::ancestors(Some(role)).collect();
+    chain.reverse();
+    let mut dependencies = Vec::new();
+    add_dependencies(role, &mut dependencies);
+    for dependency in &dependencies {
         view.add(Level::OwnRoleDefaults, dependency.defaults.clone());
+    }
+    for role in &chain {
+        view.add(Level::OwnRoleDefaults, role.defaults.clone());
+        view.add(Level::OwnRoleVars, role.call_vars.clone());
+        view.add(Level::OwnRoleVars, role.vars.clone());
+        view.add(Level::RoleParams, role.params.clone());
+    }
+    for dependency in &dependencies {
         view.add(Level::OwnRoleVars, dependency.vars.clone());
     }
-    view.add(Level::OwnRoleDefaults, role.defaults.clone());
     view.add(Level::OwnRoleVars, role.vars.clone());
-    view.add(Level::RoleParams, role.params.clone());
+    view.add(Level::OwnRoleVars, role.call_vars.clone());
+}
+
+/// All that a role depends on, those deepest down first.
+fn add_dependencies(role: &Role, all: &mut Vec<Arc<Role>>) {
+    for dependency in &role.dependencies {
+        add_dependencies(dependency, all);
+        all.push(dependency.clone());
+    }
 }
 
 /// Magic variables that do not depend on the host or the task.

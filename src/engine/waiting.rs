@@ -4,9 +4,15 @@ use super::actions::Action;
 use super::execute::Executed;
 use crate::module::{Args, Failure};
 use crate::remote::{Connection, Run as Running};
+use crate::report::Event;
 use crate::sh::Script;
 use crate::source::Diag;
 use std::time::{Duration, Instant};
+
+/// A time as modules return it.
+fn time_text(time: &jiff::Zoned) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
 
 impl Action<'_> {
     /// Waits for a time. With neither time nor terminal there is nobody to wait for, and it goes on with a warning.
@@ -23,7 +29,12 @@ impl Action<'_> {
         };
         let echo = args.bool("echo").unwrap_or(true);
         match seconds {
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds.max(0) as u64)).await,
+            Some(seconds) => {
+                // As in Ansible, there is no shorter pause.
+                let seconds = seconds.max(1);
+                self.task_run.playing.run.emit(Event::Asked { question: format!("Pausing for {seconds} seconds") });
+                tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
+            }
             None if std::io::stdin().is_terminal() => {
                 let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
                 let answer = tokio::task::spawn_blocking(move || {
@@ -43,7 +54,19 @@ impl Action<'_> {
             None => self.task_run.playing.run.warn("Not waiting for response to prompt as stdin is not interactive"),
         }
         executed.data.entry("user_input").or_insert_with(|| "".into());
-        executed.data.insert("delta".into(), started.elapsed().as_secs().into());
+        let elapsed = started.elapsed();
+        let (amount, unit) = match args.int("seconds") {
+            Some(_) => (elapsed.as_secs_f64(), "seconds"),
+            None => (elapsed.as_secs_f64() / 60.0, "minutes"),
+        };
+        let stopped = jiff::Zoned::now();
+        executed
+            .data
+            .insert("start".into(), time_text(&(stopped.clone() - jiff::SignedDuration::try_from(elapsed).unwrap_or_default())).into());
+        executed.data.insert("stop".into(), time_text(&stopped).into());
+        executed.data.insert("stdout".into(), format!("Paused for {:?} {unit}", (amount * 100.0).round() / 100.0).into());
+        executed.data.insert("stderr".into(), "".into());
+        executed.data.insert("delta".into(), elapsed.as_secs().into());
         executed.data.insert("echo".into(), echo.into());
         executed.data.insert("rc".into(), 0.into());
         Ok(executed)

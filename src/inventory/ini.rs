@@ -190,11 +190,12 @@ impl Reader<'_> {
             && ["true", "false", "yes", "no", "on", "off"].contains(&text.to_ascii_lowercase().as_str())
         {
             let truth = if ["true", "yes", "on"].contains(&text.to_ascii_lowercase().as_str()) { "True" } else { "False" };
-            self.warnings.push(
+            self.inventory.seemingly_boolean.push((
+                key.text.clone(),
                 Diag::warning(format!("`{}` is the string `{text}` here, not a boolean", key.text))
                     .at(&node.span)
                     .hint(format!("in an INI inventory write `{truth}`, or `{} | bool` where it is used", key.text)),
-            );
+            ));
         }
         Ok(node)
     }

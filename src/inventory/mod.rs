@@ -49,6 +49,8 @@ pub struct Inventory {
     rules: Arc<Rules>,
     /// What is worth a word when more is to be said, with the verbosity from which on it is.
     pub remarks: Vec<(u8, String)>,
+    /// Variables of INI inventories that are strings and look like booleans, with what is to be said where they are used as such.
+    pub seemingly_boolean: Vec<(String, Diag)>,
     warnings: Vec<Diag>,
 }
 
@@ -78,6 +80,7 @@ impl Inventory {
             sources_read: Vec::new(),
             rules,
             remarks: Vec::new(),
+            seemingly_boolean: Vec::new(),
             warnings: Vec::new(),
         };
         inventory.groups.insert("all".to_owned(), Group::default());

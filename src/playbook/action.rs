@@ -1,10 +1,10 @@
 //! Which module a task calls, and with what: `module: {args}`, `module: key=value`, `action`, `local_action`, `args`.
 
-use super::Action;
 use super::key_value::{self, Unbalanced};
 use super::keywords::{Place, refused};
 use super::load::{Reading, Scope};
 use super::search;
+use super::{Action, ModuleDefaults};
 use crate::module::{self, FreeForm, Registered, Spec};
 use crate::source::{Diag, Kind, Node, Span};
 
@@ -41,8 +41,8 @@ pub(super) struct Chosen {
 pub(super) struct Arguments<'a> {
     pub action: &'a Action,
     /// `module_defaults` of the task, and of what stands around it.
-    pub keywords: &'a [Node],
-    pub outer: &'a [Node],
+    pub keywords: &'a [ModuleDefaults],
+    pub outer: &'a [ModuleDefaults],
 }
 
 /// A module's name as a task spells it, and the value beside it.

@@ -6,7 +6,7 @@ use super::keywords::is_identifier;
 use super::load::{Gathered, Reading, Scope};
 use super::search;
 use super::tasks::missing_file;
-use crate::module::{self, Param, ParamKind, Spec};
+use crate::module::{Param, ParamKind, Spec};
 use crate::modules::TAKES_ANY_PARAMETER;
 use crate::source::{Diag, Kind, Node};
 use serde_json::{Map, Value as Json};
@@ -41,7 +41,7 @@ impl Reading<'_> {
         }
     }
 
-    fn check_argument(&mut self, spec: &'static Spec, word: &str, value: &Node, module: &str) {
+    pub(super) fn check_argument(&mut self, spec: &'static Spec, word: &str, value: &Node, module: &str) {
         let pair = (spec.name, word);
         if CONDITIONS.contains(&pair) {
             self.conditions(word, value);
@@ -95,32 +95,6 @@ impl Reading<'_> {
                 span.source.span(at, at + word.len())
             }
             _ => span.clone(),
-        }
-    }
-
-    /// Defaults per module: the names of modules and of their arguments.
-    pub(super) fn check_module_defaults(&mut self, defaults: &Node) {
-        for (key, value) in defaults.as_map().unwrap_or(&[]) {
-            let word = key.as_str().unwrap_or("");
-            if word.starts_with("group/") {
-                let diag = Diag::error("`module_defaults` of groups of modules are not supported").at(&key.span);
-                self.foresee(diag.hint("name each module"));
-                continue;
-            }
-            let Some(module) = module::find(word) else {
-                let diag = Diag::error(format!("`module_defaults` names no module that there is: `{word}`")).at(&key.span);
-                self.foresee(diag.did_you_mean(word, module::known_names()));
-                continue;
-            };
-            match &value.kind {
-                Kind::Map(pairs) => {
-                    for (key, value) in pairs {
-                        self.check_argument(module.spec(), key.as_str().unwrap_or(""), value, word);
-                    }
-                }
-                Kind::Str(_) if value.is_template() => {}
-                _ => self.wrong_shape(word, "a mapping of arguments", value),
-            }
         }
     }
 

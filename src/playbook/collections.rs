@@ -20,7 +20,7 @@ pub(super) fn around(path: &Path) -> Option<String> {
 
 impl Loader {
     /// The folder of a collection: beside the playbook first.
-    fn collection(&self, name: &str, play_dir: &Path) -> Option<PathBuf> {
+    pub(super) fn collection(&self, name: &str, play_dir: &Path) -> Option<PathBuf> {
         let (namespace, name) = name.split_once('.')?;
         let beside = play_dir.join("collections");
         let mut folders = std::iter::once(&beside).chain(&self.collections_path);

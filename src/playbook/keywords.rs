@@ -10,6 +10,8 @@ use std::sync::Arc;
 const EVERYWHERE: &[&str] = &[
     "any_errors_fatal",
     "become",
+    "become_exe",
+    "become_flags",
     "become_method",
     "become_user",
     "check_mode",
@@ -36,6 +38,7 @@ const EVERYWHERE: &[&str] = &[
 const BELOW_PLAY: &[&str] = &["delegate_facts", "delegate_to", "when"];
 
 const PLAY: &[&str] = &[
+    "fact_path",
     "force_handlers",
     "gather_facts",
     "gather_subset",
@@ -97,9 +100,6 @@ const BESIDE_INCLUDE: &[&str] = &[
 
 /// What Ansible has and nodewright has not, and what to do about it.
 const REFUSED: &[(&str, &str)] = &[
-    ("become_exe", "`sudo` and `su` are found through the host's PATH"),
-    ("become_flags", "`sudo` and `su` are called with the flags that they need"),
-    ("fact_path", "facts come from `setup` alone"),
     ("include", "write `include_tasks` or `import_tasks`"),
     ("sudo", "write `become: true`"),
     ("sudo_user", "write `become_user`"),
@@ -196,12 +196,14 @@ impl Keywords {
             tags,
             vars: self.vars.iter().cloned().chain(inner.vars).collect(),
             environment: joined(&self.environment, inner.environment),
-            module_defaults: joined(&self.module_defaults, inner.module_defaults),
+            module_defaults: self.module_defaults.iter().cloned().chain(inner.module_defaults).collect(),
             collections: if inner.collections.is_empty() { self.collections.clone() } else { inner.collections },
             notify: if inner.notify.is_empty() { self.notify.clone() } else { inner.notify },
             r#become: nearest(&self.r#become, inner.r#become),
             become_user: nearest(&self.become_user, inner.become_user),
             become_method: nearest(&self.become_method, inner.become_method),
+            become_flags: nearest(&self.become_flags, inner.become_flags),
+            become_exe: nearest(&self.become_exe, inner.become_exe),
             connection: nearest(&self.connection, inner.connection),
             remote_user: nearest(&self.remote_user, inner.remote_user),
             port: nearest(&self.port, inner.port),
@@ -230,13 +232,14 @@ impl Reading<'_> {
             "vars" => into.vars.extend(self.vars(value, "vars").filter(|vars| !vars.is_empty()).map(Arc::new)),
             "environment" => into.environment.extend(self.mappings(word, value)),
             "module_defaults" => {
-                let defaults = self.mappings(word, value);
-                defaults.iter().for_each(|defaults| self.check_module_defaults(defaults));
+                let defaults = self.module_defaults(value);
                 into.module_defaults.extend(defaults);
             }
             "become" => into.r#become = self.boolean(word, value),
             "become_user" => into.become_user = self.string(word, value),
             "become_method" => into.become_method = self.one_of(word, value, &["sudo", "su"]),
+            "become_flags" => into.become_flags = self.string(word, value),
+            "become_exe" => into.become_exe = self.string(word, value),
             "connection" => into.connection = self.one_of(word, value, &["ssh", "smart", "local"]),
             "remote_user" => into.remote_user = self.string(word, value),
             "port" => into.port = self.number(word, value),
@@ -485,11 +488,8 @@ pub fn means_something(name: &str) -> bool {
 /// Words that no variable should be called: keywords, and what every template can call.
 const RESERVED: &[&str] = &[
     "async_val",
-    "become_exe",
-    "become_flags",
     "cycler",
     "dict",
-    "fact_path",
     "joiner",
     "lipsum",
     "loop_with",

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct Reading<'l> {
     pub loader: &'l Loader,
     findings: Findings,
+    /// The folder of the playbook whose play is read.
+    pub dir: PathBuf,
     pub play: Gathered,
     /// Files of includes that were looked into: each is, once; those that may not be reached, perhaps once more.
     looked_into: HashSet<(PathBuf, bool)>,
@@ -94,8 +96,8 @@ pub(super) fn path_variable(path: &Path) -> Variable {
 }
 
 impl<'l> Reading<'l> {
-    pub(super) fn new(loader: &'l Loader) -> Reading<'l> {
-        Reading { loader, findings: Vec::new(), play: Gathered::default(), looked_into: HashSet::new() }
+    pub(super) fn new(loader: &'l Loader, dir: &Path) -> Reading<'l> {
+        Reading { loader, dir: dir.to_owned(), findings: Vec::new(), play: Gathered::default(), looked_into: HashSet::new() }
     }
 
     /// Whether an include is yet to be looked into.
@@ -277,6 +279,7 @@ impl<'l> Reading<'l> {
 
     fn play(&mut self, entry: &Node, pairs: &[(Node, Node)], scope: &Scope) -> Option<Play> {
         self.play = Gathered::default();
+        self.dir.clone_from(&scope.play_dir);
         // What `import_playbook` said stands around the play, but its variables beat the play's, those of the outermost import first of all.
         let mut outer = scope.keywords.clone();
         let imported_vars = std::mem::take(&mut outer.vars);
@@ -290,6 +293,7 @@ impl<'l> Reading<'l> {
             gather_facts: None,
             gather_subset: None,
             gather_timeout: None,
+            fact_path: None,
             serial: None,
             strategy: None,
             order: None,
@@ -324,6 +328,7 @@ impl<'l> Reading<'l> {
                 "gather_facts" => play.gather_facts = self.boolean(word, value),
                 "gather_subset" => play.gather_subset = (!self.strings(word, value).is_empty()).then(|| value.clone()),
                 "gather_timeout" => play.gather_timeout = self.number(word, value),
+                "fact_path" => play.fact_path = self.string(word, value),
                 "serial" => play.serial = self.serial(value),
                 "strategy" => play.strategy = self.one_of(word, value, &["linear", "free", "host_pinned", "debug"]),
                 "order" => {
@@ -509,7 +514,7 @@ impl Loader {
     /// # Errors
     /// Everything that was found, warnings too.
     pub fn playbook(&self, path: &Path) -> Result<Playbook, Findings> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, &folder_of(path));
         let plays = reading.playbook(path, None, &Scope::new(folder_of(path)));
         reading.finish().map(|warnings| Playbook { plays, warnings })
     }
@@ -519,7 +524,7 @@ impl Loader {
     /// # Errors
     /// Everything that was found, warnings too.
     pub fn single(&self, play: &Node, dir: &Path) -> Result<Playbook, Findings> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, dir);
         let read = reading.play(play, play.as_map().unwrap_or_default(), &Scope::new(dir.to_owned()));
         reading.finish().map(|warnings| Playbook { plays: read.into_iter().collect(), warnings })
     }

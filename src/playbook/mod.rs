@@ -8,6 +8,7 @@ pub mod key_value;
 mod keywords;
 mod load;
 mod model;
+mod module_defaults;
 mod roles;
 pub mod search;
 pub mod shipped;
@@ -15,7 +16,9 @@ mod tasks;
 pub mod vocabulary;
 
 pub use keywords::{means_something, reserved};
-pub use model::{Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, Play, Register, Role, RoleCall, Task};
+pub use model::{
+    Action, Block, Entry, Include, Keywords, Loop, LoopControl, Metadata, ModuleDefaults, Play, Register, Role, RoleCall, Task,
+};
 
 use crate::source::{Diag, Node};
 use std::path::PathBuf;

@@ -17,6 +17,7 @@ pub struct Play {
     pub gather_facts: Option<Node>,
     pub gather_subset: Option<Node>,
     pub gather_timeout: Option<Node>,
+    pub fact_path: Option<Node>,
     pub serial: Option<Node>,
     pub strategy: Option<Node>,
     pub order: Option<Node>,
@@ -165,7 +166,8 @@ pub struct Keywords {
     /// Outermost first; the inner beats the outer, key by key.
     pub vars: Vec<Arc<VarMap>>,
     pub environment: Vec<Node>,
-    pub module_defaults: Vec<Node>,
+    /// Outermost first.
+    pub module_defaults: Vec<ModuleDefaults>,
     /// Collections that roles without one are looked for in: the innermost list.
     pub collections: Vec<Node>,
     /// The innermost that says any counts. On the way down; in a task it has moved to [`Task::notify`].
@@ -174,6 +176,8 @@ pub struct Keywords {
     pub r#become: Option<Node>,
     pub become_user: Option<Node>,
     pub become_method: Option<Node>,
+    pub become_flags: Option<Node>,
+    pub become_exe: Option<Node>,
     pub connection: Option<Node>,
     pub remote_user: Option<Node>,
     pub port: Option<Node>,
@@ -190,6 +194,15 @@ pub struct Keywords {
     pub timeout: Option<Node>,
 }
 
+/// `module_defaults` as one level says it.
+#[derive(Clone, Debug)]
+pub struct ModuleDefaults {
+    /// Names of modules and groups to arguments.
+    pub written: Node,
+    /// The full names of the groups that it names, and of their modules.
+    pub groups: Vec<(String, Vec<&'static str>)>,
+}
+
 /// A role that was found and read.
 pub struct Role {
     pub name: String,
@@ -200,6 +213,8 @@ pub struct Role {
     pub vars: Arc<VarMap>,
     /// What the call gave beside keywords: `roles: [{role: r, p: 1}]`.
     pub params: Arc<VarMap>,
+    /// `vars` of the call: `roles: [{role: r, vars: {v: 1}}]`.
+    pub call_vars: Arc<VarMap>,
     /// The role that depends on this one or includes it, for searching files.
     pub parent: Option<Arc<Role>>,
     /// Its parent depends on it, and does not include it.

@@ -21,6 +21,7 @@ struct Call {
     /// What the call says of its tasks.
     keywords: Keywords,
     params: Arc<VarMap>,
+    vars: Arc<VarMap>,
     files: Files,
     /// What tells this call from others of the same role, as text.
     key: String,
@@ -95,7 +96,7 @@ impl Reading<'_> {
 
     fn call(&mut self, item: &Node, scope: &Scope) -> Option<Call> {
         let mut keywords = Keywords::default();
-        let mut params = VarMap::new();
+        let (mut params, mut vars) = (VarMap::new(), VarMap::new());
         let mut asked = None;
         match &item.kind {
             Kind::Str(string) if string.text.contains(',') && !item.is_template() => {
@@ -109,6 +110,8 @@ impl Reading<'_> {
                     match key.as_str().unwrap_or("") {
                         "role" => asked = Some(value),
                         "name" => asked = asked.or(Some(value)),
+                        // They are the role's, not its tasks': variables of a role that it depends on beat them.
+                        "vars" => vars = self.vars(value, "vars").unwrap_or_default(),
                         word if Place::Role.takes(word) => {
                             self.inherited(&mut keywords, word, value);
                         }
@@ -152,6 +155,7 @@ impl Reading<'_> {
             asked,
             keywords,
             params: Arc::new(params),
+            vars: Arc::new(vars),
             files: Files::default(),
             key: words.join(" "),
             allow_duplicates: None,
@@ -218,6 +222,7 @@ impl Reading<'_> {
             asked: asked.clone(),
             keywords: Keywords::default(),
             params: Arc::default(),
+            vars: Arc::default(),
             files,
             key,
             allow_duplicates: Some(allow_duplicates),
@@ -245,6 +250,7 @@ impl Reading<'_> {
             defaults: Arc::new(defaults),
             vars: Arc::new(vars),
             params: call.params,
+            call_vars: call.vars,
             parent: scope.role.clone(),
             is_dependency: call.is_dependency,
             dependencies: Vec::new(),
@@ -254,6 +260,7 @@ impl Reading<'_> {
         known.extend(inner.known.as_ref().clone());
         inner.known = Arc::new(known);
         inner.learn(&role.vars.clone());
+        inner.learn(&role.call_vars.clone());
         inner.learn(&role.params.clone());
 
         let (mut entries, mut handlers, mut roles) = (Vec::new(), Vec::new(), Vec::new());
@@ -503,6 +510,7 @@ fn copy_of(role: &Role) -> Role {
         defaults: role.defaults.clone(),
         vars: role.vars.clone(),
         params: role.params.clone(),
+        call_vars: role.call_vars.clone(),
         parent: role.parent.clone(),
         is_dependency: role.is_dependency,
         dependencies: Vec::new(),
@@ -541,7 +549,7 @@ impl Loader {
         play_dir: &Path,
         as_handlers: bool,
     ) -> Result<LoadedTasks, Findings> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, play_dir);
         let scope = Scope { is_handlers: as_handlers, ..at_run_time(inherited, role, play_dir) };
         let entries = reading.tasks_file(path, None, &scope);
         let (handlers, roles) = (std::mem::take(&mut reading.play.handlers), std::mem::take(&mut reading.play.roles));
@@ -559,7 +567,7 @@ impl Loader {
         parent: Option<&Arc<Role>>,
         play_dir: &Path,
     ) -> Result<LoadedRole, Findings> {
-        let mut reading = Reading::new(self);
+        let mut reading = Reading::new(self, play_dir);
         let files = Files {
             tasks: request.tasks_from.clone(),
             vars: request.vars_from.clone(),
@@ -571,6 +579,7 @@ impl Loader {
             asked: request.name.clone(),
             keywords: Keywords::default(),
             params: request.params.clone(),
+            vars: Arc::default(),
             key: files.key(),
             files,
             allow_duplicates: Some(request.allow_duplicates),
@@ -596,7 +605,7 @@ impl Loader {
 fn at_run_time(inherited: &Keywords, role: Option<&Arc<Role>>, play_dir: &Path) -> Scope {
     let mut scope = Scope { keywords: inherited.clone(), role: role.cloned(), ..Scope::new(play_dir.to_owned()) };
     for role in ancestors(role).collect::<Vec<_>>().into_iter().rev() {
-        for vars in [&role.defaults, &role.vars, &role.params] {
+        for vars in [&role.defaults, &role.vars, &role.call_vars, &role.params] {
             scope.learn(vars);
         }
     }

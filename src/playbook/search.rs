@@ -108,6 +108,7 @@ mod tests {
             defaults: vars(),
             vars: vars(),
             params: vars(),
+            call_vars: vars(),
             parent,
             is_dependency: false,
             dependencies: Vec::new(),

@@ -41,8 +41,18 @@ pub(super) async fn login(handle: &mut Handle<Client>, ssh: &Ssh, config: &HostC
         None => None,
     };
     let mut login = Login { handle, ssh, config, agent, tried, allowed: None, rsa_hash: None };
-    if login.keys().await?.is_some() || login.keyboard_interactive().await?.is_some() || login.password().await?.is_some() {
-        return Ok(());
+    let all = ["publickey", "keyboard-interactive", "password"].map(str::to_owned).to_vec();
+    for way in config.preferred.as_ref().unwrap_or(&all).iter().filter(|way| !config.refused.contains(&way.as_str())) {
+        let step = match way.as_str() {
+            "publickey" => login.keys().await?,
+            "keyboard-interactive" => login.keyboard_interactive().await?,
+            "password" => login.password().await?,
+            // Kerberos and the like: there are none.
+            _ => None,
+        };
+        if step.is_some() {
+            return Ok(());
+        }
     }
     if login.allowed.is_none() {
         // Nothing to offer: ask what the host would have liked.

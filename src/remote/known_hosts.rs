@@ -83,7 +83,7 @@ impl HostKeys {
             known,
             pinned,
             accept_new: config.accept_new,
-            write_to: config.known_hosts.first().cloned(),
+            write_to: config.known_hosts.first().filter(|file| *file != Path::new("/dev/null")).cloned(),
             hash: config.hash_known_hosts,
         })
     }
@@ -147,6 +147,8 @@ impl HostKeys {
         }
         match &self.write_to {
             Some(file) if self.accept_new => self.write_down(key, file),
+            // `UserKnownHostsFile=/dev/null`: nothing is to be remembered.
+            None if self.accept_new => Ok(()),
             _ => Err(HostKeyError::Unknown { host: self.name.clone(), key: fingerprint(key) }),
         }
     }

@@ -86,6 +86,8 @@ pub struct Ssh {
     /// `ssh-ed25519 AAAA...`: the only key that is accepted from this host.
     pub pinned_host_key: Option<String>,
     pub accept_new_host_keys: bool,
+    /// Words of ssh_config, in small letters, that beat what the files say.
+    pub options: Vec<(String, String)>,
     /// `user@host:port`, or several joined by commas, as in ssh_config.
     pub proxy_jump: Option<String>,
     /// Ten seconds if neither this nor ssh_config says otherwise.
@@ -97,15 +99,20 @@ pub struct Ssh {
 }
 
 /// As whom a script runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Become {
     pub method: BecomeMethod,
     pub user: String,
     pub password: Option<Secret>,
+    /// Instead of the flags that are given otherwise: `-H` to sudo, none to su.
+    pub flags: Option<String>,
+    /// The program, if it is not the one of that name in the PATH.
+    pub exe: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BecomeMethod {
+    #[default]
     Sudo,
     Su,
 }

@@ -10,7 +10,7 @@ nw_tries=
 for nw_jobs in $nw_run "${HOME:-/}/.cache/nodewright/jobs" "/var/tmp/nodewright-$nw_uid" "/tmp/nodewright-$nw_uid" ''; do
   [ -n "$nw_jobs" ] || break
   nw_tries="$nw_tries $nw_jobs"
-  ( umask 077; mkdir -p "$nw_jobs" && [ ! -L "$nw_jobs" ] && [ -O "$nw_jobs" ] && chmod 700 "$nw_jobs" && true >"$nw_jobs/.writable" ) >/dev/null 2>&1 </dev/null && break
+  ( umask 077; mkdir -p "$nw_jobs" && [ ! -L "$nw_jobs" ] && [ -O "$nw_jobs" ] && chmod 700 "$nw_jobs" && true >"$nw_jobs/.writable" && rm -f "$nw_jobs/.writable" ) >/dev/null 2>&1 </dev/null && break
 done
 
 # The answer to a script: on both streams, so that each is known to be complete.

@@ -4,17 +4,18 @@
 use super::auth;
 use super::error::ConnectError;
 use super::known_hosts::{HostKeyError, HostKeys};
-use super::ssh_config::{self, HostConfig};
+use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
 use super::{Ssh, lock};
 use russh::client::{Config, Handle, Msg, connect_stream};
 use russh::{ChannelMsg, Disconnect, Preferred, keys::PublicKeyOrCertificate};
 use std::borrow::Cow;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
 /// A host that says nothing for three times this long is gone: it is noticed within half a minute.
@@ -25,6 +26,7 @@ pub(super) struct Session {
     handle: Handle<Client>,
     address: String,
     user: String,
+    forwards_agent: bool,
     /// The connections to the jump hosts, which carry this one.
     _through: Option<Box<Session>>,
 }
@@ -32,6 +34,8 @@ pub(super) struct Session {
 pub(super) struct Client {
     keys: HostKeys,
     banner: Arc<Mutex<String>>,
+    /// The agent that the host may ask.
+    agent: Option<PathBuf>,
 }
 
 pub(super) enum ClientError {
@@ -59,6 +63,21 @@ impl russh::client::Handler for Client {
 
     async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
         self.keys.check(key).map(|()| true).map_err(ClientError::HostKey)
+    }
+
+    /// Somebody on the host asks the agent that is here. Where it was not forwarded nobody may: the channel is refused by being dropped.
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: russh::Channel<Msg>,
+        reply: russh::client::ChannelOpenHandle,
+        _: &mut russh::client::Session,
+    ) -> Result<(), ClientError> {
+        let Some(agent) = &self.agent else { return Ok(()) };
+        if let Ok(mut agent) = UnixStream::connect(agent).await {
+            reply.accept().await;
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut channel.into_stream(), &mut agent).await });
+        }
+        Ok(())
     }
 
     async fn auth_banner(&mut self, banner: &str, _: &mut russh::client::Session) -> Result<(), ClientError> {
@@ -117,7 +136,7 @@ impl Session {
             preferred: Preferred { key: Cow::Owned(plain), host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT },
             ..Config::default()
         };
-        let client = Client { keys, banner: banner.clone() };
+        let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
         let mut handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
             ClientError::HostKey(error) => ConnectError::HostKey(error),
             ClientError::Ssh(error) => ConnectError::Broken { address: address.clone(), reason: error.to_string() },
@@ -129,7 +148,7 @@ impl Session {
             }
             error => error,
         })?;
-        Ok(Session { handle, address, user: config.user.clone(), _through: through })
+        Ok(Session { handle, address, user: config.user.clone(), forwards_agent: config.forwarded_agent.is_some(), _through: through })
     }
 
     pub fn is_closed(&self) -> bool {
@@ -151,6 +170,9 @@ impl Session {
     pub async fn start(&self, command: &str) -> Result<Process, ConnectError> {
         let channel = self.channel().await?;
         let (mut reading, writing) = channel.split();
+        if self.forwards_agent {
+            writing.agent_forward(false).await.map_err(|error| self.broken(error))?;
+        }
         writing.exec(true, command).await.map_err(|error| self.broken(error))?;
         let stdin = writing.make_writer();
         let (sender, output) = mpsc::channel(64);
@@ -211,8 +233,16 @@ async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>,
     let address = config.address();
     let connecting = async {
         let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
-        let addresses: Vec<_> =
-            found.map_err(|source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) })?.collect();
+        let unresolved = |source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) };
+        let counts = |address: &std::net::SocketAddr| match config.family {
+            None => true,
+            Some(Family::V4) => address.is_ipv4(),
+            Some(Family::V6) => address.is_ipv6(),
+        };
+        let addresses: Vec<_> = found.map_err(unresolved)?.filter(counts).collect();
+        if addresses.is_empty() {
+            return Err(unresolved(io::Error::other("it has no address of the wanted family")));
+        }
         TcpStream::connect(&addresses[..]).await.map_err(|source| ConnectError::Tcp { address: address.clone(), source: Arc::new(source) })
     };
     let stream = match tokio::time::timeout(patience, connecting).await {

@@ -25,6 +25,20 @@ pub(super) struct HostConfig {
     pub hash_known_hosts: bool,
     pub accept_new: bool,
     pub connect_timeout: Option<Duration>,
+    /// Ways of logging in, those that are wanted first; all there are if None.
+    pub preferred: Option<Vec<String>>,
+    /// Ways that are not to be tried.
+    pub refused: Vec<&'static str>,
+    pub family: Option<Family>,
+    /// The agent that the host may ask too.
+    pub forwarded_agent: Option<PathBuf>,
+}
+
+/// Which addresses count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Family {
+    V4,
+    V6,
 }
 
 /// One of the hosts on the way.
@@ -52,6 +66,12 @@ fn bracketed(host: &str) -> String {
 impl HostConfig {
     pub fn address(&self) -> String {
         format!("{}:{}", bracketed(&self.hostname), self.port)
+    }
+
+    fn refuse(&mut self, way: &'static str, value: &str) {
+        if matches!(value, "no" | "false") {
+            self.refused.push(way);
+        }
     }
 
     /// The hosts on the way, nearest first, or what is wrong with how they are written.
@@ -137,6 +157,9 @@ async fn ask_ssh(ssh: &Ssh, host: &str) -> Result<Option<String>, ConnectError> 
     if let Some(user) = &ssh.user {
         command.arg(format!("-oUser={user}"));
     }
+    for (name, value) in &ssh.options {
+        command.arg(format!("-o{name}={value}"));
+    }
     match command.arg("--").arg(host).output().await {
         Ok(output) if output.status.success() => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
         Ok(output) => Err(config_error(host, format!("`ssh -G` says: {}", String::from_utf8_lossy(&output.stderr).trim()))),
@@ -185,6 +208,27 @@ fn apply(config: &mut HostConfig, word: &str, value: &str) -> Result<(), String>
         "hashknownhosts" => config.hash_known_hosts = value == "yes",
         // `no` and `off` would accept a changed key too, which is never done.
         "stricthostkeychecking" => config.accept_new = matches!(value, "accept-new" | "no" | "off" | "false"),
+        "preferredauthentications" => config.preferred = Some(value.split(',').map(|way| way.trim().to_owned()).collect()),
+        "pubkeyauthentication" => config.refuse("publickey", value),
+        "passwordauthentication" => config.refuse("password", value),
+        "kbdinteractiveauthentication" => config.refuse("keyboard-interactive", value),
+        "addressfamily" => {
+            config.family = match value {
+                "inet" => Some(Family::V4),
+                "inet6" => Some(Family::V6),
+                _ => None,
+            }
+        }
+        "forwardagent" => {
+            config.forwarded_agent = match value {
+                "no" | "false" => None,
+                "yes" | "true" => agent_of_environment(),
+                _ => match value.strip_prefix('$') {
+                    Some(variable) => std::env::var_os(variable.trim_matches(['{', '}'])).map(PathBuf::from),
+                    None => Some(PathBuf::from(home(value))),
+                },
+            }
+        }
         "connecttimeout" => config.connect_timeout = value.parse().ok().map(Duration::from_secs),
         _ => (),
     }
@@ -241,6 +285,10 @@ fn read_files(ssh: &Ssh, host: &str) -> Result<HostConfig, ConnectError> {
         ..HostConfig::default()
     };
     let mut seen = Vec::new();
+    for (name, value) in &ssh.options {
+        apply(&mut config, name, value).map_err(|reason| config_error(host, reason))?;
+        seen.push(name.clone());
+    }
     for file in files {
         match std::fs::read_to_string(&file) {
             Ok(text) => read_text(&text, &file, host, &mut config, &mut seen)?,
@@ -255,7 +303,7 @@ fn read_files(ssh: &Ssh, host: &str) -> Result<HostConfig, ConnectError> {
 }
 
 fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen: &mut Vec<String>) -> Result<(), ConnectError> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: &[&str] = &[
         "hostname",
         "port",
         "user",
@@ -270,6 +318,12 @@ fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen:
         "hashknownhosts",
         "stricthostkeychecking",
         "connecttimeout",
+        "preferredauthentications",
+        "pubkeyauthentication",
+        "passwordauthentication",
+        "kbdinteractiveauthentication",
+        "addressfamily",
+        "forwardagent",
     ];
     let mut applies = true;
     for (index, line) in text.lines().enumerate() {

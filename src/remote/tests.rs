@@ -310,7 +310,7 @@ async fn speed() {
 async fn a_refused_sudo_says_why_and_is_not_tried_again() {
     let target = Target { name: "here".into(), transport: Transport::Local };
     let connection = Connection::connect(&target).await.unwrap();
-    let r#become = Become { method: BecomeMethod::Sudo, user: "no such user".into(), password: None };
+    let r#become = Become { method: BecomeMethod::Sudo, user: "no such user".into(), ..Become::default() };
     let run = Run { r#become: Some(r#become), ..Run::default() };
     for _ in 0..2 {
         let error = connection.probe(Script::new("true"), run.clone()).await.unwrap_err();

@@ -55,9 +55,12 @@ pub enum Event {
     Retrying {
         task: usize,
         host: String,
+        delegated_to: Option<String>,
         name: String,
         left: u32,
         result: Json,
+        /// Print the result, as with what ends a task.
+        verbose: bool,
     },
     /// What a `meta` task does, or why it does nothing.
     Meta {

@@ -109,15 +109,15 @@ impl ToLines for Lines {
             Event::HostOutput { .. } => Vec::new(),
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
             Event::PlayStarted { name, check_mode, .. } => {
-                let mark = if *check_mode { self.mark() } else { "" };
+                let (name, mark) = (name.trim(), if *check_mode { self.mark() } else { "" });
                 self.banner(&if name.is_empty() { format!("PLAY{mark}") } else { format!("PLAY [{name}]{mark}") })
             }
             Event::NoHostsMatched => vec![Line::Out(self.paint(AnsiColor::Cyan, "skipping: no hosts matched"))],
             Event::TaskStarted { task, name, kind, place, check_mode } => {
-                let mark = if *check_mode { self.mark() } else { "" };
+                let (shown, mark) = (name.trim(), if *check_mode { self.mark() } else { "" });
                 let title = match kind {
-                    TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{name}]{mark}"),
-                    TaskKind::Handler => format!("RUNNING HANDLER [{name}]{mark}"),
+                    TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{shown}]{mark}"),
+                    TaskKind::Handler => format!("RUNNING HANDLER [{shown}]{mark}"),
                 };
                 self.tasks.insert(*task, Header { title, name: name.clone(), place: place.clone() });
                 // Where hosts may be passed over in silence, a task is named with the first that is not.
@@ -125,9 +125,10 @@ impl ToLines for Lines {
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
-            Event::Retrying { task, host, name, left, result } => {
+            Event::Retrying { task, host, delegated_to, name, left, result, verbose } => {
+                let host = delegated_to.as_ref().map_or_else(|| host.clone(), |delegate| format!("{host} -> {delegate}"));
                 let mut text = format!("FAILED - RETRYING: [{host}]: {name} ({left} retries left).");
-                if self.style.dump.verbosity >= 3 {
+                if *verbose || self.style.dump.verbosity >= 3 {
                     text.push_str(&format!("Result was: {}", self.style.dump.value(result.clone(), None, true)));
                 }
                 self.aside(*task, &text)

@@ -13,6 +13,7 @@ mod encoding;
 mod eval;
 mod fail;
 mod filters;
+mod free;
 mod functions;
 mod lazy;
 mod lookups;
@@ -132,6 +133,16 @@ impl Templar {
     /// Syntax, filters and tests of every template in a value, without rendering: what the check before the run says.
     pub fn check(&self, node: &Node) -> Vec<Diag> {
         check::value(node)
+    }
+
+    /// The variables that a value cannot do without, each with its place; of a condition if it is one.
+    pub fn needs(&self, node: &Node, is_condition: bool) -> Vec<(String, crate::source::Span)> {
+        free::names(node, is_condition)
+    }
+
+    /// The variables whose bare truth decides a condition.
+    pub fn truths(&self, condition: &Node) -> Vec<String> {
+        free::truths(condition)
     }
 
     /// The same for a bare expression (`when`).

@@ -94,6 +94,8 @@ pub enum Level {
 pub struct View {
     /// Ascending by level; of one level, the later beats the earlier.
     layers: Vec<(Level, Arc<VarMap>)>,
+    /// The module of the running task, as the task spells it: some lookups look for files by it.
+    pub action: Option<Arc<str>>,
     /// Where mappings are merged: the variables of more than one layer. Made when it is first asked for.
     shared: OnceLock<Arc<VarMap>>,
 }

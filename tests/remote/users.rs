@@ -69,12 +69,12 @@ impl Host {
 
 fn sudo(user: &str, password: Option<&str>) -> Run {
     let password = password.map(Into::into);
-    Run { r#become: Some(Become { method: BecomeMethod::Sudo, user: user.into(), password }), ..Run::default() }
+    Run { r#become: Some(Become { method: BecomeMethod::Sudo, user: user.into(), password, ..Become::default() }), ..Run::default() }
 }
 
 fn su(user: &str, password: Option<&str>) -> Run {
     let password = password.map(Into::into);
-    Run { r#become: Some(Become { method: BecomeMethod::Su, user: user.into(), password }), ..Run::default() }
+    Run { r#become: Some(Become { method: BecomeMethod::Su, user: user.into(), password, ..Become::default() }), ..Run::default() }
 }
 
 /// Who we are, with which home, as a probe, as a job, and as one that gets a large file.

@@ -111,9 +111,19 @@ pub fn ansible_playbook() -> Result<PathBuf, String> {
         command.output().map_err(|err| err.to_string()).and_then(|output| if output.status.success() { Ok(()) } else { Err(said(&output)) })
     };
     run(Command::new(python).args(["-m", "venv"]).arg(&venv)).map_err(|err| format!("python3 cannot make an environment: {err}"))?;
-    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible"]))
+    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "ansible", "jmespath", "netaddr"]))
         .map_err(|err| format!("pip cannot install ansible: {err}"))?;
     Ok(program)
+}
+
+/// The same, if it speaks the version of the language that we do.
+pub fn ansible_playbook_2_21() -> Result<PathBuf, String> {
+    let ansible = ansible_playbook()?;
+    let version = Command::new(&ansible).arg("--version").output().map_err(|err| err.to_string())?;
+    match text(&version.stdout).contains("[core 2.21.") {
+        true => Ok(ansible),
+        false => Err("needs ansible-core 2.21, for which pip needs Python 3.12 or newer".to_owned()),
+    }
 }
 
 /// The newest Python that can be found and works, with its version: of PATH, and of pyenv, which keeps those that are not chosen out of it.

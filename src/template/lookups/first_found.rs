@@ -14,7 +14,10 @@ pub(super) const TABLE: &[(&str, Lookup)] = &[("first_found", first_found)];
 
 /// The first of several files that exists. Terms are names, or mappings of `files`, `paths` and `skip`.
 fn first_found(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Value>> {
-    const KINDS: &[&str] = &["files", "templates", "vars", "tasks"];
+    // The task that asks says which folder is meant: `include_vars`, `template`, or any other.
+    let action = run.view.action.as_deref().unwrap_or_default();
+    let kind =
+        [("template", "templates"), ("var", "vars")].into_iter().find(|(word, _)| action.contains(word)).map_or("files", |(_, kind)| kind);
     let split = |value: &Value, ends: &[char]| -> Res<Vec<String>> {
         if is_undefined(value) {
             return Ok(Vec::new());
@@ -68,7 +71,7 @@ fn first_found(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec
     if !own_files.is_empty() {
         add(&own_files, &own_paths);
     }
-    match wanted.iter().find_map(|name| find_file(&run.view, name, KINDS)) {
+    match wanted.iter().find_map(|name| find_file(&run.view, name, &[kind])) {
         Some(path) => Ok(vec![Value::from(path.display().to_string())]),
         None if skip => Ok(Vec::new()),
         None => Err(Fail::error("No file was found when using first_found.").hint(format!("looked for {}", wanted.join(", ")))),
