@@ -44,7 +44,7 @@ impl FactCache {
             true => hex::encode(Sha256::digest(host)).chars().take(host.len().max(12)).collect(),
             false => host.to_owned(),
         };
-        self.dir.join(format!("{FORM}{}{safe}", self.prefix))
+        self.dir.join(format!("{}{FORM}{safe}", self.prefix))
     }
 
     /// What is known of a host. What cannot be read is as good as nothing: it is gathered again.

@@ -64,10 +64,13 @@ impl TaskRun {
         };
         let list = looped.over.as_seq().map(|_| Arc::new(looped.over.clone()));
         let written = list.or_else(|| self.playing.run.templar.written(&looped.over, &view)).filter(|list| {
-            let is_plain = |node: &Node| node.as_str().is_some() && !node.is_template();
-            // Of texts alone these make the very same list.
-            let is_same = matches!(looped.lookup.as_deref(), None | Some("items" | "list" | "flattened"));
-            is_same && list.as_seq().is_some_and(|all| all.len() == items.len() && all.iter().all(is_plain))
+            // Of what holds no list these make the very same list.
+            let is_same = match looped.lookup.as_deref() {
+                None => true,
+                Some("items" | "list" | "flattened") => list.as_seq().is_some_and(|all| all.iter().all(|node| node.as_seq().is_none())),
+                Some(_) => false,
+            };
+            is_same && list.as_seq().is_some_and(|all| all.len() == items.len()) && is_literal(list)
         });
         let mut all = All::default();
         let mut last_view = view.clone();
@@ -237,6 +240,15 @@ fn nothing_to_do() -> Attempt {
         executed.data.insert(key.into(), value);
     }
     Attempt { is_loop: true, ..Attempt::of(executed) }
+}
+
+/// Whether nothing in it has to be rendered.
+fn is_literal(node: &Node) -> bool {
+    match (node.as_seq(), node.as_map()) {
+        (Some(items), _) => items.iter().all(is_literal),
+        (_, Some(pairs)) => pairs.iter().all(|(key, value)| is_literal(key) && is_literal(value)),
+        _ => !node.is_template(),
+    }
 }
 
 /// `ansible_loop`.

@@ -179,6 +179,11 @@ impl Reading<'_> {
                     match key.as_str() {
                         // `action: {module: copy, ...}`.
                         Some("module") if module.spec().param("module").is_none() && is_mapped => {}
+                        // Arguments may stand one deeper.
+                        Some("args") if module.spec().param("args").is_none() && value.as_map().is_some() => {
+                            let inner = value.as_map().into_iter().flatten();
+                            action.args.extend(inner.filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.clone()))));
+                        }
                         Some(word) => action.args.push((word.to_owned(), value.clone())),
                         None => self.say(Diag::error(format!("an argument's name must be a word, not {}", key.kind_name())).at(&key.span)),
                     }

@@ -502,7 +502,7 @@ pub(super) fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 fn is_import_word(word: &str) -> bool {
-    matches!(word.strip_prefix("ansible.builtin.").unwrap_or(word), "import_playbook")
+    matches!(word, "import_playbook" | "ansible.builtin.import_playbook" | "ansible.legacy.import_playbook")
 }
 
 fn is_import(pairs: &[(Node, Node)]) -> bool {
