@@ -137,7 +137,9 @@ fn asked(root: &Path, ask: &str, said: &mut String) -> anyhow::Result<()> {
         for (level, vars) in inventory.layers(host) {
             view.add(level, vars);
         }
-        let vars: BTreeMap<_, _> = view.names().map(|name| (name, view.get(name).map(as_json))).collect();
+        // Which Python the controller has is its own business.
+        let names = view.names().filter(|name| *name != "ansible_python_interpreter");
+        let vars: BTreeMap<_, _> = names.map(|name| (name, view.get(name).map(as_json))).collect();
         let groups = inventory.groups_of(host);
         let file = inventory.file_of(host).map(|file| file.strip_prefix(root).unwrap_or(&file).display().to_string());
         writeln!(said, "host {host} {}", json!({ "file": file, "groups": groups, "vars": vars }))?;
