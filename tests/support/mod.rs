@@ -168,7 +168,7 @@ fn is_header(line: &str) -> bool {
 }
 
 fn is_result(line: &str) -> bool {
-    let starts = ["ok: [", "changed: [", "skipping: [", "failed: [", "fatal: [", "included: ", "FAILED - RETRYING"];
+    let starts = ["ok: [", "changed: [", "skipping: [", "failed: [", "fatal: [", "included: ", "FAILED - RETRYING", "...ignoring"];
     starts.iter().any(|start| line.starts_with(start)) || line.contains(" : ok=")
 }
 
