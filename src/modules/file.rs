@@ -6,12 +6,15 @@
 //!
 //! Returns `path` (`dest` for links and `touch`), `state`, `mode`, `owner`, `group`, `uid`, `gid`, `size`; `src` for links.
 
+mod times;
+
 use super::attributes::{Fix, Ids, Wanted};
 use super::look::{Entry, FUNCTIONS, Fields, cut_short, read_list};
 use super::write_file::{diff_of_states, finish_look, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote, quote_all, words};
 use serde_json::{Map, Value as Json, json};
+use times::{Stamp, set_time, set_times, stamp};
 
 pub struct File;
 
@@ -65,15 +68,6 @@ struct Child {
     gid: u32,
     is_dir: bool,
     is_link: bool,
-}
-
-/// One of the two times of `touch`.
-#[derive(Clone, Debug, PartialEq)]
-enum Stamp {
-    Now,
-    Preserve,
-    /// As `touch -t` takes it.
-    At(String),
 }
 
 const LIST_FORMAT: &str = "//%f %u %g//%n";
@@ -544,19 +538,6 @@ impl Task<'_> {
     }
 }
 
-/// Lines that set a file's times; each by a call of its own, since not every touch takes two.
-fn set_times(access: &Stamp, modification: &Stamp) -> String {
-    set_time("-a", access) + &set_time("-m", modification)
-}
-
-fn set_time(which: &str, stamp: &Stamp) -> String {
-    match stamp {
-        Stamp::Preserve => String::new(),
-        Stamp::Now => format!("touch -c {which} -- \"$p\" || exit 1\n"),
-        Stamp::At(at) => format!("touch -c {which} -t {at} -- \"$p\" || exit 1\n"),
-    }
-}
-
 /// Lines that make the directory `$p` and those above it; each one that is new gets the attributes, as in Ansible.
 pub fn make_directories(fix: &Fix) -> String {
     format!(
@@ -569,33 +550,6 @@ pub fn make_directories(fix: &Fix) -> String {
          make \"$q\" || exit 1\n",
         fix.lines("\"$1\"", false)
     )
-}
-
-/// A time of `touch` as it was asked for.
-fn stamp(args: &Args, name: &str) -> Result<Option<Stamp>, Failure> {
-    let Some(text) = args.str(name) else {
-        return Ok(None);
-    };
-    match text {
-        "now" => return Ok(Some(Stamp::Now)),
-        "preserve" => return Ok(Some(Stamp::Preserve)),
-        "" => return Ok(None),
-        _ => {}
-    }
-    let format = args.required(&format!("{name}_format"))?;
-    let bad = || Failure::argument(name, format!("Error while obtaining timestamp for time {text} using format {format}"));
-    let mut time = jiff::fmt::strtime::parse(format, text).map_err(|_| bad())?;
-    // As Python: what a format does not mention is 1900, January, the first, midnight.
-    if time.month().is_none() && time.day_of_year().is_none() {
-        time.set_month(Some(1)).map_err(|_| bad())?;
-    }
-    if time.day().is_none() && time.day_of_year().is_none() {
-        time.set_day(Some(1)).map_err(|_| bad())?;
-    }
-    let date = time.to_date().map_err(|_| bad())?;
-    let clock = time.to_time().unwrap_or_default();
-    let when = date.to_datetime(clock);
-    Ok(Some(Stamp::At(when.strftime("%Y%m%d%H%M.%S").to_string())))
 }
 
 /// Reads what `find -exec stat -c //MODE UID GID//NAME` printed.

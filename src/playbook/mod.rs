@@ -2,6 +2,7 @@
 //! what exists, and reports all findings; what is dynamic (`include_*`) is loaded when the engine reaches it.
 
 mod action;
+mod at_run_time;
 mod checks;
 mod collections;
 pub mod key_value;

@@ -1,10 +1,10 @@
-//! Roles: where they are, what their files say, what they depend on; `roles:`, `import_role`, and `include_role` at run time.
+//! Roles: where they are, what their files say, what they depend on; `roles:` and `import_role`.
 
 use super::checks::plain;
 use super::keywords::Place;
 use super::load::{Reading, Scope, first_line, path_variable, same_file};
 use super::search::{ancestors, tidy};
-use super::{Action, Block, Entry, Findings, Keywords, LoadedRole, LoadedTasks, Loader, Role, RoleCall, RoleRequest, Task};
+use super::{Action, Block, Entry, Keywords, Role, RoleCall, Task};
 use crate::source::{Diag, Kind, Node};
 use crate::vars::{VarMap, Variable, combine};
 use std::path::{Path, PathBuf};
@@ -14,34 +14,34 @@ const META: &[&str] = &["allow_duplicates", "argument_specs", "collections", "de
 const EXTENSIONS: &[&str] = &[".yml", ".yaml", ".json"];
 
 /// One place that asks for a role.
-struct Call {
+pub(super) struct Call {
     /// The name or path, rendered, and where it stands.
-    name: String,
-    asked: Node,
+    pub(super) name: String,
+    pub(super) asked: Node,
     /// What the call says of its tasks.
-    keywords: Keywords,
-    params: Arc<VarMap>,
-    vars: Arc<VarMap>,
-    files: Files,
+    pub(super) keywords: Keywords,
+    pub(super) params: Arc<VarMap>,
+    pub(super) vars: Arc<VarMap>,
+    pub(super) files: Files,
     /// What tells this call from others of the same role, as text.
-    key: String,
+    pub(super) key: String,
     /// Said by the call, which then counts more than the role's own word.
-    allow_duplicates: Option<bool>,
+    pub(super) allow_duplicates: Option<bool>,
     /// Whether what the role is given is checked against its argument specs.
-    validates: bool,
-    is_dependency: bool,
+    pub(super) validates: bool,
+    pub(super) is_dependency: bool,
 }
 
 /// Which of its files a role is read from.
-struct Files {
-    tasks: String,
-    vars: String,
-    defaults: String,
-    handlers: String,
+pub(super) struct Files {
+    pub(super) tasks: String,
+    pub(super) vars: String,
+    pub(super) defaults: String,
+    pub(super) handlers: String,
 }
 
 impl Files {
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         format!("{} {} {} {}", self.tasks, self.vars, self.defaults, self.handlers)
     }
 }
@@ -54,12 +54,12 @@ impl Default for Files {
 }
 
 /// A role with what it brings.
-struct Read {
-    role: Arc<Role>,
-    entries: Vec<Entry>,
-    handlers: Vec<Entry>,
+pub(super) struct Read {
+    pub(super) role: Arc<Role>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) handlers: Vec<Entry>,
     /// Dependencies first.
-    roles: Vec<Arc<Role>>,
+    pub(super) roles: Vec<Arc<Role>>,
 }
 
 impl Reading<'_> {
@@ -232,7 +232,7 @@ impl Reading<'_> {
     }
 
     /// Reads a role with its dependencies.
-    fn role(&mut self, call: Call, scope: &Scope) -> Option<Read> {
+    pub(super) fn role(&mut self, call: Call, scope: &Scope) -> Option<Read> {
         let Some(path) = self.find_role(&call.name, scope) else {
             self.no_such_role(&call, scope);
             return None;
@@ -535,90 +535,7 @@ fn collect_files(path: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-impl Loader {
-    /// A file of tasks, for `include_tasks`: `inherited` is what the include hands down ([`Include::keywords`](super::Include)). Handlers if
-    /// the include is one.
-    ///
-    /// # Errors
-    /// Everything that was found.
-    pub fn tasks(
-        &self,
-        path: &Path,
-        inherited: &Keywords,
-        role: Option<&Arc<Role>>,
-        play_dir: &Path,
-        as_handlers: bool,
-    ) -> Result<LoadedTasks, Findings> {
-        let mut reading = Reading::new(self, play_dir);
-        let scope = Scope { is_handlers: as_handlers, ..at_run_time(inherited, role, play_dir) };
-        let entries = reading.tasks_file(path, None, &scope);
-        let (handlers, roles) = (std::mem::take(&mut reading.play.handlers), std::mem::take(&mut reading.play.roles));
-        reading.finish().map(|_| LoadedTasks { entries, handlers, roles })
-    }
-
-    /// A role for `include_role`: `inherited` is what the include hands down, `parent` the role that the include stands in.
-    ///
-    /// # Errors
-    /// Everything that was found.
-    pub fn role(
-        &self,
-        request: &RoleRequest,
-        inherited: &Keywords,
-        parent: Option<&Arc<Role>>,
-        play_dir: &Path,
-    ) -> Result<LoadedRole, Findings> {
-        let mut reading = Reading::new(self, play_dir);
-        let files = Files {
-            tasks: request.tasks_from.clone(),
-            vars: request.vars_from.clone(),
-            defaults: request.defaults_from.clone(),
-            handlers: request.handlers_from.clone(),
-        };
-        let call = Call {
-            name: request.name.as_str().unwrap_or_default().to_owned(),
-            asked: request.name.clone(),
-            keywords: Keywords::default(),
-            params: request.params.clone(),
-            vars: Arc::default(),
-            key: files.key(),
-            files,
-            allow_duplicates: Some(request.allow_duplicates),
-            validates: request.validates,
-            is_dependency: false,
-        };
-        let read = reading.role(call, &at_run_time(inherited, parent, play_dir));
-        let mut imported = std::mem::take(&mut reading.play);
-        let warnings = reading.finish()?;
-        match read {
-            Some(mut read) => {
-                read.handlers.append(&mut imported.handlers);
-                read.roles.append(&mut imported.roles);
-                Ok(LoadedRole { role: read.role, entries: read.entries, handlers: read.handlers, roles: read.roles })
-            }
-            // Nothing was read, and that has been said.
-            None => Err(warnings),
-        }
-    }
-}
-
-/// Where an include stands that is reached at run time.
-fn at_run_time(inherited: &Keywords, role: Option<&Arc<Role>>, play_dir: &Path) -> Scope {
-    let mut scope = Scope { keywords: inherited.clone(), role: role.cloned(), ..Scope::new(play_dir.to_owned()) };
-    for role in ancestors(role).collect::<Vec<_>>().into_iter().rev() {
-        for vars in [&role.defaults, &role.vars, &role.call_vars, &role.params] {
-            scope.learn(vars);
-        }
-    }
-    if let Some(role) = role {
-        scope.learn(&place_of(&role.name, &role.path));
-    }
-    for vars in &inherited.vars {
-        scope.learn(vars);
-    }
-    scope
-}
-
 /// The variables that tell a role of itself.
-fn place_of(name: &str, path: &Path) -> VarMap {
+pub(super) fn place_of(name: &str, path: &Path) -> VarMap {
     VarMap::from([("role_path".to_owned(), path_variable(path)), ("role_name".to_owned(), Variable::Data(name.into()))])
 }
