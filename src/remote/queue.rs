@@ -11,7 +11,7 @@ use super::shell::{self, Shell};
 use super::text::{self, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, OnLine, Run};
+use super::{Become, JobName, OnLine, Run};
 use crate::sh::Output;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(super) enum Work {
     Job(text::Job),
     /// A job that an earlier run started.
     Follow(String),
+    /// A job whose end was seen: what it left is removed with the next words. Nobody waits for that.
+    Forget(String),
 }
 
 pub(super) struct Call {
@@ -127,6 +129,7 @@ impl Call {
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
+            Work::Forget(id) => text::forget_jobs(std::slice::from_ref(id)),
         }
     }
 
@@ -134,10 +137,10 @@ impl Call {
     fn settle(self) -> Option<Vec<u8>> {
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
-            Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            Work::Job(text::Job { stays: true, .. }) => None,
+            Work::Job(text::Job { name, .. }) => Some(text::forget_jobs(std::slice::from_ref(&name.id))),
             // Whoever started it may want its answer yet.
-            Work::Probe(_) | Work::Follow(_) => None,
+            Work::Probe(_) | Work::Follow(_) | Work::Forget(_) => None,
         };
         let mut words = self.answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
@@ -153,6 +156,10 @@ impl Call {
             }
             ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
             ("fail", ..) => Err(RunError::Start(self.answer.trim_start_matches("fail").trim().to_owned())),
+            ("gone", Some("rebooted"), _) => Err(RunError::Gone { why: "the host was rebooted meanwhile", stdout, stderr }),
+            ("gone", Some("swept"), _) => {
+                Err(RunError::Gone { why: "it was sent more than a day ago, and the host keeps nothing of it any more", stdout, stderr })
+            }
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };
         // The caller may have gone; that is its affair.
@@ -210,6 +217,8 @@ struct Queue {
     sent: usize,
     shell: Option<Open>,
     kills: Vec<Kill>,
+    /// Jobs of which the host may forget what they left.
+    forgets: Vec<String>,
 }
 
 enum Event {
@@ -221,7 +230,7 @@ enum Event {
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new() };
+    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Vec::new() };
     (sender, tokio::spawn(queue.serve()))
 }
 
@@ -230,7 +239,7 @@ impl Queue {
         let mut is_open = true;
         while is_open || !self.calls.is_empty() {
             while let Ok(call) = self.incoming.try_recv() {
-                self.calls.push_back(call);
+                self.take(call);
             }
             if !(self.calls.is_empty() && self.kills.is_empty()) {
                 if !self.ensure_shell().await {
@@ -239,7 +248,7 @@ impl Queue {
                 self.send();
             }
             match self.next_event(is_open).await {
-                Event::Incoming(Some(call)) => self.calls.push_back(*call),
+                Event::Incoming(Some(call)) => self.take(*call),
                 Event::Incoming(None) => is_open = false,
                 Event::Piece(Some(Piece::Out(bytes))) => self.feed(&bytes, |call| &mut call.out),
                 Event::Piece(Some(Piece::Err(bytes))) => self.feed(&bytes, |call| &mut call.err),
@@ -254,6 +263,13 @@ impl Queue {
             }
         }
         self.end_shell().await;
+    }
+
+    fn take(&mut self, call: Call) {
+        match call.work {
+            Work::Forget(id) => self.forgets.push(id),
+            _ => self.calls.push_back(call),
+        }
     }
 
     /// Whether there is a shell now; if there cannot be one, all calls have been told why.
@@ -317,6 +333,9 @@ impl Queue {
             self.sent += 1;
         }
         if !batch.is_empty() {
+            if !self.forgets.is_empty() {
+                shell.write(text::forget_jobs(&std::mem::take(&mut self.forgets)));
+            }
             shell.write(batch);
             self.calls[0].begin();
         }
@@ -399,12 +418,12 @@ impl Queue {
 
     fn kill(&mut self, call: &Call) {
         match (&call.work, &self.shell) {
-            (Work::Job(text::Job { id, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
+            (Work::Job(text::Job { name: JobName { id, .. }, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
             // A group is a number; what else a host may have said stays out of the script.
             (Work::Probe(_), Some(shell)) if !shell.group.is_empty() && shell.group.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.kills.push(Kill::Group(shell.group.clone()));
             }
-            (Work::Probe(_), _) => (),
+            (Work::Probe(_) | Work::Forget(_), _) => (),
         }
     }
 
@@ -434,7 +453,11 @@ impl Queue {
 
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
-        let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
+        let Some(shell) = self.shell.take() else { return };
+        if !self.forgets.is_empty() {
+            shell.write(text::forget_jobs(&std::mem::take(&mut self.forgets)));
+        }
+        let Open { writer, mut output, .. } = shell;
         drop(writer);
         let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
     }
