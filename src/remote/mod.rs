@@ -19,6 +19,7 @@ mod frame;
 mod known_hosts;
 mod lines;
 mod local;
+mod meter;
 mod queue;
 mod shell;
 mod ssh;
@@ -28,6 +29,7 @@ mod upload;
 mod wire;
 
 pub use error::{ConnectError, HostKeyError, RunError};
+pub use meter::Meter;
 
 /// A password: never shown by `{:?}`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -168,12 +170,17 @@ struct Inner {
 
 impl Connection {
     pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-        static RUN: OnceLock<String> = OnceLock::new();
-        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id)).await
+        Connection::measured(target, Arc::default()).await
     }
 
-    async fn of_run(target: &Target, sh: &str, run: &str) -> Result<Connection, ConnectError> {
-        let wire = Arc::new(wire::Wire::open(target, sh, run).await?);
+    /// Connects, and counts what that and everything after it costs.
+    pub async fn measured(target: &Target, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
+        static RUN: OnceLock<String> = OnceLock::new();
+        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id), meter).await
+    }
+
+    async fn of_run(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
+        let wire = Arc::new(wire::Wire::open(target, sh, run, meter).await?);
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
     }
 

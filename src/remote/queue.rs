@@ -11,7 +11,7 @@ use super::shell::{self, Shell};
 use super::text::{self, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, OnLine, Run};
+use super::{Become, Meter, OnLine, Run};
 use crate::sh::Output;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Its number among the questions to the host.
+    question: u64,
 }
 
 #[derive(Default)]
@@ -94,6 +96,7 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            question: 0,
         };
         (call, answer)
     }
@@ -114,24 +117,30 @@ impl Call {
     }
 
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
-    fn text(&mut self) -> Vec<u8> {
+    fn text(&mut self, meter: &Meter) -> Vec<u8> {
+        self.question = meter.ask();
+        meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
-        match &self.work {
+        let text = match &self.work {
             Work::Probe(probe) => {
                 self.out.data.clear();
                 self.err.data.clear();
-                text::probe(probe, &marker)
+                text::probe(probe, meter.reads_clock(), &marker)
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
-        }
+        };
+        if meter.reads_clock() { text::clocked(text) } else { text }
     }
 
     /// Answers the caller, and says what the host may forget now.
-    fn settle(self) -> Option<Vec<u8>> {
+    fn settle(self, meter: &Meter) -> Option<Vec<u8>> {
+        let (answer, took) = text::took(&self.answer);
+        meter.answered(self.question);
+        meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
             Work::Job(text::Job { aside: true, .. }) => None,
@@ -139,7 +148,7 @@ impl Call {
             // Whoever started it may want its answer yet.
             Work::Probe(_) | Work::Follow(_) => None,
         };
-        let mut words = self.answer.splitn(3, ' ');
+        let mut words = answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         let (stdout, stderr) = (self.out.data, self.err.data);
         let result = match (words.next().unwrap_or_default(), words.next(), words.next()) {
@@ -152,7 +161,7 @@ impl Call {
                 }
             }
             ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
-            ("fail", ..) => Err(RunError::Start(self.answer.trim_start_matches("fail").trim().to_owned())),
+            ("fail", ..) => Err(RunError::Start(answer.trim_start_matches("fail").trim().to_owned())),
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };
         // The caller may have gone; that is its affair.
@@ -313,7 +322,7 @@ impl Queue {
                     continue;
                 }
             }
-            batch.extend(call.text());
+            batch.extend(call.text(&self.wire.meter));
             self.sent += 1;
         }
         if !batch.is_empty() {
@@ -364,7 +373,7 @@ impl Queue {
         }
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
-            if let Some(forget) = self.calls.pop_front().and_then(Call::settle)
+            if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
                 && let Some(shell) = &self.shell
             {
                 shell.write(forget);

@@ -32,8 +32,12 @@ pub(super) async fn open(wire: &Wire, r#become: &Option<Become>) -> Result<Shell
     let give_up = Instant::now() + wire.reconnect_for();
     loop {
         let session = wire.session().await.map_err(RunError::Lost)?;
+        let since = Instant::now();
         match try_open(wire, &session, r#become.as_ref()).await {
-            Ok(shell) => return Ok(shell),
+            Ok(shell) => {
+                wire.meter.count(|counts| counts.opening += since.elapsed());
+                return Ok(shell);
+            }
             Err(Failure::Run(error)) => return Err(error),
             Err(Failure::Connect(error)) if Instant::now() > give_up => return Err(RunError::Lost(error)),
             Err(Failure::Connect(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -101,8 +105,9 @@ impl Greeting<'_> {
         let (mut out, mut err) = (Finder::new(&marker), Finder::new(&marker));
         let (mut answer, mut err_ended) = (None, false);
         let mut is_in = self.way.ready.is_none();
+        let mut question = wire.meter.ask();
         if is_in {
-            send(&mut stdin, &text::hello(&wire.sh, &wire.run, &marker)).await?;
+            send(&mut stdin, &text::hello(wire, &marker)).await?;
         }
         loop {
             match output.recv().await {
@@ -111,7 +116,9 @@ impl Greeting<'_> {
                     let ready = self.way.ready.as_deref().unwrap_or_default().as_bytes();
                     if self.out.windows(ready.len()).any(|window| window == ready) {
                         is_in = true;
-                        send(&mut stdin, &text::hello(&wire.sh, &wire.run, &marker)).await?;
+                        wire.meter.answered(question);
+                        question = wire.meter.ask();
+                        send(&mut stdin, &text::hello(wire, &marker)).await?;
                     }
                 }
                 Some(Piece::Out(bytes)) => {
@@ -132,6 +139,7 @@ impl Greeting<'_> {
                 None => return Err(Refusal::Lost),
             }
             if err_ended && let Some(answer) = &answer {
+                wire.meter.answered(question);
                 let mut words = answer.split_whitespace().skip(1);
                 let group = words.next().unwrap_or_default().to_owned();
                 let boot = words.next().unwrap_or_default().to_owned();

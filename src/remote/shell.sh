@@ -13,9 +13,12 @@ for nw_jobs in $nw_run "${HOME:-/}/.cache/nodewright/jobs" "/var/tmp/nodewright-
   ( umask 077; mkdir -p "$nw_jobs" && [ ! -L "$nw_jobs" ] && [ -O "$nw_jobs" ] && chmod 700 "$nw_jobs" && true >"$nw_jobs/.writable" && rm -f "$nw_jobs/.writable" ) >/dev/null 2>&1 </dev/null && break
 done
 
+nw_took() { nw_took=; }
+
 # The answer to a script: on both streams, so that each is known to be complete.
 nw_end() {
-  printf '\036%s %s\n' "$nw_mark" "$*"
+  nw_took
+  printf '\036%s %s%s\n' "$nw_mark" "$*" "$nw_took"
   printf '\036%s\n' "$nw_mark" >&2
 }
 

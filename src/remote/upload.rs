@@ -58,6 +58,7 @@ async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Re
     loop {
         let shell = shell::open(wire, r#become).await?;
         let path = format!("/var/tmp/nodewright-in-{}/in", random_id());
+        let question = wire.meter.ask();
         let sent = match source {
             Source::Bytes(bytes) => send(shell, &path, bytes).await,
             Source::File(file) => {
@@ -65,6 +66,8 @@ async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Re
                 send(shell, &path, BufReader::with_capacity(BUFFER, opened)).await
             }
         };
+        // That it can be sent, and that it has come.
+        wire.meter.answered(question + 1);
         match sent {
             Ok(()) => return Ok(Prepared::Spooled(path)),
             Err(Failure::Lost) => continue,
