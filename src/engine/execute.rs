@@ -1,6 +1,6 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::Place;
+use super::connect::{Leftovers, Place};
 use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
@@ -414,6 +414,8 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
 #[derive(Clone)]
 pub struct Wire {
     connection: Connection,
+    leftovers: Arc<Leftovers>,
+    waits: Arc<dyn Fn(String) + Send + Sync>,
     running: Running,
 }
 
@@ -422,8 +424,9 @@ impl Wire {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
-        let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
-        let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let no_log = task_run.is_no_log(view);
         let on_line = move |line: &str| {
@@ -432,17 +435,29 @@ impl Wire {
             }
         };
         let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
-        Ok(Wire { connection, running })
+        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running })
     }
 
     /// Runs a script that only reads.
     pub async fn ask(&self, script: Script) -> Result<Output, RunError> {
         let quiet = Running { on_line: None, ..self.running.clone() };
+        if !self.leftovers.are_known() {
+            let (answer, had_to_wait) = tokio::join!(self.connection.probe(script.clone(), quiet.clone()), self.settle());
+            if !had_to_wait? {
+                return answer;
+            }
+        }
         self.connection.probe(script, quiet).await
+    }
+
+    /// Nothing is changed while a job of an earlier run goes on.
+    async fn settle(&self) -> Result<bool, RunError> {
+        self.leftovers.end(&self.connection, self.waits.as_ref()).await
     }
 
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
     pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
+        self.settle().await?;
         let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
         self.connection.start(script, alone).await
     }
@@ -456,6 +471,7 @@ impl Wire {
     }
 
     async fn apply(&self, script: Script) -> Result<Output, RunError> {
+        self.settle().await?;
         self.connection.apply(script, self.running.clone()).await
     }
 }
