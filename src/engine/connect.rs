@@ -126,6 +126,15 @@ impl Connections {
         Ok((connection, of_user.clone()))
     }
 
+    /// The connection to a place, if it is open and settled already.
+    pub fn ready(&self, place: &Place) -> Option<Connection> {
+        let open = self.open.lock().expect("no panic holds the lock");
+        let (_, entry) = open.iter().find(|(target, _)| *target == place.target)?;
+        let connection = entry.connection.get()?;
+        let is_settled = entry.settled.try_lock().is_ok_and(|settled| settled.contains(&place.r#become));
+        (is_settled || place.target.transport == Transport::Local).then(|| connection.clone())
+    }
+
     /// Ends the connection to a target; the next use makes a new one (`reset_connection`, after a reboot).
     pub async fn drop(&self, target: &Target) {
         let entry = {

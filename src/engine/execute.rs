@@ -208,6 +208,8 @@ pub struct Act {
     pub outcome: Outcome,
     finish: Option<Finish>,
     module: &'static str,
+    /// The host's answer to a probe has led to it.
+    decided: bool,
 }
 
 impl Step {
@@ -216,6 +218,9 @@ impl Step {
             Step::Done(outcome) => return Ok(outcome),
             Step::Act(act) => act,
         };
+        if act.decided {
+            run.ahead.change_decided();
+        }
         run.ahead.something_changes();
         let output = act.wire.apply(act.script.clone()).await;
         run.ahead.something_changes();
@@ -247,7 +252,9 @@ pub async fn decide(
     let diff_mode = context.diff_mode;
     let done = |outcome| Ok(Decided { step: Step::Done(outcome), diff_mode });
     let wire = Wire::open(task_run, place, view).await?;
-    let output = match module.probe(&args, &context)? {
+    let probe = module.probe(&args, &context)?;
+    let decided = probe.is_some();
+    let output = match probe {
         Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
         None => nothing_said(),
     };
@@ -269,7 +276,7 @@ pub async fn decide(
         }
         Apply::OnHost(script) => {
             let script = with_environment(script, &environment);
-            let act = Act { wire, script, outcome, finish, module: module.spec().short_name() };
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided };
             Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
     }
@@ -329,8 +336,9 @@ pub fn probe_of(
     task: &Arc<Task>,
     module: &dyn AnyModule,
     view: &Arc<View>,
+    place_view: &Arc<View>,
 ) -> Result<Option<Script>, Trouble> {
-    let Prepared { args, context, environment } = prepare(playing, host, task, view, view)?;
+    let Prepared { args, context, environment } = prepare(playing, host, task, view, place_view)?;
     Ok(module.probe(&args, &context)?.map(|script| with_environment(script, &environment)))
 }
 
