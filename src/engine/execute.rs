@@ -10,6 +10,7 @@ use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
 use crate::remote::{Connection, JobState, Run as Running, RunError};
 use crate::report::Event;
+use crate::secrets;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
@@ -300,6 +301,10 @@ fn prepare(
     let args = arguments(playing, task, view)?;
     refuse_bytes(task.action.module.spec().name, &args)?;
     let args = Args::convert(task.action.module.spec(), &args)?;
+    args.secrets(task.action.module.spec()).for_each(|secret| secrets::register(&secret));
+    if keywords.no_log.as_ref().is_some_and(|node| run.bool_of(node, view).unwrap_or(true)) {
+        CONTENTS.iter().filter_map(|name| args.str(name)).for_each(secrets::register);
+    }
     let context = HostContext {
         playing: playing.clone(),
         task: task.clone(),
@@ -311,6 +316,10 @@ fn prepare(
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
+
+/// Arguments that hold what is written or sent: of a task with `no_log`, another task may show them. What else it has are names and paths,
+/// and commands, whose words are everybody's.
+const CONTENTS: [&str; 6] = ["block", "body", "content", "line", "stdin", "value"];
 
 /// What is not UTF-8 can be written to files, and given to no module else: hosts are asked in texts.
 fn refuse_bytes(module: &str, args: &Map<String, Json>) -> Result<(), Failure> {
@@ -605,5 +614,9 @@ impl Context for HostContext {
 
     fn inventory_hostname(&self) -> &str {
         &self.host
+    }
+
+    fn tells_secret(&self, text: &str) -> bool {
+        secrets::tells(text)
     }
 }
