@@ -2,7 +2,7 @@
 //! Makes a lost connection again.
 
 use super::error::ConnectError;
-use super::{Target, Transport, local, ssh};
+use super::{Meter, Target, Transport, local, ssh};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +24,15 @@ pub(super) enum Piece {
     Exit(i32),
 }
 
+impl Piece {
+    pub fn len(&self) -> usize {
+        match self {
+            Piece::Out(bytes) | Piece::Err(bytes) => bytes.len(),
+            Piece::Exit(_) => 0,
+        }
+    }
+}
+
 pub(super) struct Wire {
     pub target: Target,
     /// The shell that runs everything on the host.
@@ -34,6 +43,7 @@ pub(super) struct Wire {
     pub refused: Mutex<HashMap<super::Become, String>>,
     /// Streams of files use a channel each, and sshd allows ten in all.
     pub uploads: tokio::sync::Semaphore,
+    pub meter: Arc<Meter>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
 }
 
@@ -43,10 +53,10 @@ pub(super) enum Session {
 }
 
 impl Session {
-    async fn open(target: &Target) -> Result<Session, ConnectError> {
+    async fn open(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
         match &target.transport {
             Transport::Local => Ok(Session::Local { user: local::user_name().await }),
-            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh).await?)),
+            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh, meter).await?)),
         }
     }
 
@@ -74,14 +84,15 @@ impl Session {
 }
 
 impl Wire {
-    pub async fn open(target: &Target, sh: &str, run: &str) -> Result<Wire, ConnectError> {
-        let session = Session::open(target).await?;
+    pub async fn open(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Wire, ConnectError> {
+        let session = Session::open(target, &meter).await?;
         Ok(Wire {
             target: target.clone(),
             sh: sh.to_owned(),
             run: run.to_owned(),
             refused: Mutex::default(),
             uploads: tokio::sync::Semaphore::new(2),
+            meter,
             session: tokio::sync::Mutex::new(Some(Arc::new(session))),
         })
     }
@@ -98,7 +109,7 @@ impl Wire {
         let give_up = Instant::now() + self.reconnect_for();
         let mut pause = Duration::from_millis(100);
         loop {
-            match Session::open(&self.target).await {
+            match Session::open(&self.target, &self.meter).await {
                 Ok(open) => return Ok(session.insert(Arc::new(open)).clone()),
                 Err(error) if !error.is_transient() || Instant::now() + pause > give_up => return Err(error),
                 Err(_) => tokio::time::sleep(pause).await,
