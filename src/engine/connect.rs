@@ -10,7 +10,7 @@ use crate::remote::{
 use crate::source::{Diag, Node};
 use crate::vars::{Variable, View};
 use minijinja::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -50,6 +50,8 @@ pub enum SshArgs {
 /// The open connections of a run.
 #[derive(Default)]
 pub struct Connections {
+    /// Jobs of an earlier life of this run: their tasks wait for them.
+    own: Arc<HashSet<String>>,
     open: Mutex<Vec<(Target, Arc<Open>)>>,
 }
 
@@ -64,6 +66,7 @@ struct Open {
 /// answer to ask on; but what was answered meanwhile counts only if there were none.
 pub struct Leftovers {
     r#become: Option<Become>,
+    own: Arc<HashSet<String>>,
     question: Mutex<Option<Question>>,
     /// Whether some were waited for.
     known: OnceCell<bool>,
@@ -72,14 +75,14 @@ pub struct Leftovers {
 type Question = Pin<Box<dyn Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send>>;
 
 impl Leftovers {
-    fn at(place: &Place, connection: &Connection) -> Leftovers {
+    fn at(place: &Place, connection: &Connection, own: &Arc<HashSet<String>>) -> Leftovers {
         // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
         if place.target.transport == Transport::Local {
-            return Leftovers { r#become: None, question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
+            return Leftovers { r#become: None, own: own.clone(), question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
         }
         let r#become = place.r#become.clone();
         let question: Question = Box::pin(connection.unfinished_jobs(Running { r#become: r#become.clone(), ..Running::default() }));
-        Leftovers { r#become, question: Mutex::new(Some(question)), known: OnceCell::new() }
+        Leftovers { r#become, own: own.clone(), question: Mutex::new(Some(question)), known: OnceCell::new() }
     }
 
     pub fn are_known(&self) -> bool {
@@ -96,6 +99,7 @@ impl Leftovers {
                 // Whoever asked before did not wait for the answer.
                 None => connection.unfinished_jobs(run()).await?,
             };
+            let jobs: Vec<_> = jobs.into_iter().filter(|job| !self.own.contains(&job.id)).collect();
             for job in &jobs {
                 let seconds = job.since.elapsed().unwrap_or_default().as_secs();
                 waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
@@ -112,6 +116,10 @@ impl Leftovers {
 }
 
 impl Connections {
+    pub fn of_run(own: HashSet<String>) -> Connections {
+        Connections { own: Arc::new(own), open: Mutex::default() }
+    }
+
     /// The connection to a target, made now if there is none.
     pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
         self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
@@ -122,7 +130,7 @@ impl Connections {
         let entry = self.entry(&place.target);
         let connection = entry.connection.get_or_try_init(|| Connection::connect(&place.target)).await?.clone();
         let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
-        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection)));
+        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection, &self.own)));
         Ok((connection, of_user.clone()))
     }
 
