@@ -101,7 +101,7 @@ impl Turn {
         let json = super::plain(item).to_string();
         let mut present = self.present();
         // By what it is, so that a list in another order is the same list; but what is secret leaves no trace.
-        present.item = match is_secret || crate::secrets::masked(&json).is_some() {
+        present.item = match is_secret || crate::secrets::tells(&json) {
             true => format!("{index}"),
             false => format!("={}", short_hash(&[&json])),
         };
