@@ -118,6 +118,7 @@ impl Ahead {
     fn send(&self, wire: Wire, place: Place, script: Script) {
         let changes = self.now();
         let asked = script.clone();
+        wire.count(|counts| counts.ahead += 1);
         let answer = tokio::spawn(async move { wire.ask(asked).await });
         self.sent.lock().expect("no panic holds the lock").push(Sent { place, script, changes, answer });
     }
@@ -129,10 +130,12 @@ impl Run {
         if !self.settings.read_ahead {
             return wire.ask(script).await;
         }
+        let _waiting = wire.waiting();
         if let Some(output) = self.ahead.answer(place, &script).await {
+            wire.count(|counts| counts.ahead_used += 1);
             return Ok(output);
         }
-        let own = wire.clone();
+        let own = wire.unwaited();
         let asked = script.clone();
         // Sent first, so that it is the first of the write in which the others go.
         let answer = tokio::spawn(async move { own.ask(asked).await });
@@ -157,7 +160,7 @@ fn look_ahead(task_run: &TaskRun, wire: &Wire, place: &Place) {
                         return;
                     }
                     if !ahead.has(place, &script) {
-                        ahead.send(wire.clone(), place.clone(), script);
+                        ahead.send(wire.unwaited(), place.clone(), script);
                         n_left -= 1;
                     }
                 }

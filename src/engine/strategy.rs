@@ -164,6 +164,7 @@ async fn perform(
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
             before: Mutex::default(),
+            spent: playing.run.spending(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);
