@@ -36,6 +36,37 @@ pub struct Counts {
     pub on_host: Duration,
 }
 
+/// How long a host's turn at a task took. The three parts are the whole of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Worked on here, or waited for something that is here.
+    #[serde(serialize_with = "seconds")]
+    pub controller: Duration,
+    /// Waited for the host while it ran no script: the way there and back, connecting, logging in, opening a shell, sending files.
+    #[serde(serialize_with = "seconds")]
+    pub wire: Duration,
+    /// Waited for the host while it ran scripts.
+    #[serde(serialize_with = "seconds")]
+    pub remote: Duration,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+impl Cost {
+    pub fn turn(&self) -> Duration {
+        self.controller + self.wire + self.remote
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.controller += other.controller;
+        self.wire += other.wire;
+        self.remote += other.remote;
+        self.counts += other.counts;
+    }
+}
+
 /// Seconds as a number: easier to compute with than what serde makes of a duration.
 pub fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())

@@ -1,6 +1,7 @@
 //! From variables to an open connection: whom to connect to, as whom to act, one connection per host and target.
 
 use super::Run;
+use super::costs::Meters;
 use super::play::Playing;
 use super::ssh_args;
 use crate::playbook::Keywords;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// What the command line says about connecting; variables and keywords beat it.
@@ -48,8 +49,8 @@ pub enum SshArgs {
 }
 
 /// The open connections of a run.
-#[derive(Default)]
 pub struct Connections {
+    pub meters: Meters,
     open: Mutex<Vec<(Target, Arc<Open>)>>,
 }
 
@@ -112,9 +113,14 @@ impl Leftovers {
 }
 
 impl Connections {
+    /// `costs_since`: as in [`super::Settings`].
+    pub fn new(costs_since: Option<Instant>) -> Connections {
+        Connections { meters: Meters::new(costs_since), open: Mutex::default() }
+    }
+
     /// The connection to a target, made now if there is none.
     pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
-        self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
+        self.entry(target).connection.get_or_try_init(|| Connection::measured(target, self.meters.of(target))).await.cloned()
     }
 
     /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.

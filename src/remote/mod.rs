@@ -184,6 +184,11 @@ impl Connection {
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
     }
 
+    /// What this connection and those before it to the same host have cost.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.inner.wire.meter
+    }
+
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
     pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
