@@ -45,6 +45,8 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Over so many shells it was sent.
+    n_sent: u32,
 }
 
 #[derive(Default)]
@@ -94,6 +96,7 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            n_sent: 0,
         };
         (call, answer)
     }
@@ -116,6 +119,7 @@ impl Call {
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
     fn text(&mut self) -> Vec<u8> {
         let marker = random_id();
+        self.n_sent += 1;
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
@@ -135,7 +139,7 @@ impl Call {
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
             Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id, self.n_sent > 1)),
             // Whoever started it may want its answer yet.
             Work::Probe(_) | Work::Follow(_) => None,
         };

@@ -127,7 +127,7 @@ nw_unfinished() {
     fi
   done 2>/dev/null
   nw_old=$({
-    find "$nw_jobs" -mindepth 1 -maxdepth 1 -type d -mtime +0
+    find "$nw_jobs" -mindepth 1 -maxdepth 1 \( -type d -o -name '*.done' \) -mtime +0
     find /var/tmp -maxdepth 1 -type d -name 'nodewright-in-*' -user "$nw_uid" -mtime +0
   } 2>/dev/null)
   for nw_job in $nw_old; do
