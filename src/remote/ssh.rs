@@ -5,6 +5,7 @@ use super::auth;
 use super::error::ConnectError;
 use super::guarded::Guarded;
 use super::known_hosts::{HostKeyError, HostKeys};
+use super::meter::{Meter, Metered};
 use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
 use super::{Ssh, lock};
@@ -14,7 +15,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
@@ -29,6 +30,7 @@ pub(super) struct Session {
     address: String,
     user: String,
     forwards_agent: bool,
+    meter: Arc<Meter>,
     /// The connections to the jump hosts, which carry this one.
     _through: Option<Box<Session>>,
 }
@@ -94,11 +96,15 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Session {
-    pub async fn open(ssh: &Ssh) -> Result<Session, ConnectError> {
-        Session::open_at_depth(ssh, 0).await
+    pub async fn open(ssh: &Ssh, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
+        meter.handshake(true);
+        let opened = Session::open_at_depth(ssh, 0, meter).await;
+        meter.handshake(false);
+        opened
     }
 
-    async fn open_at_depth(ssh: &Ssh, depth: usize) -> Result<Session, ConnectError> {
+    async fn open_at_depth(ssh: &Ssh, depth: usize, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
+        let since = Instant::now();
         let config = ssh_config::resolve(ssh).await?;
         let patience = ssh.connect_timeout.or(config.connect_timeout).unwrap_or(Duration::from_secs(10));
         let address = config.address();
@@ -108,15 +114,17 @@ impl Session {
                     let reason = format!("more than {MOST_JUMPS} jump hosts in a row");
                     return Err(ConnectError::Config { host: ssh.host.clone(), reason });
                 }
-                let (stream, through) = Box::pin(jump(ssh, &config, &jumps?, depth)).await?;
+                let (stream, through) = Box::pin(jump(ssh, &config, &jumps?, depth, meter)).await?;
                 (stream, Some(Box::new(through)))
             }
-            (None, Some(command)) => (proxy(command, &address)?, None),
-            (None, None) => (tcp(&config, patience).await?, None),
+            (None, Some(command)) => (proxy(command, &address, meter)?, None),
+            (None, None) => (tcp(&config, patience, meter).await?, None),
         };
         let silent = |after| ConnectError::Silent { address: address.clone(), after };
         let greeting = Session::greet(ssh, &config, stream);
         let (mut handle, banner) = tokio::time::timeout(patience, greeting).await.map_err(|_| silent(patience))??;
+        meter.count(|counts| counts.connecting += since.elapsed());
+        let since = Instant::now();
         // Longer than the way there: a password may be checked slowly, and several keys tried.
         let limit = patience * 2;
         let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await.map_err(|_| silent(limit))?;
@@ -127,8 +135,9 @@ impl Session {
             }
             error => error,
         })?;
+        meter.count(|counts| counts.authenticating += since.elapsed());
         let forwards_agent = config.forwarded_agent.is_some();
-        Ok(Session { handle, address, user: config.user, forwards_agent, _through: through })
+        Ok(Session { handle, address, user: config.user, forwards_agent, meter: meter.clone(), _through: through })
     }
 
     /// Up to where both sides have agreed on keys, and the host's is the right one.
@@ -182,13 +191,25 @@ impl Session {
         writing.exec(true, command).await.map_err(|error| self.broken(error))?;
         let stdin = writing.make_writer();
         let (sender, output) = mpsc::channel(64);
+        // OpenSSH takes no input before it has answered. Whoever waits for that here knows by then more of what there is to send.
+        let mut first = None;
+        while writing.writable_packet_size().await == 0 && first.is_none() {
+            match reading.wait().await {
+                Some(ChannelMsg::WindowAdjusted { .. }) => (),
+                Some(message) => first = Some(message),
+                None => break,
+            }
+        }
         tokio::spawn(async move {
             let mut status = None;
             loop {
-                let message = tokio::select! {
-                    message = reading.wait() => message,
-                    // Nobody reads it any more: its place is one of the ten that sshd allows.
-                    () = sender.closed() => None,
+                let message = match first.take() {
+                    Some(message) => Some(message),
+                    None => tokio::select! {
+                        message = reading.wait() => message,
+                        // Nobody reads it any more: its place is one of the ten that sshd allows.
+                        () = sender.closed() => None,
+                    },
                 };
                 let Some(message) = message else { break };
                 let piece = match message {
@@ -225,8 +246,14 @@ impl Session {
     async fn channel(&self) -> Result<russh::Channel<Msg>, ConnectError> {
         let mut pause = Duration::from_millis(5);
         loop {
-            match self.handle.channel_open_session().await {
-                Ok(channel) => return Ok(channel),
+            let question = self.meter.ask();
+            let opened = self.handle.channel_open_session().await;
+            self.meter.answered(question);
+            match opened {
+                Ok(channel) => {
+                    self.meter.count(|counts| counts.channels += 1);
+                    return Ok(channel);
+                }
                 Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(2) => tokio::time::sleep(pause).await,
                 Err(error) => return Err(self.broken(error)),
             }
@@ -235,7 +262,7 @@ impl Session {
     }
 }
 
-async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>, ConnectError> {
+async fn tcp(config: &HostConfig, patience: Duration, meter: &Arc<Meter>) -> Result<Box<dyn Stream>, ConnectError> {
     let address = config.address();
     let connecting = async {
         let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
@@ -257,7 +284,11 @@ async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>,
     };
     // Without it every answer waits 40 ms for an acknowledgement.
     stream.set_nodelay(true).map_err(|source| ConnectError::Tcp { address, source: Arc::new(source) })?;
-    Ok(Box::new(stream))
+    meter.count(|counts| {
+        counts.connections += 1;
+        counts.round_trips += 1;
+    });
+    Ok(Box::new(Metered::new(stream, meter)))
 }
 
 /// Through the last of the jump hosts, which is reached through those before it.
@@ -266,6 +297,7 @@ async fn jump(
     config: &HostConfig,
     jumps: &[ssh_config::Jump],
     depth: usize,
+    meter: &Arc<Meter>,
 ) -> Result<(Box<dyn Stream>, Session), ConnectError> {
     let Some((last, before)) = jumps.split_last() else {
         return Err(ConnectError::Config { host: ssh.host.clone(), reason: "an empty ProxyJump".to_owned() });
@@ -284,7 +316,7 @@ async fn jump(
         config_file: ssh.config_file.clone(),
         ..Ssh::default()
     };
-    let session = Box::pin(Session::open_at_depth(&hop, depth + 1)).await.map_err(failed)?;
+    let session = Box::pin(Session::open_at_depth(&hop, depth + 1, meter)).await.map_err(failed)?;
     let channel = session.handle.channel_open_direct_tcpip(config.hostname.clone(), u32::from(config.port), "127.0.0.1", 0).await.map_err(
         |error| {
             let reason = format!("it cannot reach {}: {error}", config.address());
@@ -294,7 +326,7 @@ async fn jump(
     Ok((Box::new(channel.into_stream()), session))
 }
 
-fn proxy(command: &str, address: &str) -> Result<Box<dyn Stream>, ConnectError> {
+fn proxy(command: &str, address: &str, meter: &Arc<Meter>) -> Result<Box<dyn Stream>, ConnectError> {
     let failed = |source: io::Error| ConnectError::Tcp { address: format!("{address} through `{command}`"), source: Arc::new(source) };
     let mut child = tokio::process::Command::new("/bin/sh")
         .args(["-c", &format!("exec {command}")])
@@ -308,5 +340,6 @@ fn proxy(command: &str, address: &str) -> Result<Box<dyn Stream>, ConnectError> 
     };
     // It ends when its standard input does; somebody has to take note of that.
     tokio::spawn(async move { child.wait().await });
-    Ok(Box::new(tokio::io::join(stdout, stdin)))
+    meter.count(|counts| counts.connections += 1);
+    Ok(Box::new(Metered::new(tokio::io::join(stdout, stdin), meter)))
 }

@@ -57,9 +57,10 @@ async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Re
     let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
     let mut begun = String::new();
     loop {
-        let shell = shell::open(wire, r#become).await?;
+        let shell = shell::open(wire, r#become, Vec::new).await?;
         let directory = format!("/var/tmp/nodewright-in-{}", random_id());
         let path = format!("{directory}/in");
+        let question = wire.meter.ask();
         let sent = match source {
             Source::Bytes(bytes) => send(shell, &directory, &begun, bytes).await,
             Source::File(file) => {
@@ -67,6 +68,8 @@ async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Re
                 send(shell, &directory, &begun, BufReader::with_capacity(BUFFER, opened)).await
             }
         };
+        // That it can be sent, and that it has come.
+        wire.meter.answered(question + 1);
         match sent {
             Ok(()) => return Ok(Prepared::Spooled(path)),
             Err(Failure::Lost) => begun = directory,
@@ -82,7 +85,8 @@ enum Failure {
 
 /// Sends to the file `in` of a new directory. What an earlier try `begun` is removed.
 async fn send(shell: shell::Shell, directory: &str, begun: &str, mut from: impl AsyncBufRead + Unpin) -> Result<(), Failure> {
-    let shell::Shell { mut stdin, mut output, .. } = shell;
+    let shell::Shell { stdin, mut output, .. } = shell;
+    let Ok(Ok(mut stdin)) = stdin.await else { return Err(Failure::Lost) };
     let marker = random_id();
     let remove = if begun.is_empty() { String::new() } else { format!("rm -rf -- {begun}; ") };
     // Nothing is sent after this line until `cat` is about to read: the shell would keep it.

@@ -2,7 +2,7 @@
 //! Makes a lost connection again.
 
 use super::error::ConnectError;
-use super::{Target, Transport, local, ssh};
+use super::{Meter, Target, Transport, local, ssh};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,6 +27,15 @@ pub(super) enum Piece {
     Exit(i32),
 }
 
+impl Piece {
+    pub fn len(&self) -> usize {
+        match self {
+            Piece::Out(bytes) | Piece::Err(bytes) => bytes.len(),
+            Piece::Exit(_) => 0,
+        }
+    }
+}
+
 pub(super) struct Wire {
     pub target: Target,
     /// The shell that runs everything on the host.
@@ -37,6 +46,7 @@ pub(super) struct Wire {
     pub refused: Mutex<HashMap<super::Become, String>>,
     /// Streams of files use a channel each, and sshd allows ten in all.
     pub uploads: tokio::sync::Semaphore,
+    pub meter: Arc<Meter>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
 }
 
@@ -46,10 +56,10 @@ pub(super) enum Session {
 }
 
 impl Session {
-    async fn open(target: &Target) -> Result<Session, ConnectError> {
+    async fn open(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
         match &target.transport {
             Transport::Local => Ok(Session::Local { user: local::user_name().await }),
-            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh).await?)),
+            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh, meter).await?)),
         }
     }
 
@@ -78,19 +88,19 @@ impl Session {
 
 /// Where nobody listens there is nobody to wait for. But a connection that was there and broke off is worth another try: the network is poor,
 /// or sshd turns some away while too many come at once.
-async fn first_session(target: &Target) -> Result<Session, ConnectError> {
+async fn first_session(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
     let given = match &target.transport {
         Transport::Local => None,
         Transport::Ssh(ssh) => ssh.connect_retries,
     };
     let mut pauses = Pauses::default();
     for _ in 0..given.unwrap_or(CUT_RETRIES) {
-        match Session::open(target).await {
+        match Session::open(target, meter).await {
             Err(error) if error.is_cut() || (given.is_some() && error.is_transient()) => pauses.pause().await,
             settled => return settled,
         }
     }
-    Session::open(target).await
+    Session::open(target, meter).await
 }
 
 /// Longer from try to try.
@@ -111,14 +121,15 @@ impl Pauses {
 }
 
 impl Wire {
-    pub async fn open(target: &Target, sh: &str, run: &str) -> Result<Wire, ConnectError> {
-        let session = first_session(target).await?;
+    pub async fn open(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Wire, ConnectError> {
+        let session = first_session(target, &meter).await?;
         Ok(Wire {
             target: target.clone(),
             sh: sh.to_owned(),
             run: run.to_owned(),
             refused: Mutex::default(),
             uploads: tokio::sync::Semaphore::new(2),
+            meter,
             session: tokio::sync::Mutex::new(Some(Arc::new(session))),
         })
     }
@@ -135,7 +146,7 @@ impl Wire {
         let give_up = Instant::now() + self.reconnect_for();
         let mut pauses = Pauses::default();
         loop {
-            match Session::open(&self.target).await {
+            match Session::open(&self.target, &self.meter).await {
                 Ok(open) => return Ok(session.insert(Arc::new(open)).clone()),
                 Err(error) if !error.is_transient() || Instant::now() + pauses.0 > give_up => return Err(error),
                 Err(_) => pauses.pause().await,
