@@ -134,7 +134,8 @@ impl Connections {
         let open = self.open.lock().expect("no panic holds the lock");
         let (_, entry) = open.iter().find(|(target, _)| *target == place.target)?;
         let connection = entry.connection.get()?;
-        let is_settled = entry.settled.try_lock().is_ok_and(|settled| settled.contains(&place.r#become));
+        let leftovers = entry.leftovers.lock().expect("no panic holds the lock");
+        let is_settled = leftovers.get(&place.r#become).is_some_and(|leftovers| leftovers.are_known());
         (is_settled || place.target.transport == Transport::Local).then(|| connection.clone())
     }
 
