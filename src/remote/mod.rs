@@ -16,6 +16,7 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+mod guarded;
 mod known_hosts;
 mod lines;
 mod local;
@@ -96,6 +97,8 @@ pub struct Ssh {
     pub connect_timeout: Option<Duration>,
     /// Instead of `~/.ssh/config`, as `ssh -F`.
     pub config_file: Option<PathBuf>,
+    /// How often to try again to connect at first, whatever is in the way. If not given: a few times where the connection was there and broke off.
+    pub connect_retries: Option<u32>,
     /// How long to try to make a lost connection again: five minutes if not given.
     pub reconnect_for: Option<Duration>,
 }

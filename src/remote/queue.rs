@@ -46,6 +46,8 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Over so many shells it was sent.
+    n_sent: u32,
     /// Its number among the questions to the host.
     question: u64,
 }
@@ -97,6 +99,7 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            n_sent: 0,
             question: 0,
         };
         (call, answer)
@@ -122,6 +125,7 @@ impl Call {
         self.question = meter.ask();
         meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
+        self.n_sent += 1;
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
@@ -145,7 +149,7 @@ impl Call {
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
             Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id, self.n_sent > 1)),
             // Whoever started it may want its answer yet.
             Work::Probe(_) | Work::Follow(_) => None,
         };

@@ -126,6 +126,7 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
         "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}; nw_why=\n\
          if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
          elif [ -z \"$nw_setsid\" ]; then nw_end fail setsid is not installed\n\
+         elif [ -e \"$nw_job.done\" ]; then nw_end gone\n\
          elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
          printf '%s\\n' \"$nw_this $nw_boot\" >\"$nw_job/run\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
          printf '%s' {} >\"$nw_job/title\" && printf '%s\\n' {} >\"$nw_job/script\"",
@@ -162,9 +163,11 @@ pub(super) fn follow(id: &str, seen: Seen, marker: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sent after a job's answer has come.
-pub(super) fn forget_job(id: &str) -> Vec<u8> {
-    format!("rm -rf -- \"$nw_jobs\"/{id} </dev/null >/dev/null 2>&1 &\n").into_bytes()
+/// Sent after a job's answer has come. What was sent over a connection that was lost may still arrive, at a shell that nobody listens to:
+/// that it is done is then kept in mind, until jobs of that age are swept.
+pub(super) fn forget_job(id: &str, may_arrive_again: bool) -> Vec<u8> {
+    let mark = if may_arrive_again { format!(": >\"$nw_jobs\"/{id}.done; ") } else { String::new() };
+    format!("{{ {mark}rm -rf -- \"$nw_jobs\"/{id}; }} </dev/null >/dev/null 2>&1 &\n").into_bytes()
 }
 
 pub(super) fn forget_spool(path: &str) -> Vec<u8> {

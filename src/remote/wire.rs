@@ -10,6 +10,9 @@ use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+/// How often the first connection is tried again after it was cut, if no setting says otherwise.
+const CUT_RETRIES: u32 = 4;
+
 /// A program that runs on the host.
 pub(super) struct Process {
     pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
@@ -83,9 +86,43 @@ impl Session {
     }
 }
 
+/// Where nobody listens there is nobody to wait for. But a connection that was there and broke off is worth another try: the network is poor,
+/// or sshd turns some away while too many come at once.
+async fn first_session(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
+    let given = match &target.transport {
+        Transport::Local => None,
+        Transport::Ssh(ssh) => ssh.connect_retries,
+    };
+    let mut pauses = Pauses::default();
+    for _ in 0..given.unwrap_or(CUT_RETRIES) {
+        match Session::open(target, meter).await {
+            Err(error) if error.is_cut() || (given.is_some() && error.is_transient()) => pauses.pause().await,
+            settled => return settled,
+        }
+    }
+    Session::open(target, meter).await
+}
+
+/// Longer from try to try.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Pauses {
+        Pauses(Duration::from_millis(100))
+    }
+}
+
+impl Pauses {
+    async fn pause(&mut self) {
+        // Not all hosts of a run at the same moment.
+        tokio::time::sleep(self.0.mul_f64(rand::random_range(0.75..1.25))).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(10));
+    }
+}
+
 impl Wire {
     pub async fn open(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Wire, ConnectError> {
-        let session = Session::open(target, &meter).await?;
+        let session = first_session(target, &meter).await?;
         Ok(Wire {
             target: target.clone(),
             sh: sh.to_owned(),
@@ -107,14 +144,13 @@ impl Wire {
         }
         *session = None;
         let give_up = Instant::now() + self.reconnect_for();
-        let mut pause = Duration::from_millis(100);
+        let mut pauses = Pauses::default();
         loop {
             match Session::open(&self.target, &self.meter).await {
                 Ok(open) => return Ok(session.insert(Arc::new(open)).clone()),
-                Err(error) if !error.is_transient() || Instant::now() + pause > give_up => return Err(error),
-                Err(_) => tokio::time::sleep(pause).await,
+                Err(error) if !error.is_transient() || Instant::now() + pauses.0 > give_up => return Err(error),
+                Err(_) => pauses.pause().await,
             }
-            pause = (pause * 2).min(Duration::from_secs(10));
         }
     }
 
