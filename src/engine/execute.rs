@@ -456,7 +456,13 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
+        let running = Running {
+            r#become: place.r#become.clone(),
+            timeout,
+            on_line: Some(Arc::new(on_line)),
+            title: task_run.name.clone(),
+            job: None,
+        };
         Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
     }
 
