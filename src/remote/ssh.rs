@@ -8,12 +8,12 @@ use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
 use super::{Ssh, lock};
 use russh::client::{Config, Handle, Msg, connect_stream};
-use russh::{ChannelMsg, Disconnect, Preferred, keys::PublicKeyOrCertificate};
+use russh::{ChannelMsg, Disconnect, Preferred, cipher, keys::PublicKeyOrCertificate};
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
@@ -21,6 +21,11 @@ use tokio::sync::mpsc;
 /// A host that says nothing for three times this long is gone: it is noticed within half a minute.
 const KEEPALIVE: Duration = Duration::from_secs(8);
 const MOST_JUMPS: usize = 8;
+/// So much may be on its way to us unread: what a link of two gigabits holds in an eighth of a second. It is a promise, and takes no memory.
+const WINDOW: u32 = 32 << 20;
+/// The fastest first, where the processor helps with AES, as nearly every one does; none that is known to be weak.
+const CIPHERS: &[cipher::Name] =
+    &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
 pub(super) struct Session {
     handle: Handle<Client>,
@@ -41,6 +46,19 @@ pub(super) struct Client {
 pub(super) enum ClientError {
     HostKey(HostKeyError),
     Ssh(russh::Error),
+}
+
+/// Why a connection did not come about.
+enum Failed {
+    /// The other side hung up before a word was said about us.
+    TurnedAway(ConnectError),
+    Otherwise(ConnectError),
+}
+
+impl From<ConnectError> for Failed {
+    fn from(error: ConnectError) -> Failed {
+        Failed::Otherwise(error)
+    }
 }
 
 impl From<russh::Error> for ClientError {
@@ -99,31 +117,46 @@ impl Session {
     async fn open_at_depth(ssh: &Ssh, depth: usize) -> Result<Session, ConnectError> {
         let config = ssh_config::resolve(ssh).await?;
         let patience = ssh.connect_timeout.or(config.connect_timeout).unwrap_or(Duration::from_secs(10));
+        let give_up = Instant::now() + patience;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match Session::try_open(ssh, &config, patience, depth).await {
+                // An sshd with too many at its door (`MaxStartups`) turns some away, whoever they are: they may come again.
+                Err(Failed::TurnedAway(_)) if Instant::now() + pause < give_up => {
+                    // Not all of them at once.
+                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                Err(Failed::TurnedAway(error) | Failed::Otherwise(error)) => return Err(error),
+                Ok(session) => return Ok(session),
+            }
+        }
+    }
+
+    async fn try_open(ssh: &Ssh, config: &HostConfig, patience: Duration, depth: usize) -> Result<Session, Failed> {
         let address = config.address();
         let (stream, through) = match (config.jumps(), &config.proxy_command) {
             (Some(jumps), _) => {
                 if depth >= MOST_JUMPS {
                     let reason = format!("more than {MOST_JUMPS} jump hosts in a row");
-                    return Err(ConnectError::Config { host: ssh.host.clone(), reason });
+                    return Err(ConnectError::Config { host: ssh.host.clone(), reason }.into());
                 }
-                let (stream, through) = Box::pin(jump(ssh, &config, &jumps?, depth)).await?;
+                let (stream, through) = Box::pin(jump(ssh, config, &jumps?, depth)).await?;
                 (stream, Some(Box::new(through)))
             }
             (None, Some(command)) => (proxy(command, &address)?, None),
-            (None, None) => (tcp(&config, patience).await?, None),
+            (None, None) => (tcp(config, patience).await?, None),
         };
-        let connecting = Session::login(ssh, &config, stream, through);
+        let connecting = Session::login(ssh, config, stream, through);
         // Longer than the way there: a password may be checked slowly, and several keys tried.
         let limit = patience + Duration::from_secs(20);
-        tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::Timeout { address, after: limit }))
+        match tokio::time::timeout(limit, connecting).await {
+            Ok(opened) => opened,
+            Err(_) => Err(ConnectError::Timeout { address, after: limit }.into()),
+        }
     }
 
-    async fn login(
-        ssh: &Ssh,
-        config: &HostConfig,
-        stream: Box<dyn Stream>,
-        through: Option<Box<Session>>,
-    ) -> Result<Session, ConnectError> {
+    async fn login(ssh: &Ssh, config: &HostConfig, stream: Box<dyn Stream>, through: Option<Box<Session>>) -> Result<Session, Failed> {
         let keys = HostKeys::new(ssh, config)?;
         let banner = Arc::new(Mutex::new(String::new()));
         let address = config.address();
@@ -132,14 +165,25 @@ impl Session {
             nodelay: true,
             keepalive_interval: Some(KEEPALIVE),
             keepalive_max: 2,
-            window_size: 8 << 20,
-            preferred: Preferred { key: Cow::Owned(plain), host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT },
+            window_size: WINDOW,
+            preferred: Preferred {
+                key: Cow::Owned(plain),
+                host_key_certificates: Cow::Owned(certificates),
+                cipher: Cow::Borrowed(CIPHERS),
+                ..Preferred::DEFAULT
+            },
             ..Config::default()
         };
         let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
         let mut handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
-            ClientError::HostKey(error) => ConnectError::HostKey(error),
-            ClientError::Ssh(error) => ConnectError::Broken { address: address.clone(), reason: error.to_string() },
+            ClientError::HostKey(error) => Failed::Otherwise(ConnectError::HostKey(error)),
+            ClientError::Ssh(error) => {
+                let broken = ConnectError::Broken { address: address.clone(), reason: error.to_string() };
+                match error {
+                    russh::Error::IO(_) | russh::Error::Disconnect | russh::Error::HUP => Failed::TurnedAway(broken),
+                    _ => Failed::Otherwise(broken),
+                }
+            }
         })?;
         auth::login(&mut handle, ssh, config).await.map_err(|error| match error {
             // What sshd has to say about it comes as a banner: "System is booting up."
