@@ -27,6 +27,7 @@
 mod ask;
 pub mod cli;
 pub mod config;
+pub mod cost;
 pub mod engine;
 pub mod inventory;
 pub mod lab;

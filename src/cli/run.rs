@@ -5,14 +5,15 @@ use super::{Manner, extra_vars, foresee, greet, listing, reading};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Reporter, Sink, Style, Terminal};
+use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
+use crate::secrets::without;
 use crate::source::{Diag, Level};
 use crate::template::Templar;
 use anyhow::{Context, bail};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Run playbooks on the hosts of an inventory
 ///
@@ -43,6 +44,17 @@ pub struct Args {
     /// Ask before each task
     #[arg(long)]
     step: bool,
+    /// Tell where the time went, after the run: per task and per host
+    ///
+    /// A host's turn at a task is divided into three parts that add up to it. Remote: it was waited for the host while the host ran scripts, by the
+    /// host's own clock (which most shells know in steps of 10 ms: small values are right in their sum, not one by one). Wire: it was waited for the
+    /// host otherwise; the way there and back, connecting, logging in, sudo and shells, sending files. Controller: the rest. A host is idle when it is not
+    /// its turn, because others are not ready yet. Round trips are the longest chain of waits: what travels together counts once.
+    #[arg(long)]
+    profile: bool,
+    /// Write all of that into a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    profile_to: Option<PathBuf>,
     #[command(flatten)]
     listing: listing::Wanted,
     /// How to tell of the run: live on a terminal, plain lines elsewhere, one event per line as JSON
@@ -55,6 +67,7 @@ pub struct Args {
 /// # Errors
 /// What is wrong with arguments, settings, inventory or playbooks. What goes wrong on hosts is in the exit code.
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
+    let began = Instant::now();
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -110,9 +123,15 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         inventory_sources: sources,
         start_at_task: args.start_at_task,
         step: args.step,
+        costs_since: (args.profile || args.profile_to.is_some()).then_some(began),
         config,
     };
-    let sinks = vec![sink(&args.output, &settings, manner)];
+    let mut sinks = vec![sink(&args.output, &settings, manner)];
+    if settings.costs_since.is_some() {
+        // Not a result of the run: what reads its output goes on reading the same.
+        let out = args.profile.then(std::io::stderr);
+        sinks.push(Box::new(Profile::new(out, args.profile_to)));
+    }
     if args.listing.anything() {
         tell_warnings(&warnings, manner);
         let run = Run::new(settings, inventory, loader, templar, |_| {});
@@ -172,8 +191,8 @@ pub fn shown(warning: &Diag, manner: Manner) -> String {
 pub fn tell_warnings(warnings: &[Diag], manner: Manner) {
     for warning in warnings {
         match manner {
-            Manner::Own => anstream::eprintln!("{}\n", warning.render(true)),
-            Manner::Ansible => eprintln!("[WARNING]: {}", warning.with_origin()),
+            Manner::Own => anstream::eprintln!("{}\n", without(warning.render(true))),
+            Manner::Ansible => eprintln!("[WARNING]: {}", without(warning.with_origin())),
         }
     }
 }

@@ -11,6 +11,7 @@ mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
+mod costs;
 mod cursor;
 mod custom_stats;
 mod execute;
@@ -71,6 +72,8 @@ pub struct Settings {
     /// Send probes of coming tasks early.
     pub read_ahead: bool,
     pub verbosity: u8,
+    /// When the program began to work, if it is to be told what everything costs.
+    pub costs_since: Option<Instant>,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -94,6 +97,7 @@ impl Settings {
             force_handlers: false,
             read_ahead: true,
             verbosity: 0,
+            costs_since: None,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
@@ -178,6 +182,7 @@ impl Run {
             None
         });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
+        let connections = Connections::new(settings.costs_since);
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
@@ -187,7 +192,7 @@ impl Run {
             memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
-            connections: Connections::default(),
+            connections,
             ahead: ahead::Ahead::default(),
             background: asynchronous::Background::default(),
             stats: Mutex::default(),
@@ -225,6 +230,7 @@ impl Run {
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
+        self.tell_costs(started);
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
     }

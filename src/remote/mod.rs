@@ -16,9 +16,11 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+mod guarded;
 mod known_hosts;
 mod lines;
 mod local;
+mod meter;
 mod queue;
 mod shell;
 mod ssh;
@@ -29,6 +31,7 @@ mod upload;
 mod wire;
 
 pub use error::{ConnectError, HostKeyError, RunError};
+pub use meter::Meter;
 
 /// A password: never shown by `{:?}`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -95,6 +98,8 @@ pub struct Ssh {
     pub connect_timeout: Option<Duration>,
     /// Instead of `~/.ssh/config`, as `ssh -F`.
     pub config_file: Option<PathBuf>,
+    /// How often to try again to connect at first, whatever is in the way. If not given: a few times where the connection was there and broke off.
+    pub connect_retries: Option<u32>,
     /// How long to try to make a lost connection again: five minutes if not given.
     pub reconnect_for: Option<Duration>,
 }
@@ -169,13 +174,23 @@ struct Inner {
 
 impl Connection {
     pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-        static RUN: OnceLock<String> = OnceLock::new();
-        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id)).await
+        Connection::measured(target, Arc::default()).await
     }
 
-    async fn of_run(target: &Target, sh: &str, run: &str) -> Result<Connection, ConnectError> {
-        let wire = Arc::new(wire::Wire::open(target, sh, run).await?);
+    /// Connects, and counts what that and everything after it costs.
+    pub async fn measured(target: &Target, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
+        static RUN: OnceLock<String> = OnceLock::new();
+        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id), meter).await
+    }
+
+    async fn of_run(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
+        let wire = Arc::new(wire::Wire::open(target, sh, run, meter).await?);
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
+    }
+
+    /// What this connection and those before it to the same host have cost.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.inner.wire.meter
     }
 
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.

@@ -11,7 +11,7 @@ use super::shell::{self, Shell};
 use super::text::{self, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, OnLine, Run, lock};
+use super::{Become, Meter, OnLine, Run, lock};
 use crate::sh::Output;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -46,6 +46,10 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Over so many shells it was sent.
+    n_sent: u32,
+    /// Its number among the questions to the host.
+    question: u64,
 }
 
 #[derive(Default)]
@@ -95,6 +99,8 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            n_sent: 0,
+            question: 0,
         };
         (call, answer)
     }
@@ -115,32 +121,39 @@ impl Call {
     }
 
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
-    fn text(&mut self) -> Vec<u8> {
+    fn text(&mut self, meter: &Meter) -> Vec<u8> {
+        self.question = meter.ask();
+        meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
+        self.n_sent += 1;
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
-        match &self.work {
+        let text = match &self.work {
             Work::Probe(probe) => {
                 self.out.data.clear();
                 self.err.data.clear();
-                text::probe(probe, &marker)
+                text::probe(probe, meter.reads_clock(), &marker)
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
-        }
+        };
+        if meter.reads_clock() { text::clocked(text) } else { text }
     }
 
     /// Answers the caller, and says what the host may forget now.
-    fn settle(self) -> Option<Vec<u8>> {
+    fn settle(self, meter: &Meter) -> Option<Vec<u8>> {
+        let (answer, took) = text::took(&self.answer);
+        meter.answered(self.question);
+        meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
             Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id, self.n_sent > 1)),
             // Whoever started it may want its answer yet.
             Work::Probe(_) | Work::Follow(_) => None,
         };
-        let mut words = self.answer.splitn(3, ' ');
+        let mut words = answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         let (stdout, stderr) = (self.out.data, self.err.data);
         let result = match (words.next().unwrap_or_default(), words.next(), words.next()) {
@@ -153,7 +166,7 @@ impl Call {
                 }
             }
             ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
-            ("fail", ..) => Err(RunError::Start(self.answer.trim_start_matches("fail").trim().to_owned())),
+            ("fail", ..) => Err(RunError::Start(answer.trim_start_matches("fail").trim().to_owned())),
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };
         // The caller may have gone; that is its affair.
@@ -271,7 +284,7 @@ impl Queue {
             while let Ok(call) = incoming.try_recv() {
                 calls.push_back(call);
             }
-            let (text, n) = first_probes(&mut calls);
+            let (text, n) = first_probes(&mut calls, &wire.meter);
             *sent = n;
             text
         };
@@ -335,7 +348,7 @@ impl Queue {
                     continue;
                 }
             }
-            batch.extend(call.text());
+            batch.extend(call.text(&self.wire.meter));
             self.sent += 1;
         }
         if !batch.is_empty() {
@@ -395,7 +408,7 @@ impl Queue {
         }
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
-            if let Some(forget) = self.calls.pop_front().and_then(Call::settle)
+            if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
                 && let Some(shell) = &mut self.shell
             {
                 shell.errand(forget);
@@ -475,10 +488,10 @@ impl Queue {
 }
 
 /// The probes before which nothing is to be done: they need to know nothing of the shell.
-fn first_probes(calls: &mut VecDeque<Call>) -> (Vec<u8>, usize) {
+fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter) -> (Vec<u8>, usize) {
     calls.retain(|call| !call.reply.is_closed());
     let probes = calls.iter_mut().take_while(|call| call.is_probe());
-    let texts: Vec<_> = probes.map(Call::text).collect();
+    let texts: Vec<_> = probes.map(|call| call.text(meter)).collect();
     (texts.concat(), texts.len())
 }
 

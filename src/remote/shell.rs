@@ -43,8 +43,12 @@ pub(super) async fn open(wire: &Wire, r#become: &Option<Become>, mut first: impl
     let give_up = Instant::now() + wire.reconnect_for();
     loop {
         let session = wire.session().await.map_err(RunError::Lost)?;
+        let since = Instant::now();
         match try_open(wire, &session, r#become.as_ref(), &mut first).await {
-            Ok(shell) => return Ok(shell),
+            Ok(shell) => {
+                wire.meter.count(|counts| counts.opening += since.elapsed());
+                return Ok(shell);
+            }
             Err(Failure::Run(error)) => return Err(error),
             Err(Failure::Connect(error)) if Instant::now() > give_up => return Err(RunError::Lost(error)),
             Err(Failure::Connect(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -119,10 +123,13 @@ impl Greeting<'_> {
     async fn exchange(mut self, process: Process, wire: &Wire, first: &mut impl FnMut() -> Vec<u8>) -> Result<Shell, Refusal> {
         let Process { mut stdin, mut output } = process;
         if self.way.ready.is_some() {
+            let question = wire.meter.ask();
             self.get_in(&mut stdin, &mut output).await?;
+            wire.meter.answered(question);
         }
         let marker = random_id();
-        let mut words = text::hello(&wire.sh, &wire.run, &marker);
+        let question = wire.meter.ask();
+        let mut words = text::hello(wire, &marker);
         words.extend(first());
         // A task of its own: a shell that waits for its output to be read reads no more input.
         let stdin = tokio::spawn(async move {
@@ -160,6 +167,7 @@ impl Greeting<'_> {
                 None => return Err(Refusal::Lost),
             }
             if err_ended && let Some(answer) = &answer {
+                wire.meter.answered(question);
                 let mut words = answer.split_whitespace().skip(1);
                 let group = words.next().unwrap_or_default().to_owned();
                 let boot = words.next().unwrap_or_default().to_owned();

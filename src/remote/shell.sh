@@ -16,9 +16,12 @@ for nw_jobs in $nw_run "${HOME:-/}/.cache/nodewright/jobs" "/var/tmp/nodewright-
   [ ! -L "$nw_jobs" ] && [ -O "$nw_jobs" ] && [ -w "$nw_jobs" ] && break
 done
 
+nw_took() { nw_took=; }
+
 # The answer to a script: on both streams, so that each is known to be complete.
 nw_end() {
-  printf '\036%s %s\n' "$nw_mark" "$*"
+  nw_took
+  printf '\036%s %s%s\n' "$nw_mark" "$*" "$nw_took"
   printf '\036%s\n' "$nw_mark" >&2
 }
 
@@ -134,7 +137,7 @@ nw_unfinished() {
 
 nw_sweep() {
   for nw_job in $(
-    find "$nw_jobs" -mindepth 1 -maxdepth 1 -type d -mtime +0
+    find "$nw_jobs" -mindepth 1 -maxdepth 1 \( -type d -o -name '*.done' \) -mtime +0
     find /var/tmp -maxdepth 1 -type d -name 'nodewright-in-*' -user "$nw_uid" -mtime +0
   ); do
     nw_is_alive "$nw_job" || rm -rf -- "$nw_job"

@@ -26,6 +26,10 @@ pub(super) struct HostConfig {
     pub hash_known_hosts: bool,
     pub accept_new: bool,
     pub connect_timeout: Option<Duration>,
+    /// How long the host may say nothing before it is asked for a sign of life. `ssh -G` shows none as 0, which is what nobody asked for.
+    pub alive_interval: Option<Duration>,
+    /// How many such questions may stay without an answer.
+    pub alive_count: Option<usize>,
     /// Ways of logging in, those that are wanted first; all there are if None.
     pub preferred: Option<Vec<String>>,
     /// Ways that are not to be tried.
@@ -255,6 +259,8 @@ fn apply(config: &mut HostConfig, word: &str, value: &str) -> Result<(), String>
             }
         }
         "connecttimeout" => config.connect_timeout = value.parse().ok().map(Duration::from_secs),
+        "serveraliveinterval" => config.alive_interval = value.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        "serveralivecountmax" => config.alive_count = value.parse().ok(),
         _ => (),
     }
     Ok(())
@@ -351,6 +357,8 @@ fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen:
         "hashknownhosts",
         "stricthostkeychecking",
         "connecttimeout",
+        "serveraliveinterval",
+        "serveralivecountmax",
         "preferredauthentications",
         "pubkeyauthentication",
         "passwordauthentication",
