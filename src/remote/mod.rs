@@ -25,6 +25,7 @@ mod queue;
 mod shell;
 mod ssh;
 mod ssh_config;
+mod ssh_files;
 mod text;
 mod upload;
 mod wire;
