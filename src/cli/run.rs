@@ -6,7 +6,7 @@ use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
 use crate::journal::{EventSink, Journal, Keeping, Past};
-use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Reporter, Sink, Style, Terminal};
+use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
 use crate::secrets::without;
 use crate::source::{Diag, Level};
 use crate::template::Templar;
@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Run playbooks on the hosts of an inventory
 ///
@@ -45,6 +45,17 @@ pub struct Args {
     /// Ask before each task
     #[arg(long)]
     step: bool,
+    /// Tell where the time went, after the run: per task and per host
+    ///
+    /// A host's turn at a task is divided into three parts that add up to it. Remote: it was waited for the host while the host ran scripts, by the
+    /// host's own clock (which most shells know in steps of 10 ms: small values are right in their sum, not one by one). Wire: it was waited for the
+    /// host otherwise; the way there and back, connecting, logging in, sudo and shells, sending files. Controller: the rest. A host is idle when it is not
+    /// its turn, because others are not ready yet. Round trips are the longest chain of waits: what travels together counts once.
+    #[arg(long)]
+    profile: bool,
+    /// Write all of that into a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    profile_to: Option<PathBuf>,
     /// Keep no journal: the run cannot be resumed, and `history` does not list it
     #[arg(long)]
     no_journal: bool,
@@ -68,6 +79,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
 /// # Errors
 /// As [`run`].
 pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
+    let began = Instant::now();
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -123,10 +135,16 @@ pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run
         inventory_sources: sources,
         start_at_task: args.start_at_task,
         step: args.step,
+        costs_since: (args.profile || args.profile_to.is_some()).then_some(began),
         keeping: None,
         config,
     };
-    let sinks = vec![sink(&args.output, &settings, manner)];
+    let mut sinks = vec![sink(&args.output, &settings, manner)];
+    if settings.costs_since.is_some() {
+        // Not a result of the run: what reads its output goes on reading the same.
+        let out = args.profile.then(std::io::stderr);
+        sinks.push(Box::new(Profile::new(out, args.profile_to)));
+    }
     if args.listing.anything() {
         tell_warnings(&warnings, manner);
         let run = Run::new(settings, inventory, loader, templar, |_| {});

@@ -1,6 +1,7 @@
 //! From variables to an open connection: whom to connect to, as whom to act, one connection per host and target.
 
 use super::Run;
+use super::costs::Meters;
 use super::play::Playing;
 use super::ssh_args;
 use crate::playbook::Keywords;
@@ -14,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// What the command line says about connecting; variables and keywords beat it.
@@ -27,6 +28,9 @@ pub struct ConnectionSettings {
     pub connection: Option<String>,
     pub accept_new_host_keys: bool,
     pub connect_timeout: Option<Duration>,
+    pub connect_retries: Option<u32>,
+    /// How long a connection that was lost is tried to be made again.
+    pub reconnect_for: Option<Duration>,
     /// Arguments of ssh with what brought them, each kind once at most.
     pub ssh_args: Vec<(SshArgs, &'static str, String)>,
     pub port: Option<u16>,
@@ -48,10 +52,10 @@ pub enum SshArgs {
 }
 
 /// The open connections of a run.
-#[derive(Default)]
 pub struct Connections {
     /// Jobs of an earlier life of this run: their tasks wait for them.
     own: Arc<HashSet<String>>,
+    pub meters: Meters,
     open: Mutex<Vec<(Target, Arc<Open>)>>,
 }
 
@@ -116,13 +120,14 @@ impl Leftovers {
 }
 
 impl Connections {
-    pub fn of_run(own: HashSet<String>) -> Connections {
-        Connections { own: Arc::new(own), open: Mutex::default() }
+    /// `costs_since`: as in [`super::Settings`].
+    pub fn new(own: HashSet<String>, costs_since: Option<Instant>) -> Connections {
+        Connections { own: Arc::new(own), meters: Meters::new(costs_since), open: Mutex::default() }
     }
 
     /// The connection to a target, made now if there is none.
     pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
-        self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
+        self.entry(target).connection.get_or_try_init(|| Connection::measured(target, self.meters.of(target))).await.cloned()
     }
 
     /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
@@ -246,6 +251,14 @@ impl Playing {
             None => settings.connect_timeout,
         };
         ssh.connect_timeout = ssh.connect_timeout.or(timeout);
+        ssh.connect_retries = match read.text(&["ansible_ssh_retries"])? {
+            Some(number) => {
+                let wrong = |_| Diag::error(format!("`ansible_ssh_retries` of `{host}` is `{number}`, which is no number of retries"));
+                Some(number.parse().map_err(wrong)?)
+            }
+            None => settings.connect_retries,
+        };
+        ssh.reconnect_for = settings.reconnect_for;
         let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
         ssh.password = password.or_else(|| settings.password.clone());
         self.ssh_args(SshArgs::Common, host, read, &mut ssh)?;

@@ -1,10 +1,12 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
 use super::connect::{Leftovers, Place};
+use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
+use crate::cost::Counts;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
@@ -445,6 +447,7 @@ pub struct Wire {
     leftovers: Arc<Leftovers>,
     waits: Arc<dyn Fn(String) + Send + Sync>,
     running: Running,
+    spent: Option<Arc<Spent>>,
 }
 
 impl Wire {
@@ -452,7 +455,9 @@ impl Wire {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
+        let waiting = task_run.waiting(&place.target);
         let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        drop(waiting);
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
@@ -469,11 +474,26 @@ impl Wire {
             title: task_run.name.clone(),
             job: None,
         };
-        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running })
+        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
+    }
+
+    /// From now on the task waits for the host, until this is dropped.
+    pub fn waiting(&self) -> Option<Waiting> {
+        self.spent.as_ref().map(|spent| Waiting::new(spent, self.connection.meter().clone()))
+    }
+
+    /// The same way for scripts for which the task does not wait, or not at once.
+    pub fn unwaited(&self) -> Wire {
+        Wire { spent: None, ..self.clone() }
+    }
+
+    pub fn count(&self, count: impl FnOnce(&mut Counts)) {
+        self.connection.meter().count(count);
     }
 
     /// Runs a script that only reads.
     pub async fn ask(&self, script: Script) -> Result<Output, RunError> {
+        let _waiting = self.waiting();
         let quiet = Running { on_line: None, ..self.running.clone() };
         if !self.leftovers.are_known() {
             let (answer, had_to_wait) = tokio::join!(self.connection.probe(script.clone(), quiet.clone()), self.settle());
@@ -491,20 +511,24 @@ impl Wire {
 
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
     pub async fn start(&self, script: Script, seconds: u64, job: Option<JobName>) -> Result<String, RunError> {
+        let _waiting = self.waiting();
         self.settle().await?;
         let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), job, ..self.running.clone() };
         self.connection.start(script, alone).await
     }
 
     pub async fn look(&self, job: &str) -> Result<JobState, RunError> {
+        let _waiting = self.waiting();
         self.connection.look(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
     pub async fn forget(&self, job: &str) -> Result<(), RunError> {
+        let _waiting = self.waiting();
         self.connection.forget(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
     async fn apply(&self, script: Script, job: Option<JobName>) -> Result<Output, RunError> {
+        let _waiting = self.waiting();
         self.settle().await?;
         self.connection.apply(script, Running { job, ..self.running.clone() }).await
     }

@@ -11,6 +11,7 @@ mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
+mod costs;
 mod cursor;
 mod custom_stats;
 mod execute;
@@ -73,6 +74,8 @@ pub struct Settings {
     /// Send probes of coming tasks early.
     pub read_ahead: bool,
     pub verbosity: u8,
+    /// When the program began to work, if it is to be told what everything costs.
+    pub costs_since: Option<Instant>,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -98,6 +101,7 @@ impl Settings {
             force_handlers: false,
             read_ahead: true,
             verbosity: 0,
+            costs_since: None,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
@@ -187,8 +191,8 @@ impl Run {
         });
         let past = settings.keeping.as_ref().map(|keeping| &keeping.past);
         let next_turn = AtomicUsize::new(past.map_or(0, |past| past.next_turn));
-        let connections = Connections::of_run(past.map(|past| past.jobs.clone()).unwrap_or_default());
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
+        let connections = Connections::new(past.map(|past| past.jobs.clone()).unwrap_or_default(), settings.costs_since);
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
@@ -239,6 +243,7 @@ impl Run {
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
+        self.tell_costs(started);
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
     }

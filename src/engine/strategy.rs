@@ -175,6 +175,7 @@ async fn perform(
             turn,
             doing: Mutex::default(),
             before: Mutex::default(),
+            spent: playing.run.spending(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);

@@ -2,6 +2,7 @@
 //! told of it is in `outcome`.
 
 use super::attempt::Attempt;
+use super::costs::Spent;
 use super::cursor::{Cursor, Step};
 use super::in_flight::InFlight;
 use super::include::Include;
@@ -40,6 +41,8 @@ pub struct TaskRun {
     pub doing: Mutex<Option<Doing>>,
     /// What was known of the hosts for which it has kept something, before it did.
     pub before: Mutex<HashMap<Arc<str>, Known>>,
+    /// What it costs, if somebody asked.
+    pub spent: Option<Arc<Spent>>,
 }
 
 /// How a task ended on a host.
@@ -164,6 +167,7 @@ impl TaskRun {
         if !end.is_including() {
             self.playing.run.emit(Event::HostFinished { task: self.number, result: HostResult { ignored, rescued, ..result } });
         }
+        self.tell_cost(started.elapsed());
         end
     }
 

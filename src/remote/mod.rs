@@ -16,6 +16,7 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+mod guarded;
 mod known_hosts;
 mod lines;
 mod local;
@@ -24,6 +25,7 @@ mod queue;
 mod shell;
 mod ssh;
 mod ssh_config;
+mod ssh_files;
 mod text;
 mod upload;
 mod wire;
@@ -96,6 +98,8 @@ pub struct Ssh {
     pub connect_timeout: Option<Duration>,
     /// Instead of `~/.ssh/config`, as `ssh -F`.
     pub config_file: Option<PathBuf>,
+    /// How often to try again to connect at first, whatever is in the way. If not given: a few times where the connection was there and broke off.
+    pub connect_retries: Option<u32>,
     /// How long to try to make a lost connection again: five minutes if not given.
     pub reconnect_for: Option<Duration>,
 }
@@ -204,6 +208,11 @@ impl Connection {
     async fn of_run(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
         let wire = Arc::new(wire::Wire::open(target, sh, run, meter).await?);
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
+    }
+
+    /// What this connection and those before it to the same host have cost.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.inner.wire.meter
     }
 
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.

@@ -8,12 +8,12 @@ use super::error::RunError;
 use super::frame::{Finder, Found, random_id};
 use super::lines::Lines;
 use super::shell::{self, Shell};
-use super::text::{self, Seen};
+use super::text::{self, Forgotten, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
 use super::{Become, JobName, Meter, OnLine, Run, lock};
 use crate::sh::Output;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -48,6 +48,8 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Over so many shells it was sent.
+    n_sent: u32,
     /// Its number among the questions to the host.
     question: u64,
 }
@@ -99,6 +101,7 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            n_sent: 0,
             question: 0,
         };
         (call, answer)
@@ -124,6 +127,7 @@ impl Call {
         self.question = meter.ask();
         meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
+        self.n_sent += 1;
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
@@ -135,9 +139,14 @@ impl Call {
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
-            Work::Forget(id) => text::forget_jobs(std::slice::from_ref(id)),
+            Work::Forget(id) => text::forget_jobs(&[Forgotten { id: id.clone(), may_arrive_again: true }]),
         };
         if meter.reads_clock() { text::clocked(text) } else { text }
+    }
+
+    /// Whether what was sent before may still be on its way: over a connection that was lost, or from a controller that is gone.
+    fn may_arrive_again(&self) -> bool {
+        self.n_sent > 1 || matches!(&self.work, Work::Job(text::Job { name: JobName { sent: Some(_), .. }, .. }))
     }
 
     /// Answers the caller, and says what the host may forget now.
@@ -148,7 +157,10 @@ impl Call {
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
             Work::Job(text::Job { stays: true, .. }) => None,
-            Work::Job(text::Job { name, .. }) => Some(text::forget_jobs(std::slice::from_ref(&name.id))),
+            Work::Job(text::Job { name, .. }) => {
+                let job = Forgotten { id: name.id.clone(), may_arrive_again: self.may_arrive_again() };
+                Some(text::forget_jobs(&[job]))
+            }
             // Whoever started it may want its answer yet.
             Work::Probe(_) | Work::Follow(_) | Work::Forget(_) => None,
         };
@@ -236,7 +248,26 @@ struct Queue {
     shell: Option<Open>,
     kills: Vec<Kill>,
     /// Jobs of which the host may forget what they left.
-    forgets: Vec<String>,
+    forgets: Forgets,
+}
+
+#[derive(Default)]
+struct Forgets {
+    jobs: Vec<Forgotten>,
+    /// Those that stay until they are let go of, and may still arrive then.
+    late: HashSet<String>,
+}
+
+impl Forgets {
+    fn add(&mut self, id: String) {
+        let may_arrive_again = self.late.remove(&id);
+        self.jobs.push(Forgotten { id, may_arrive_again });
+    }
+
+    fn text(&mut self) -> Option<Vec<u8>> {
+        let jobs = std::mem::take(&mut self.jobs);
+        (!jobs.is_empty()).then(|| text::forget_jobs(&jobs))
+    }
 }
 
 enum Event {
@@ -248,7 +279,8 @@ enum Event {
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Vec::new() };
+    let queue =
+        Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Forgets::default() };
     (sender, tokio::spawn(queue.serve()))
 }
 
@@ -279,7 +311,7 @@ impl Queue {
 
     fn take(&mut self, call: Call) {
         match call.work {
-            Work::Forget(id) => self.forgets.push(id),
+            Work::Forget(id) => self.forgets.add(id),
             _ => self.calls.push_back(call),
         }
     }
@@ -295,7 +327,7 @@ impl Queue {
             let mut calls = lock(&calls_here);
             while let Ok(call) = incoming.try_recv() {
                 match call.work {
-                    Work::Forget(id) => forgets.push(id),
+                    Work::Forget(id) => forgets.add(id),
                     _ => calls.push_back(call),
                 }
             }
@@ -367,8 +399,8 @@ impl Queue {
             self.sent += 1;
         }
         if !batch.is_empty() {
-            if !self.forgets.is_empty() {
-                shell.write(text::forget_jobs(&std::mem::take(&mut self.forgets)));
+            if let Some(text) = self.forgets.text() {
+                shell.write(text);
             }
             shell.write(batch);
             self.calls[0].begin();
@@ -426,6 +458,11 @@ impl Queue {
         }
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
+            if let Work::Job(text::Job { stays: true, name, .. }) = &self.calls[0].work
+                && self.calls[0].may_arrive_again()
+            {
+                self.forgets.late.insert(name.id.clone());
+            }
             if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
                 && let Some(shell) = &mut self.shell
             {
@@ -497,8 +534,8 @@ impl Queue {
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
         let Some(mut shell) = self.shell.take() else { return };
-        if !self.forgets.is_empty() {
-            shell.errand(text::forget_jobs(&std::mem::take(&mut self.forgets)));
+        if let Some(text) = self.forgets.text() {
+            shell.errand(text);
         }
         let Open { writer, mut output, has_errands, .. } = shell;
         drop(writer);

@@ -144,7 +144,7 @@ nw_unfinished() {
 
 nw_sweep() {
   for nw_job in $(
-    find "$nw_jobs" -mindepth 1 -maxdepth 1 -type d -mtime +0
+    find "$nw_jobs" -mindepth 1 -maxdepth 1 \( -type d -o -name '*.done' \) -mtime +0
     find /var/tmp -maxdepth 1 -type d -name 'nodewright-in-*' -user "$nw_uid" -mtime +0
   ); do
     nw_is_alive "$nw_job" || rm -rf -- "$nw_job"

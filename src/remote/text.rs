@@ -147,6 +147,7 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
         "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}; nw_why=\n\
          if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
          elif [ -z \"$nw_setsid\" ]; then nw_end fail setsid is not installed\n\
+         elif [ -e \"$nw_job.done\" ]; then nw_end gone\n\
          {lost}elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
          printf '%s\\n' \"$nw_this $nw_boot\" >\"$nw_job/run\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
          printf '%s' {} >\"$nw_job/title\" && printf '%s\\n' {} >\"$nw_job/script\"",
@@ -183,10 +184,24 @@ pub(super) fn follow(id: &str, seen: Seen, marker: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sent after a job's answer has come.
-pub(super) fn forget_jobs(ids: &[String]) -> Vec<u8> {
-    let folders: String = ids.iter().map(|id| format!(" \"$nw_jobs\"/{id}")).collect();
-    format!("rm -rf --{folders} </dev/null >/dev/null 2>&1 &\n").into_bytes()
+/// A job whose answer has come. What was sent over a connection that was lost may still arrive, at a shell that nobody listens to: that it is
+/// done is then kept in mind, until jobs of that age are swept.
+pub(super) struct Forgotten {
+    pub id: String,
+    pub may_arrive_again: bool,
+}
+
+pub(super) fn forget_jobs(jobs: &[Forgotten]) -> Vec<u8> {
+    let mut text = "{ ".to_owned();
+    for Forgotten { id, .. } in jobs.iter().filter(|job| job.may_arrive_again) {
+        text.push_str(&format!(": >\"$nw_jobs\"/{id}.done; "));
+    }
+    text.push_str("rm -rf --");
+    for Forgotten { id, .. } in jobs {
+        text.push_str(&format!(" \"$nw_jobs\"/{id}"));
+    }
+    text.push_str("; } </dev/null >/dev/null 2>&1 &\n");
+    text.into_bytes()
 }
 
 pub(super) fn forget_spool(path: &str) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! The interface between a run and everything that tells of it.
 
+use crate::cost::{self, Cost, Counts};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -98,6 +99,29 @@ pub enum Event {
         item: Option<String>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         before: bool,
+    },
+    /// What a host's turn at a task cost. Told only if somebody asked (`--profile`), as the next two.
+    TaskCost {
+        task: usize,
+        host: String,
+        cost: Cost,
+    },
+    /// What all connections to a host cost.
+    HostCost {
+        host: String,
+        counts: Counts,
+    },
+    /// What the program itself cost.
+    RunCost {
+        #[serde(with = "cost::seconds")]
+        wall: Duration,
+        /// Before the first play: reading inventory and playbooks.
+        #[serde(with = "cost::seconds")]
+        loading: Duration,
+        #[serde(with = "cost::seconds")]
+        cpu: Duration,
+        /// In bytes.
+        peak_memory: Option<u64>,
     },
     NoMoreHosts,
     /// Something is asked on the terminal before the run goes on.

@@ -95,7 +95,7 @@ impl ToLines for Lines {
                 vec![Line::Out(self.paint(AnsiColor::Green, &text))]
             }
             Event::HostStarted { task, .. } if self.resumes => self.header(*task),
-            Event::HostStarted { .. } => Vec::new(),
+            Event::HostStarted { .. } | Event::TaskCost { .. } | Event::HostCost { .. } | Event::RunCost { .. } => Vec::new(),
             Event::Resuming { run, done } => {
                 self.resumes = true;
                 let of_host = |(host, n_tasks): (&String, &usize)| format!("{host} {n_tasks}");

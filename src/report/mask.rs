@@ -25,6 +25,9 @@ pub fn mask(event: &mut Event) {
         | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::TaskCost { .. }
+        | Event::HostCost { .. }
+        | Event::RunCost { .. }
         | Event::NoMoreHosts
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
