@@ -11,6 +11,7 @@ mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
+mod costs;
 mod cursor;
 mod custom_stats;
 mod execute;
@@ -43,6 +44,7 @@ pub use tags::TagSelection;
 
 use crate::config::Config;
 use crate::inventory::Inventory;
+use crate::journal::Keeping;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
 use crate::source::Diag;
@@ -71,6 +73,8 @@ pub struct Settings {
     /// Send probes of coming tasks early.
     pub read_ahead: bool,
     pub verbosity: u8,
+    /// When the program began to work, if it is to be told what everything costs.
+    pub costs_since: Option<Instant>,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -78,6 +82,8 @@ pub struct Settings {
     pub start_at_task: Option<String>,
     /// Ask before each task.
     pub step: bool,
+    /// Where what is done is written down, and what was done before.
+    pub keeping: Option<Keeping>,
     pub config: Arc<Config>,
 }
 
@@ -94,10 +100,12 @@ impl Settings {
             force_handlers: false,
             read_ahead: true,
             verbosity: 0,
+            costs_since: None,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
             step: false,
+            keeping: None,
             config,
         }
     }
@@ -178,6 +186,7 @@ impl Run {
             None
         });
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
+        let connections = Connections::new(settings.costs_since);
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
@@ -187,7 +196,7 @@ impl Run {
             memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
-            connections: Connections::default(),
+            connections,
             ahead: ahead::Ahead::default(),
             background: asynchronous::Background::default(),
             stats: Mutex::default(),
@@ -225,6 +234,7 @@ impl Run {
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
+        self.tell_costs(started);
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
     }
@@ -268,6 +278,9 @@ impl Run {
 
     fn emit(&self, event: Event) {
         for text in crate::template::take_warnings() {
+            (self.events)(Event::Warning { text });
+        }
+        if let Some(text) = self.settings.keeping.as_ref().and_then(|keeping| keeping.journal.complaint()) {
             (self.events)(Event::Warning { text });
         }
         (self.events)(event);

@@ -163,7 +163,9 @@ async fn perform(
             also: if run_once { others.cloned().collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
+            doing: Mutex::default(),
             before: Mutex::default(),
+            spent: playing.run.spending(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);

@@ -1,12 +1,14 @@
 //! The interface between a run and everything that tells of it.
 
+use crate::cost::{self, Cost, Counts};
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// One thing that happened, in order. Secrets are masked before an event is made.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     PlaybookStarted {
@@ -91,6 +93,29 @@ pub enum Event {
         hosts: Vec<String>,
         item: Option<String>,
     },
+    /// What a host's turn at a task cost. Told only if somebody asked (`--profile`), as the next two.
+    TaskCost {
+        task: usize,
+        host: String,
+        cost: Cost,
+    },
+    /// What all connections to a host cost.
+    HostCost {
+        host: String,
+        counts: Counts,
+    },
+    /// What the program itself cost.
+    RunCost {
+        #[serde(with = "cost::seconds")]
+        wall: Duration,
+        /// Before the first play: reading inventory and playbooks.
+        #[serde(with = "cost::seconds")]
+        loading: Duration,
+        #[serde(with = "cost::seconds")]
+        cpu: Duration,
+        /// In bytes.
+        peak_memory: Option<u64>,
+    },
     NoMoreHosts,
     /// Something is asked on the terminal before the run goes on.
     Asked {
@@ -108,13 +133,13 @@ pub enum Event {
     Recap {
         hosts: IndexMap<String, Stats>,
         /// What `set_stats` gathered, of hosts and (without a name) of the whole run.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         custom: Vec<(Option<String>, Json)>,
         elapsed: Duration,
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
     Task,
@@ -122,7 +147,7 @@ pub enum TaskKind {
     GatherFacts,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Ok,
@@ -133,11 +158,11 @@ pub enum Status {
 }
 
 /// How a task, or one item of its loop, ended on a host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostResult {
     pub host: String,
     /// The module's short name.
-    pub module: &'static str,
+    pub module: Cow<'static, str>,
     /// Where it was done, if not on `host`.
     pub delegated_to: Option<String>,
     pub status: Status,
@@ -161,7 +186,7 @@ pub struct HostResult {
 }
 
 /// A host's line of the recap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     pub ok: u32,
     pub changed: u32,

@@ -92,7 +92,7 @@ impl ToLines for Lines {
                 let text = format!(" [started TASK: {name} on {host}]");
                 vec![Line::Out(self.paint(AnsiColor::Green, &text))]
             }
-            Event::HostStarted { .. } => Vec::new(),
+            Event::HostStarted { .. } | Event::TaskCost { .. } | Event::HostCost { .. } | Event::RunCost { .. } => Vec::new(),
             Event::Meta { task, text } if self.style.dump.verbosity >= 2 => {
                 let mut lines = self.header(*task);
                 lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("META: {text}"))));
@@ -388,7 +388,7 @@ mod tests {
     fn result(status: Status, module: &'static str, result: Json) -> HostResult {
         HostResult {
             host: "web1".into(),
-            module,
+            module: module.into(),
             delegated_to: None,
             status,
             ignored: false,

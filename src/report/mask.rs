@@ -24,6 +24,9 @@ pub fn mask(event: &mut Event) {
         Event::PlaybookStarted { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::TaskCost { .. }
+        | Event::HostCost { .. }
+        | Event::RunCost { .. }
         | Event::NoMoreHosts
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
