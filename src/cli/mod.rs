@@ -4,7 +4,7 @@
 mod adhoc;
 mod check;
 mod explain;
-mod extra_vars;
+pub mod extra_vars;
 mod foresee;
 mod history;
 mod inventory;

@@ -16,6 +16,8 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guarded;
 mod known_hosts;
 mod lines;
