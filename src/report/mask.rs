@@ -22,6 +22,7 @@ pub fn mask(event: &mut Event) {
             hide(error);
         }
         Event::PlaybookStarted { .. }
+        | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
         | Event::TaskCost { .. }
