@@ -22,15 +22,20 @@ fn reading(criterion: &mut Criterion) {
 
     let sources: Vec<Arc<Source>> =
         yaml_files(folder.path()).iter().map(|path| Source::read(path).expect("a file that was just written")).collect();
-    criterion.bench_function("YAML", |bencher| bencher.iter(|| sources.iter().map(|source| yaml::load(source).is_ok()).filter(|ok| *ok).count()));
+    criterion.bench_function("YAML", |bencher| {
+        bencher.iter(|| sources.iter().map(|source| yaml::load(source).is_ok()).filter(|ok| *ok).count())
+    });
 
     let templar = Arc::new(Templar::new());
     let loader = loader(&templar);
-    criterion.bench_function("loading and checking", |bencher| bencher.iter(|| loader.playbook(&site).map_err(|found| found.len()).is_ok()));
+    criterion
+        .bench_function("loading and checking", |bencher| bencher.iter(|| loader.playbook(&site).map_err(|found| found.len()).is_ok()));
 
     let (view, expressions) = variables(folder.path(), &inventory);
     criterion.bench_function("templates of variables", |bencher| {
-        bencher.iter(|| expressions.iter().map(|node| templar.render(node, &view).expect("every variable is defined").to_string().len()).sum::<usize>());
+        bencher.iter(|| {
+            expressions.iter().map(|node| templar.render(node, &view).expect("every variable is defined").to_string().len()).sum::<usize>()
+        });
     });
 
     criterion.bench_function("list-tasks, the whole process", |bencher| {
@@ -72,10 +77,8 @@ fn variables(folder: &Path, inventory: &Path) -> (Arc<View>, Vec<Arc<Node>>) {
     for path in yaml_files(folder).iter().filter(|path| path.ends_with("defaults/main.yaml")) {
         let (node, _) = yaml::load_one(&Source::read(path).expect("a file that was just written")).expect("valid YAML");
         let Kind::Map(entries) = node.kind else { continue };
-        let defaults: VarMap = entries
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.as_str()?.to_owned(), Variable::Node(Arc::new(value)))))
-            .collect();
+        let defaults: VarMap =
+            entries.into_iter().filter_map(|(name, value)| Some((name.as_str()?.to_owned(), Variable::Node(Arc::new(value))))).collect();
         values.extend(defaults.values().filter_map(|variable| match variable {
             Variable::Node(node) => Some(node.clone()),
             Variable::Data(_) => None,

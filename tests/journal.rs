@@ -27,7 +27,10 @@ impl Scratch {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = nodewright();
-        command.env_remove("NODEWRIGHT_JOURNAL").env("XDG_STATE_HOME", self.path().join("state")).current_dir(project().join("tests/journal"));
+        command
+            .env_remove("NODEWRIGHT_JOURNAL")
+            .env("XDG_STATE_HOME", self.path().join("state"))
+            .current_dir(project().join("tests/journal"));
         command.args(args);
         command
     }
@@ -47,7 +50,9 @@ impl Scratch {
         let mut files: Vec<(String, String)> = std::fs::read_dir(self.path().join(host))
             .expect("the folder is there")
             .map(|entry| entry.expect("it can be listed").path())
-            .map(|path| (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap_or_default()))
+            .map(|path| {
+                (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap_or_default())
+            })
             .filter(|(name, _)| name != "number")
             .collect();
         files.sort();

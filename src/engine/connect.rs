@@ -133,7 +133,8 @@ impl Connections {
     /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
     pub async fn at(&self, place: &Place) -> Result<(Connection, Arc<Leftovers>), ConnectError> {
         let entry = self.entry(&place.target);
-        let connection = entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
+        let connection =
+            entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
         let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
         let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection, &self.own)));
         Ok((connection, of_user.clone()))
