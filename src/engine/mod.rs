@@ -24,6 +24,7 @@ mod listing;
 mod looping;
 mod memory;
 mod meta;
+mod named_facts;
 mod outcome;
 mod play;
 mod prompt;
@@ -51,10 +52,10 @@ use crate::vars::VarMap;
 use connect::Connections;
 use indexmap::IndexMap;
 use memory::Memory;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// What the command line and the environment ask of a run.
@@ -71,6 +72,8 @@ pub struct Settings {
     /// Send probes of coming tasks early.
     pub read_ahead: bool,
     pub verbosity: u8,
+    /// Results are told in full, gathered facts among them.
+    pub tells_results: bool,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -94,6 +97,7 @@ impl Settings {
             force_handlers: false,
             read_ahead: true,
             verbosity: 0,
+            tells_results: true,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
@@ -141,6 +145,8 @@ pub struct Run {
     settings: Settings,
     templar: Arc<Templar>,
     loader: Loader,
+    /// The facts that may be asked for, if that is known.
+    named_facts: OnceLock<BTreeSet<String>>,
     inventory: RwLock<Inventory>,
     memory: Memory,
     decrypted: vars_files::Decrypted,
@@ -183,6 +189,7 @@ impl Run {
             settings,
             templar,
             loader,
+            named_facts: OnceLock::new(),
             inventory: RwLock::new(inventory),
             memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
@@ -207,6 +214,11 @@ impl Run {
     /// Runs the plays in order and tells the recap. Connections are closed at the end.
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
+        if !self.shows_facts()
+            && let Some(named) = named_facts::of(self, &playbooks)
+        {
+            let _ = self.named_facts.set(named);
+        }
         'all: for (path, playbook) in playbooks {
             self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
@@ -227,6 +239,11 @@ impl Run {
         let ending = self.ending();
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Whether whatever facts are gathered can be seen.
+    fn shows_facts(&self) -> bool {
+        self.settings.tells_results || self.settings.verbosity > 0 || self.memory.is_kept()
     }
 
     /// Forgets the facts that earlier runs kept: `--flush-cache`.
