@@ -44,8 +44,8 @@ pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag>
             is_warned = true;
         }
         let answer = prompt.answer()?;
-        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name they are shown, as they are there.
-        if prompt.private && !run.loader.is_lenient {
+        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name these are shown, as they are there.
+        if prompt.private && (!run.loader.is_lenient || node.get("private").is_some()) {
             secrets::register(&answer);
         }
         let answer = match text("encrypt")? {
