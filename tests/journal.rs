@@ -105,8 +105,8 @@ fn nothing_is_done_twice_and_nothing_is_lost() {
     assert!(text(&shown.stdout).contains("TASK [two]") && text(&shown.stdout).ends_with(&text(&resumed.stdout)), "{}", said(&shown));
     let again = scratch.command(&["resume"]).output().expect("the binary starts");
     assert!(!again.status.success() && text(&again.stderr).contains("nothing to resume"), "{}", said(&again));
-    let unknown = scratch.command(&["resume", "2026"]).output().expect("the binary starts");
-    assert!(text(&unknown.stderr).contains("ended well"), "{}", said(&unknown));
+    let named = scratch.command(&["resume", "2026"]).output().expect("the binary starts");
+    assert!(text(&named.stderr).contains("ended well"), "{}", said(&named));
 }
 
 #[test]

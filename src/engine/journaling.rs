@@ -216,7 +216,9 @@ impl TaskRun {
     /// Writes down that a condition of the present item does not hold.
     pub(super) fn write_passed(&self, condition: &Json) {
         if let Some(keeping) = self.keeping() {
-            keeping.journal.write(&Record::Passed { place: self.at(), condition: condition.clone() });
+            let mut condition = condition.clone();
+            crate::secrets::mask_json(&mut condition);
+            keeping.journal.write(&Record::Passed { place: self.at(), condition });
         }
     }
 
