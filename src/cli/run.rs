@@ -131,6 +131,7 @@ pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run
         force_handlers: args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         read_ahead: !args.running.no_read_ahead,
         verbosity,
+        tells_results: args.output == "json",
         connection: args.connecting.settings(&config)?,
         inventory_sources: sources,
         start_at_task: args.start_at_task,

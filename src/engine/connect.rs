@@ -53,9 +53,9 @@ pub enum SshArgs {
 
 /// The open connections of a run.
 pub struct Connections {
+    pub meters: Meters,
     /// Jobs of an earlier life of this run: their tasks wait for them.
     own: Arc<HashSet<String>>,
-    pub meters: Meters,
     open: Mutex<Vec<(Target, Arc<Open>)>>,
 }
 
@@ -121,8 +121,8 @@ impl Leftovers {
 
 impl Connections {
     /// `costs_since`: as in [`super::Settings`].
-    pub fn new(own: HashSet<String>, costs_since: Option<Instant>) -> Connections {
-        Connections { own: Arc::new(own), meters: Meters::new(costs_since), open: Mutex::default() }
+    pub fn new(costs_since: Option<Instant>, own: HashSet<String>) -> Connections {
+        Connections { meters: Meters::new(costs_since), own: Arc::new(own), open: Mutex::default() }
     }
 
     /// The connection to a target, made now if there is none.
@@ -133,7 +133,8 @@ impl Connections {
     /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
     pub async fn at(&self, place: &Place) -> Result<(Connection, Arc<Leftovers>), ConnectError> {
         let entry = self.entry(&place.target);
-        let connection = entry.connection.get_or_try_init(|| Connection::connect(&place.target)).await?.clone();
+        let connection =
+            entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
         let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
         let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection, &self.own)));
         Ok((connection, of_user.clone()))

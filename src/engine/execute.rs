@@ -19,6 +19,7 @@ use crate::template;
 use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -644,6 +645,11 @@ impl Context for HostContext {
             Variable::Data(facts) => facts.get_attr(name).ok().filter(|value| !value.is_undefined()).map(|value| plain(&value)),
             Variable::Node(_) => None,
         }
+    }
+
+    fn named_facts(&self) -> Option<&BTreeSet<String>> {
+        // Who gathers facts by a task of their own gets what they ask for.
+        if Arc::ptr_eq(&self.task, &self.playing.gathering) { self.playing.run.named_facts.get() } else { None }
     }
 
     fn python(&self) -> Option<String> {

@@ -26,6 +26,7 @@ mod listing;
 mod looping;
 mod memory;
 mod meta;
+mod named_facts;
 mod outcome;
 mod play;
 mod prompt;
@@ -54,10 +55,10 @@ use crate::vars::VarMap;
 use connect::Connections;
 use indexmap::IndexMap;
 use memory::Memory;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// What the command line and the environment ask of a run.
@@ -76,6 +77,8 @@ pub struct Settings {
     pub verbosity: u8,
     /// When the program began to work, if it is to be told what everything costs.
     pub costs_since: Option<Instant>,
+    /// Results are told in full, gathered facts among them.
+    pub tells_results: bool,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -102,6 +105,7 @@ impl Settings {
             read_ahead: true,
             verbosity: 0,
             costs_since: None,
+            tells_results: true,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
@@ -150,6 +154,8 @@ pub struct Run {
     settings: Settings,
     templar: Arc<Templar>,
     loader: Loader,
+    /// The facts that may be asked for, if that is known.
+    named_facts: OnceLock<BTreeSet<String>>,
     inventory: RwLock<Inventory>,
     memory: Memory,
     decrypted: vars_files::Decrypted,
@@ -191,13 +197,14 @@ impl Run {
         });
         let past = settings.keeping.as_ref().map(|keeping| &keeping.past);
         let next_turn = AtomicUsize::new(past.map_or(0, |past| past.next_turn));
+        let connections = Connections::new(settings.costs_since, past.map(|past| past.jobs.clone()).unwrap_or_default());
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
-        let connections = Connections::new(past.map(|past| past.jobs.clone()).unwrap_or_default(), settings.costs_since);
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
             templar,
             loader,
+            named_facts: OnceLock::new(),
             inventory: RwLock::new(inventory),
             memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
@@ -225,6 +232,11 @@ impl Run {
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
         self.tell_past();
+        if !self.shows_facts()
+            && let Some(named) = named_facts::of(self, &playbooks)
+        {
+            let _ = self.named_facts.set(named);
+        }
         'all: for (path, playbook) in playbooks {
             self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
@@ -246,6 +258,11 @@ impl Run {
         self.tell_costs(started);
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Whether whatever facts are gathered can be seen.
+    fn shows_facts(&self) -> bool {
+        self.settings.tells_results || self.settings.verbosity > 0 || self.memory.is_kept()
     }
 
     /// Forgets the facts that earlier runs kept: `--flush-cache`.

@@ -54,8 +54,8 @@ pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag>
         let answer = before.map_or_else(|| prompt.answer(), |answer| Ok(answer.clone()))?;
         any_private |= prompt.private;
         given.insert(prompt.name.clone(), answer.clone());
-        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name they are shown, as they are there.
-        if prompt.private && !run.loader.is_lenient {
+        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name these are shown, as they are there.
+        if prompt.private && (!run.loader.is_lenient || node.get("private").is_some()) {
             secrets::register(&answer);
         }
         let answer = match text("encrypt")? {
