@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let manner = if header.program == "nodewright" { Manner::Own } else { Manner::Ansible };
     let plain = || Plain::new(std::io::stdout(), std::io::stderr(), Lines::new(style(&settings, manner)));
     let mut sink: Box<dyn Sink> = if args.json { Box::new(JsonLines::new(std::io::stdout())) } else { Box::new(plain()) };
-    while let Some(told) = reading.next()? {
+    while let Some(told) = reading.next_told()? {
         match told {
             Told::Event(event) => sink.tell(&event),
             Told::Record(record) => {

@@ -79,7 +79,7 @@ impl Past {
     pub fn read(run: &Run) -> anyhow::Result<(Header, Past, Option<Seal>)> {
         let mut reading = Reading::open(run)?;
         let mut records = Vec::new();
-        while let Some(told) = reading.next()? {
+        while let Some(told) = reading.next_told()? {
             if let Told::Record(record) = told {
                 records.push(*record);
             }

@@ -72,7 +72,7 @@ impl Reading {
     ///
     /// # Errors
     /// A line in the middle cannot be read.
-    pub fn next(&mut self) -> anyhow::Result<Option<Told>> {
+    pub fn next_told(&mut self) -> anyhow::Result<Option<Told>> {
         if !self.advance()? {
             return Ok(None);
         }
