@@ -52,9 +52,13 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             }
         }
     }
-    let how = how(&Reading::open(&run)?.summary()?, run.is_alive());
-    if !args.json && matches!(how, "killed" | "running" | "interrupted") {
-        let words = if how == "running" { "is still going on" } else { "was cut off here" };
+    let how = how(&Reading::open(&run)?.summary()?, &run, run.is_alive());
+    if !args.json && matches!(how, "killed" | "running" | "interrupted" | "unknown") {
+        let words = match how {
+            "running" => "is still going on",
+            "unknown" => "went on, but there was no room for more of its journal",
+            _ => "was cut off here",
+        };
         eprintln!("\nthe run {} {words}", run.id);
     }
     Ok(0)

@@ -183,7 +183,8 @@ impl Gathering<'_> {
         let mut turns: HashMap<String, HashMap<String, VecDeque<Turn>>> = HashMap::new();
         for ((host, _), (task, turn)) in self.turns {
             past.jobs.extend(turn.items.values().flat_map(|item| item.jobs.values()).map(|job| job.id.clone()));
-            if turn.items.values().all(|item| item.jobs.is_empty()) {
+            let has_failed = |item: &Item| item.did.values().next_back().is_some_and(|kept| kept.failed);
+            if turn.items.values().all(|item| item.jobs.is_empty() && !has_failed(item)) {
                 *past.n_done.entry(host.clone()).or_default() += 1;
             }
             turns.entry(host).or_default().entry(task).or_default().push_back(turn);
