@@ -135,12 +135,13 @@ impl Run {
             wire.count(|counts| counts.ahead_used += 1);
             return Ok(output);
         }
-        let own = wire.unwaited();
+        let together = wire.together();
+        let own = together.clone();
         let asked = script.clone();
         // Sent first, so that it is the first of the write in which the others go.
         let answer = tokio::spawn(async move { own.ask(asked).await });
         tokio::task::yield_now().await;
-        outside::trying(|| look_ahead(task_run, wire, place));
+        outside::trying(|| look_ahead(task_run, &together, place));
         answer.await.unwrap_or_else(|err| Err(RunError::Shell(err.to_string())))
     }
 }
@@ -160,7 +161,7 @@ fn look_ahead(task_run: &TaskRun, wire: &Wire, place: &Place) {
                         return;
                     }
                     if !ahead.has(place, &script) {
-                        ahead.send(wire.unwaited(), place.clone(), script);
+                        ahead.send(wire.clone(), place.clone(), script);
                         n_left -= 1;
                     }
                 }

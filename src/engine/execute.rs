@@ -436,7 +436,8 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
+        let title = task_run.name.clone();
+        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, question: None };
         Ok(Wire { connection, running, spent: task_run.spent.clone() })
     }
 
@@ -445,9 +446,10 @@ impl Wire {
         self.spent.as_ref().map(|spent| Waiting::new(spent, self.connection.meter().clone()))
     }
 
-    /// The same way for scripts for which the task does not wait, or not at once.
-    pub fn unwaited(&self) -> Wire {
-        Wire { spent: None, ..self.clone() }
+    /// The same way for scripts that go together and for which the task does not wait at once, or not at all.
+    pub fn together(&self) -> Wire {
+        let running = Running { question: Some(self.connection.meter().ask()), ..self.running.clone() };
+        Wire { connection: self.connection.clone(), running, spent: None }
     }
 
     pub fn count(&self, count: impl FnOnce(&mut Counts)) {

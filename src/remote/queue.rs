@@ -45,8 +45,8 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
-    /// Its number among the questions to the host.
-    question: u64,
+    /// Its number among the questions to the host, if it has one yet.
+    question: Option<u64>,
 }
 
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
-            question: 0,
+            question: run.question,
         };
         (call, answer)
     }
@@ -117,8 +117,9 @@ impl Call {
     }
 
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
-    fn text(&mut self, meter: &Meter) -> Vec<u8> {
-        self.question = meter.ask();
+    /// `ready`: the first number that a question to this shell can have.
+    fn text(&mut self, meter: &Meter, ready: u64) -> Vec<u8> {
+        self.question = Some(self.question.unwrap_or_else(|| meter.ask()).max(ready));
         meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
         self.out.finder = Some(Finder::new(&marker));
@@ -139,7 +140,7 @@ impl Call {
     /// Answers the caller, and says what the host may forget now.
     fn settle(self, meter: &Meter) -> Option<Vec<u8>> {
         let (answer, took) = text::took(&self.answer);
-        meter.answered(self.question);
+        meter.answered(self.question.unwrap_or_default());
         meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
@@ -186,10 +187,12 @@ struct Open {
     group: String,
     boot: String,
     exited: bool,
+    /// What has been asked so far was asked before it was there.
+    ready: u64,
 }
 
 impl Open {
-    fn new(shell: Shell) -> Open {
+    fn new(shell: Shell, ready: u64) -> Open {
         let Shell { mut stdin, output, group, boot } = shell;
         let (writer, mut texts) = mpsc::unbounded_channel::<Vec<u8>>();
         // A task of its own: while the shell does not read because we do not, we have to be able to read.
@@ -201,7 +204,7 @@ impl Open {
             }
             let _ = stdin.shutdown().await;
         });
-        Open { writer, output, group, boot, exited: false }
+        Open { writer, output, group, boot, exited: false, ready }
     }
 
     /// A failure shows in the output: it ends.
@@ -276,7 +279,7 @@ impl Queue {
         };
         match opened {
             Some(Ok(shell)) => {
-                let shell = Open::new(shell);
+                let shell = Open::new(shell, self.wire.meter.ask());
                 for kill in self.kills.drain(..) {
                     shell.write(match kill {
                         Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
@@ -322,7 +325,7 @@ impl Queue {
                     continue;
                 }
             }
-            batch.extend(call.text(&self.wire.meter));
+            batch.extend(call.text(&self.wire.meter, shell.ready));
             self.sent += 1;
         }
         if !batch.is_empty() {
@@ -445,7 +448,9 @@ impl Queue {
     async fn end_shell(&mut self) {
         let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
         drop(writer);
+        let question = self.wire.meter.ask();
         let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
+        self.wire.meter.answered(question);
     }
 }
 

@@ -5,7 +5,7 @@ use super::error::{ConnectError, RunError};
 use super::escalate::{self, Way};
 use super::frame::{Finder, Found, random_id};
 use super::wire::{Piece, Process, Session, Wire};
-use super::{Become, lock, text};
+use super::{Become, Transport, lock, text};
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -107,6 +107,8 @@ impl Greeting<'_> {
         let mut is_in = self.way.ready.is_none();
         let mut question = wire.meter.ask();
         if is_in {
+            // sshd takes nothing for a program before it runs: that is waited for, too.
+            question += u64::from(matches!(wire.target.transport, Transport::Ssh(_)));
             send(&mut stdin, &text::hello(wire, &marker)).await?;
         }
         loop {

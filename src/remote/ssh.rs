@@ -95,10 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Session {
     pub async fn open(ssh: &Ssh, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
-        meter.handshake(true);
-        let opened = Session::open_at_depth(ssh, 0, meter).await;
-        meter.handshake(false);
-        opened
+        Session::open_at_depth(ssh, 0, meter).await
     }
 
     async fn open_at_depth(ssh: &Ssh, depth: usize, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
@@ -149,9 +146,16 @@ impl Session {
             ClientError::HostKey(error) => ConnectError::HostKey(error),
             ClientError::Ssh(error) => ConnectError::Broken { address: address.clone(), reason: error.to_string() },
         })?;
-        meter.count(|counts| counts.connecting += since.elapsed());
+        meter.count(|counts| {
+            counts.connecting += since.elapsed();
+            // Versions and offers, which sshd sends together, and the exchange of keys.
+            counts.round_trips += 2;
+        });
         let since = Instant::now();
-        auth::login(&mut handle, ssh, config).await.map_err(|error| match error {
+        meter.login(true);
+        let let_in = auth::login(&mut handle, ssh, config).await;
+        meter.login(false);
+        let_in.map_err(|error| match error {
             // What sshd has to say about it comes as a banner: "System is booting up."
             ConnectError::Broken { address, reason } if !lock(&banner).trim().is_empty() => {
                 ConnectError::Broken { address, reason: format!("{reason} ({})", lock(&banner).trim()) }

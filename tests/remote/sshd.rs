@@ -132,6 +132,8 @@ pub struct Proxy {
     pub port: u16,
     cut_after: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
+    /// Bytes to the host and from it.
+    pub passed: Arc<[AtomicUsize; 2]>,
     cut: tokio::sync::watch::Sender<()>,
     is_stalled: Arc<AtomicBool>,
 }
@@ -146,6 +148,8 @@ impl Proxy {
         let is_stalled = Arc::new(AtomicBool::new(false));
         let stalls = is_stalled.clone();
         let (limit, count) = (cut_after.clone(), connections.clone());
+        let passed: Arc<[AtomicUsize; 2]> = Arc::default();
+        let passes = passed.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -153,18 +157,18 @@ impl Proxy {
                     continue;
                 }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
-                let stalls = stalls.clone();
+                let (stalls, passes) = (stalls.clone(), passes.clone());
                 let (limit, mut watch) = (limit.swap(usize::MAX, Ordering::SeqCst), watch.clone());
                 watch.mark_unchanged();
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(near, far, limit, stalls) => (),
+                        () = forward(near, far, limit, stalls, passes) => (),
                         _ = watch.changed() => (),
                     }
                 });
             }
         });
-        Proxy { port: own_port, cut_after, connections, cut, is_stalled }
+        Proxy { port: own_port, cut_after, connections, passed, cut, is_stalled }
     }
 
     pub fn cut_next_connection_after(&self, bytes: usize) {
@@ -181,12 +185,20 @@ impl Proxy {
     }
 }
 
-async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>) {
+async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>, passes: Arc<[AtomicUsize; 2]>) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let (mut near_read, mut near_write) = near.into_split();
     let (mut far_read, mut far_write) = far.into_split();
-    let up = async { drop(tokio::io::copy(&mut near_read, &mut far_write).await) };
+    let up = async {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = near_read.read(&mut buffer).await {
+            passes[0].fetch_add(n, Ordering::SeqCst);
+            if far_write.write_all(&buffer[..n]).await.is_err() {
+                return;
+            }
+        }
+    };
     let down = async {
         let mut left = limit;
         let mut buffer = [0; 4096];
@@ -196,6 +208,7 @@ async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<Atom
             }
             let n = n.min(left);
             left -= n;
+            passes[1].fetch_add(n, Ordering::SeqCst);
             if n == 0 || near_write.write_all(&buffer[..n]).await.is_err() {
                 return;
             }
