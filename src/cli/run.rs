@@ -6,6 +6,7 @@ use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
 use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
+use crate::secrets::without;
 use crate::source::{Diag, Level};
 use crate::template::Templar;
 use anyhow::{Context, bail};
@@ -190,8 +191,8 @@ pub fn shown(warning: &Diag, manner: Manner) -> String {
 pub fn tell_warnings(warnings: &[Diag], manner: Manner) {
     for warning in warnings {
         match manner {
-            Manner::Own => anstream::eprintln!("{}\n", warning.render(true)),
-            Manner::Ansible => eprintln!("[WARNING]: {}", warning.with_origin()),
+            Manner::Own => anstream::eprintln!("{}\n", without(warning.render(true))),
+            Manner::Ansible => eprintln!("[WARNING]: {}", without(warning.with_origin())),
         }
     }
 }

@@ -345,7 +345,7 @@ impl TaskRun {
     }
 
     /// Where it is done, and the variables of that place: the host itself, or whom it is delegated to.
-    fn place(&self, view: &Arc<View>) -> Result<(Place, Option<String>, Arc<View>), Diag> {
+    pub fn place(&self, view: &Arc<View>) -> Result<(Place, Option<String>, Arc<View>), Diag> {
         let keywords = &self.task().keywords;
         let delegate = match &keywords.delegate_to {
             Some(node) => {

@@ -5,12 +5,15 @@ use super::costs::Meters;
 use super::play::Playing;
 use super::ssh_args;
 use crate::playbook::Keywords;
-use crate::remote::{Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport};
+use crate::remote::{
+    Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport, UnfinishedJob,
+};
 use crate::source::{Diag, Node};
 use crate::vars::{Variable, View};
 use minijinja::Value;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -54,8 +57,59 @@ pub struct Connections {
 #[derive(Default)]
 struct Open {
     connection: OnceCell<Connection>,
-    /// Users of whom it is known that no job of an earlier run goes on.
-    settled: tokio::sync::Mutex<HashSet<Option<Become>>>,
+    /// Of each user: whether jobs of an earlier run go on.
+    leftovers: Mutex<HashMap<Option<Become>, Arc<Leftovers>>>,
+}
+
+/// Jobs that outlived their run, at one place. The question goes out before anything else that is asked there, and nobody waits for its
+/// answer to ask on; but what was answered meanwhile counts only if there were none.
+pub struct Leftovers {
+    r#become: Option<Become>,
+    question: Mutex<Option<Question>>,
+    /// Whether some were waited for.
+    known: OnceCell<bool>,
+}
+
+type Question = Pin<Box<dyn Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send>>;
+
+impl Leftovers {
+    fn at(place: &Place, connection: &Connection) -> Leftovers {
+        // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
+        if place.target.transport == Transport::Local {
+            return Leftovers { r#become: None, question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
+        }
+        let r#become = place.r#become.clone();
+        let question: Question = Box::pin(connection.unfinished_jobs(Running { r#become: r#become.clone(), ..Running::default() }));
+        Leftovers { r#become, question: Mutex::new(Some(question)), known: OnceCell::new() }
+    }
+
+    pub fn are_known(&self) -> bool {
+        self.known.initialized()
+    }
+
+    /// Waits until nothing of an earlier run goes on any more, and tells `waits` for what. Says whether there was something.
+    pub async fn end(&self, connection: &Connection, waits: impl Fn(String)) -> Result<bool, RunError> {
+        let run = || Running { r#become: self.r#become.clone(), ..Running::default() };
+        let ending = async {
+            let question = self.question.lock().expect("no panic holds the lock").take();
+            let jobs = match question {
+                Some(question) => question.await?,
+                // Whoever asked before did not wait for the answer.
+                None => connection.unfinished_jobs(run()).await?,
+            };
+            for job in &jobs {
+                let seconds = job.since.elapsed().unwrap_or_default().as_secs();
+                waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
+                match connection.wait_for_job(job, run()).await {
+                    // How it ended is the tasks' to find out: they look at what is there.
+                    Ok(_) | Err(RunError::Gone { .. }) => {}
+                    Err(err) => return Err(err),
+                }
+            }
+            Ok(!jobs.is_empty())
+        };
+        self.known.get_or_try_init(|| ending).await.copied()
+    }
 }
 
 impl Connections {
@@ -69,30 +123,24 @@ impl Connections {
         self.entry(target).connection.get_or_try_init(|| Connection::measured(target, self.meters.of(target))).await.cloned()
     }
 
-    /// The connection to a place, on which nothing of an earlier run goes on any more: jobs that outlived their run are waited for, and `waits` is told.
-    pub async fn settled(&self, place: &Place, waits: impl Fn(String)) -> Result<Connection, Trouble> {
-        let connection = self.to(&place.target).await.map_err(Trouble::Connect)?;
-        // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
-        if place.target.transport == Transport::Local {
-            return Ok(connection);
-        }
-        let open = self.entry(&place.target);
-        let mut settled = open.settled.lock().await;
-        if settled.contains(&place.r#become) {
-            return Ok(connection);
-        }
-        let run = || Running { r#become: place.r#become.clone(), ..Running::default() };
-        for job in connection.unfinished_jobs(run()).await.map_err(Trouble::Run)? {
-            let seconds = job.since.elapsed().unwrap_or_default().as_secs();
-            waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
-            match connection.wait_for_job(&job, run()).await {
-                // How it ended is the tasks' to find out: they look at what is there.
-                Ok(_) | Err(RunError::Gone { .. }) => {}
-                Err(err) => return Err(Trouble::Run(err)),
-            }
-        }
-        settled.insert(place.r#become.clone());
-        Ok(connection)
+    /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
+    pub async fn at(&self, place: &Place) -> Result<(Connection, Arc<Leftovers>), ConnectError> {
+        let entry = self.entry(&place.target);
+        let connection =
+            entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
+        let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
+        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection)));
+        Ok((connection, of_user.clone()))
+    }
+
+    /// The connection to a place, if it is open and settled already.
+    pub fn ready(&self, place: &Place) -> Option<Connection> {
+        let open = self.open.lock().expect("no panic holds the lock");
+        let (_, entry) = open.iter().find(|(target, _)| *target == place.target)?;
+        let connection = entry.connection.get()?;
+        let leftovers = entry.leftovers.lock().expect("no panic holds the lock");
+        let is_settled = leftovers.get(&place.r#become).is_some_and(|leftovers| leftovers.are_known());
+        (is_settled || place.target.transport == Transport::Local).then(|| connection.clone())
     }
 
     /// Ends the connection to a target; the next use makes a new one (`reset_connection`, after a reboot).
@@ -125,15 +173,6 @@ impl Connections {
         open.push((target.clone(), entry.clone()));
         entry
     }
-}
-
-/// Why a place cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    #[error(transparent)]
-    Connect(ConnectError),
-    #[error(transparent)]
-    Run(RunError),
 }
 
 /// Where a task is done: which connection, as which user.

@@ -1,17 +1,17 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::Place;
+use super::connect::{Leftovers, Place};
 use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
-use crate::cost::Counts;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::{Connection, JobState, Run as Running, RunError};
+use crate::remote::{Connection, JobState, Meter, Run as Running, RunError};
 use crate::report::Event;
+use crate::secrets;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
@@ -210,6 +210,8 @@ pub struct Act {
     pub outcome: Outcome,
     finish: Option<Finish>,
     module: &'static str,
+    /// The host's answer to a probe has led to it.
+    decided: bool,
 }
 
 impl Step {
@@ -218,6 +220,9 @@ impl Step {
             Step::Done(outcome) => return Ok(outcome),
             Step::Act(act) => act,
         };
+        if act.decided {
+            run.ahead.change_decided();
+        }
         run.ahead.something_changes();
         let output = act.wire.apply(act.script.clone()).await;
         run.ahead.something_changes();
@@ -249,7 +254,9 @@ pub async fn decide(
     let diff_mode = context.diff_mode;
     let done = |outcome| Ok(Decided { step: Step::Done(outcome), diff_mode });
     let wire = Wire::open(task_run, place, view).await?;
-    let output = match module.probe(&args, &context)? {
+    let probe = module.probe(&args, &context)?;
+    let decided = probe.is_some();
+    let output = match probe {
         Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
         None => nothing_said(),
     };
@@ -271,7 +278,7 @@ pub async fn decide(
         }
         Apply::OnHost(script) => {
             let script = with_environment(script, &environment);
-            let act = Act { wire, script, outcome, finish, module: module.spec().short_name() };
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided };
             Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
     }
@@ -295,6 +302,10 @@ fn prepare(
     let args = arguments(playing, task, view)?;
     refuse_bytes(task.action.module.spec().name, &args)?;
     let args = Args::convert(task.action.module.spec(), &args)?;
+    args.secrets(task.action.module.spec()).for_each(|secret| secrets::register(&secret));
+    if keywords.no_log.as_ref().is_some_and(|node| run.bool_of(node, view).unwrap_or(true)) {
+        CONTENTS.iter().filter_map(|name| args.str(name)).for_each(secrets::register);
+    }
     let context = HostContext {
         playing: playing.clone(),
         task: task.clone(),
@@ -306,6 +317,10 @@ fn prepare(
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
+
+/// Arguments that hold what is written or sent: of a task with `no_log`, another task may show them. What else it has are names and paths,
+/// and commands, whose words are everybody's.
+const CONTENTS: [&str; 6] = ["block", "body", "content", "line", "stdin", "value"];
 
 /// What is not UTF-8 can be written to files, and given to no module else: hosts are asked in texts.
 fn refuse_bytes(module: &str, args: &Map<String, Json>) -> Result<(), Failure> {
@@ -331,8 +346,9 @@ pub fn probe_of(
     task: &Arc<Task>,
     module: &dyn AnyModule,
     view: &Arc<View>,
+    place_view: &Arc<View>,
 ) -> Result<Option<Script>, Trouble> {
-    let Prepared { args, context, environment } = prepare(playing, host, task, view, view)?;
+    let Prepared { args, context, environment } = prepare(playing, host, task, view, place_view)?;
     Ok(module.probe(&args, &context)?.map(|script| with_environment(script, &environment)))
 }
 
@@ -416,6 +432,8 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
 #[derive(Clone)]
 pub struct Wire {
     connection: Connection,
+    leftovers: Arc<Leftovers>,
+    waits: Arc<dyn Fn(String) + Send + Sync>,
     running: Running,
     spent: Option<Arc<Spent>>,
 }
@@ -425,10 +443,11 @@ impl Wire {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
-        let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
         let waiting = task_run.waiting(&place.target);
-        let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         drop(waiting);
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let no_log = task_run.is_no_log(view);
         let on_line = move |line: &str| {
@@ -438,34 +457,46 @@ impl Wire {
         };
         let title = task_run.name.clone();
         let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, question: None };
-        Ok(Wire { connection, running, spent: task_run.spent.clone() })
+        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
     }
 
     /// From now on the task waits for the host, until this is dropped.
     pub fn waiting(&self) -> Option<Waiting> {
-        self.spent.as_ref().map(|spent| Waiting::new(spent, self.connection.meter().clone()))
+        self.spent.as_ref().map(|spent| Waiting::new(spent, self.meter().clone()))
     }
 
-    /// The same way for scripts that go together and for which the task does not wait at once, or not at all.
-    pub fn together(&self) -> Wire {
-        let running = Running { question: Some(self.connection.meter().ask()), ..self.running.clone() };
-        Wire { connection: self.connection.clone(), running, spent: None }
+    /// The same way for a script that goes together with others, and for which the task does not wait at once.
+    pub fn together(&self, question: u64) -> Wire {
+        let running = Running { question: Some(question), ..self.running.clone() };
+        Wire { running, spent: None, ..self.clone() }
     }
 
-    pub fn count(&self, count: impl FnOnce(&mut Counts)) {
-        self.connection.meter().count(count);
+    pub fn meter(&self) -> &Arc<Meter> {
+        self.connection.meter()
     }
 
     /// Runs a script that only reads.
     pub async fn ask(&self, script: Script) -> Result<Output, RunError> {
         let _waiting = self.waiting();
         let quiet = Running { on_line: None, ..self.running.clone() };
+        if !self.leftovers.are_known() {
+            let (answer, had_to_wait) = tokio::join!(self.connection.probe(script.clone(), quiet.clone()), self.settle());
+            if !had_to_wait? {
+                return answer;
+            }
+        }
         self.connection.probe(script, quiet).await
+    }
+
+    /// Nothing is changed while a job of an earlier run goes on.
+    async fn settle(&self) -> Result<bool, RunError> {
+        self.leftovers.end(&self.connection, self.waits.as_ref()).await
     }
 
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
     pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
         let _waiting = self.waiting();
+        self.settle().await?;
         let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
         self.connection.start(script, alone).await
     }
@@ -482,6 +513,7 @@ impl Wire {
 
     async fn apply(&self, script: Script) -> Result<Output, RunError> {
         let _waiting = self.waiting();
+        self.settle().await?;
         self.connection.apply(script, self.running.clone()).await
     }
 }
@@ -607,5 +639,9 @@ impl Context for HostContext {
 
     fn inventory_hostname(&self) -> &str {
         &self.host
+    }
+
+    fn tells_secret(&self, text: &str) -> bool {
+        secrets::tells(text)
     }
 }

@@ -163,6 +163,7 @@ async fn perform(
             also: if run_once { others.cloned().collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
+            doing: Mutex::default(),
             before: Mutex::default(),
             spent: playing.run.spending(),
         };

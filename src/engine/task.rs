@@ -6,6 +6,7 @@ use super::costs::Spent;
 use super::cursor::{Cursor, Step};
 use super::in_flight::InFlight;
 use super::include::Include;
+use super::looping::Doing;
 use super::memory::Known;
 use super::play::Playing;
 use crate::playbook::Task;
@@ -33,6 +34,8 @@ pub struct TaskRun {
     /// Where the host is, for reading ahead.
     pub cursor: Cursor,
     pub in_flight: Arc<InFlight>,
+    /// The loop that is being done, as far as it has come.
+    pub doing: Mutex<Option<Doing>>,
     /// What was known of the hosts for which it has kept something, before it did.
     pub before: Mutex<HashMap<Arc<str>, Known>>,
     /// What it costs, if somebody asked.
@@ -86,7 +89,7 @@ impl TaskRun {
         let task = self.task().clone();
         let (attempt, view) = match &task.looped {
             None => (self.item(&view).await, view),
-            Some(looped) => match self.items(looped, &view) {
+            Some(looped) => match self.playing.items(looped, &view) {
                 Ok(items) => self.each(looped, items, view).await,
                 // A loop over something undefined is no error where the task would be skipped anyway.
                 Err(diag) => match self.playing.first_false(&task, &view) {
@@ -158,6 +161,11 @@ impl TaskRun {
         }
         self.tell_cost(started.elapsed());
         end
+    }
+
+    /// The next item of the loop has its turn.
+    pub fn set_doing(&self, doing: Doing) {
+        *self.doing.lock().expect("no panic holds the lock") = Some(doing);
     }
 
     pub fn task(&self) -> &Arc<Task> {

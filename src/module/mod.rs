@@ -7,7 +7,7 @@ mod spec;
 
 pub use args::Args;
 pub use registry::{AnyModule, Host, Registered, find, known_names, resolve_name};
-pub use spec::{FreeForm, Param, ParamKind, Spec};
+pub use spec::{FreeForm, Param, ParamKind, Secret, Spec};
 
 use crate::sh::{Output, Script};
 use serde_json::{Map, Value as Json};
@@ -46,6 +46,8 @@ pub trait Context: Send + Sync {
     /// Where relative destinations on the controller (fetch) stand: the playbook's folder.
     fn playbook_dir(&self) -> PathBuf;
     fn inventory_hostname(&self) -> &str;
+    /// Whether a text has a secret in it: it must then not stand in the arguments of a process of ours.
+    fn tells_secret(&self, text: &str) -> bool;
 }
 
 /// The parameters of `template` that change how a file is rendered.

@@ -226,9 +226,11 @@ impl Connection {
     }
 
     /// Jobs of earlier runs, of the user that `run` names, that have not ended. Removes what older ones left behind.
-    pub async fn unfinished_jobs(&self, run: Run) -> Result<Vec<UnfinishedJob>, RunError> {
-        let output = self.probe(Script::new("nw_unfinished"), run).await?;
-        Ok(output.stdout_text().lines().filter_map(text::unfinished_job).collect())
+    /// The question is on its way when this returns: before what is asked later.
+    pub fn unfinished_jobs(&self, run: Run) -> impl Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send + use<> {
+        let probe = text::Probe { script: Script::new("nw_unfinished"), input: upload::Prepared::None };
+        let answer = self.send(&run, queue::Work::Probe(probe));
+        async move { Ok(answer.await?.stdout_text().lines().filter_map(text::unfinished_job).collect()) }
     }
 
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
@@ -249,10 +251,18 @@ impl Connection {
     }
 
     async fn call(&self, run: &Run, work: queue::Work) -> Result<Output, RunError> {
+        self.send(run, work).await
+    }
+
+    /// Takes its place in the queue at once.
+    fn send(&self, run: &Run, work: queue::Work) -> impl Future<Output = Result<Output, RunError>> + Send + use<> {
         let (call, answer) = queue::Call::new(run, work);
-        let closed = || RunError::Shell("the connection was closed".to_owned());
-        self.queue(&run.r#become).send(call).map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let sent = self.queue(&run.r#become).send(call);
+        async move {
+            let closed = || RunError::Shell("the connection was closed".to_owned());
+            sent.map_err(|_| closed())?;
+            answer.await.unwrap_or_else(|_| Err(closed()))
+        }
     }
 
     fn queue(&self, r#become: &Option<Become>) -> mpsc::UnboundedSender<queue::Call> {

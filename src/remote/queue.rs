@@ -11,10 +11,11 @@ use super::shell::{self, Shell};
 use super::text::{self, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, Meter, OnLine, Run};
+use super::{Become, Meter, OnLine, Run, lock};
 use crate::sh::Output;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
@@ -187,16 +188,19 @@ struct Open {
     group: String,
     boot: String,
     exited: bool,
-    /// What has been asked so far was asked before it was there.
+    /// Something was written that is not answered: what a job left is to be removed.
+    has_errands: bool,
+    /// The number of the first words to it.
     ready: u64,
 }
 
 impl Open {
-    fn new(shell: Shell, ready: u64) -> Open {
-        let Shell { mut stdin, output, group, boot } = shell;
+    fn new(shell: Shell) -> Open {
+        let Shell { stdin, output, group, boot, ready, .. } = shell;
         let (writer, mut texts) = mpsc::unbounded_channel::<Vec<u8>>();
         // A task of its own: while the shell does not read because we do not, we have to be able to read.
         tokio::spawn(async move {
+            let Ok(Ok(mut stdin)) = stdin.await else { return };
             while let Some(text) = texts.recv().await {
                 if stdin.write_all(&text).await.is_err() || stdin.flush().await.is_err() {
                     return;
@@ -204,12 +208,17 @@ impl Open {
             }
             let _ = stdin.shutdown().await;
         });
-        Open { writer, output, group, boot, exited: false, ready }
+        Open { writer, output, group, boot, exited: false, has_errands: false, ready }
     }
 
     /// A failure shows in the output: it ends.
     fn write(&self, text: Vec<u8>) {
         let _ = self.writer.send(text);
+    }
+
+    fn errand(&mut self, text: Vec<u8>) {
+        self.has_errands = true;
+        self.write(text);
     }
 }
 
@@ -253,13 +262,7 @@ impl Queue {
             match self.next_event(is_open).await {
                 Event::Incoming(Some(call)) => self.calls.push_back(*call),
                 Event::Incoming(None) => is_open = false,
-                Event::Piece(Some(Piece::Out(bytes))) => self.feed(&bytes, |call| &mut call.out),
-                Event::Piece(Some(Piece::Err(bytes))) => self.feed(&bytes, |call| &mut call.err),
-                Event::Piece(Some(Piece::Exit(_))) => {
-                    if let Some(shell) = &mut self.shell {
-                        shell.exited = true;
-                    }
-                }
+                Event::Piece(Some(piece)) => self.piece(piece),
                 Event::Piece(None) => self.shell_ended(),
                 Event::Late => self.stop_first(true),
                 Event::Dropped => self.stop_first(false),
@@ -273,20 +276,38 @@ impl Queue {
         if self.shell.is_some() {
             return true;
         }
+        let Queue { wire, r#become, incoming, calls, sent, .. } = self;
+        let calls_here = Mutex::new(&mut *calls);
+        let first = |question| {
+            let mut calls = lock(&calls_here);
+            while let Ok(call) = incoming.try_recv() {
+                calls.push_back(call);
+            }
+            let (text, n) = first_probes(&mut calls, &wire.meter, question);
+            *sent = n;
+            text
+        };
         let opened = tokio::select! {
-            opened = shell::open(&self.wire, &self.r#become) => Some(opened),
-            () = all_dropped(&mut self.calls), if !self.calls.is_empty() => None,
+            opened = shell::open(wire, r#become, first) => Some(opened),
+            () = all_dropped(&calls_here), if !lock(&calls_here).is_empty() => None,
         };
         match opened {
-            Some(Ok(shell)) => {
-                let shell = Open::new(shell, self.wire.meter.ask());
+            Some(Ok(mut shell)) => {
+                let early = std::mem::take(&mut shell.early);
+                let mut shell = Open::new(shell);
                 for kill in self.kills.drain(..) {
-                    shell.write(match kill {
+                    shell.errand(match kill {
                         Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
                         Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
                     });
                 }
                 self.shell = Some(shell);
+                if self.sent > 0 {
+                    self.calls[0].begin();
+                }
+                for piece in early {
+                    self.piece(piece);
+                }
                 return true;
             }
             Some(Err(error)) => {
@@ -296,6 +317,7 @@ impl Queue {
             }
             None => self.calls.clear(),
         }
+        self.sent = 0;
         self.kills.clear();
         false
     }
@@ -353,6 +375,15 @@ impl Queue {
         }
     }
 
+    fn piece(&mut self, piece: Piece) {
+        match (piece, &mut self.shell) {
+            (Piece::Out(bytes), _) => self.feed(&bytes, |call| &mut call.out),
+            (Piece::Err(bytes), _) => self.feed(&bytes, |call| &mut call.err),
+            (Piece::Exit(_), Some(shell)) => shell.exited = true,
+            (Piece::Exit(_), None) => (),
+        }
+    }
+
     fn feed(&mut self, bytes: &[u8], stream: fn(&mut Call) -> &mut Stream) {
         let mut at = 0;
         for call in self.calls.iter_mut().take(self.sent) {
@@ -377,9 +408,9 @@ impl Queue {
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
             if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
-                && let Some(shell) = &self.shell
+                && let Some(shell) = &mut self.shell
             {
-                shell.write(forget);
+                shell.errand(forget);
             }
             if self.sent > 0 {
                 self.calls[0].begin();
@@ -446,16 +477,30 @@ impl Queue {
 
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
-        let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
+        let Some(Open { writer, mut output, has_errands, .. }) = self.shell.take() else { return };
         drop(writer);
+        if !has_errands {
+            return;
+        }
         let question = self.wire.meter.ask();
         let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
         self.wire.meter.answered(question);
     }
 }
 
-async fn all_dropped(calls: &mut VecDeque<Call>) {
-    for call in calls {
-        call.reply.closed().await;
-    }
+/// The probes before which nothing is to be done: they need to know nothing of the shell.
+fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter, question: u64) -> (Vec<u8>, usize) {
+    calls.retain(|call| !call.reply.is_closed());
+    let probes = calls.iter_mut().take_while(|call| call.is_probe());
+    let texts: Vec<_> = probes.map(|call| call.text(meter, question)).collect();
+    (texts.concat(), texts.len())
+}
+
+/// More may come while this is waited for: they have not been dropped.
+async fn all_dropped(calls: &Mutex<&mut VecDeque<Call>>) {
+    std::future::poll_fn(|context| {
+        let mut calls = lock(calls);
+        if calls.iter_mut().all(|call| call.reply.poll_closed(context).is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

@@ -192,13 +192,25 @@ impl Session {
         writing.exec(true, command).await.map_err(|error| self.broken(error))?;
         let stdin = writing.make_writer();
         let (sender, output) = mpsc::channel(64);
+        // OpenSSH takes no input before it has answered. Whoever waits for that here knows by then more of what there is to send.
+        let mut first = None;
+        while writing.writable_packet_size().await == 0 && first.is_none() {
+            match reading.wait().await {
+                Some(ChannelMsg::WindowAdjusted { .. }) => (),
+                Some(message) => first = Some(message),
+                None => break,
+            }
+        }
         tokio::spawn(async move {
             let mut status = None;
             loop {
-                let message = tokio::select! {
-                    message = reading.wait() => message,
-                    // Nobody reads it any more: its place is one of the ten that sshd allows.
-                    () = sender.closed() => None,
+                let message = match first.take() {
+                    Some(message) => Some(message),
+                    None => tokio::select! {
+                        message = reading.wait() => message,
+                        // Nobody reads it any more: its place is one of the ten that sshd allows.
+                        () = sender.closed() => None,
+                    },
                 };
                 let Some(message) = message else { break };
                 let piece = match message {

@@ -56,7 +56,7 @@ impl Source<'_> {
 async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Result<Prepared, RunError> {
     let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
     loop {
-        let shell = shell::open(wire, r#become).await?;
+        let shell = shell::open(wire, r#become, |_| Vec::new()).await?;
         let path = format!("/var/tmp/nodewright-in-{}/in", random_id());
         let question = wire.meter.ask();
         let sent = match source {
@@ -82,7 +82,8 @@ enum Failure {
 }
 
 async fn send(shell: shell::Shell, path: &str, mut from: impl AsyncBufRead + Unpin) -> Result<(), Failure> {
-    let shell::Shell { mut stdin, mut output, .. } = shell;
+    let shell::Shell { stdin, mut output, .. } = shell;
+    let Ok(Ok(mut stdin)) = stdin.await else { return Err(Failure::Lost) };
     let marker = random_id();
     let directory = path.trim_end_matches("/in");
     // Nothing is sent after this line until `cat` is about to read: the shell would keep it.

@@ -24,6 +24,15 @@ pub(super) enum Piece {
     Exit(i32),
 }
 
+impl Piece {
+    pub fn len(&self) -> usize {
+        match self {
+            Piece::Out(bytes) | Piece::Err(bytes) => bytes.len(),
+            Piece::Exit(_) => 0,
+        }
+    }
+}
+
 pub(super) struct Wire {
     pub target: Target,
     /// The shell that runs everything on the host.
