@@ -26,7 +26,7 @@ struct Hosts {
 
 impl Hosts {
     async fn start() -> Option<Hosts> {
-        let sshd = Sshd::start("").await?;
+        let sshd = Sshd::start_alone("").await?;
         let proxies = [Proxy::before(sshd.port).await, Proxy::before(sshd.port).await];
         let hosts = Hosts { sshd, proxies };
         let ssh = |proxy: &Proxy| format!("{{ansible_host: 127.0.0.1, ansible_port: {}}}", proxy.port);
@@ -58,9 +58,9 @@ impl Hosts {
         let profile: Json = serde_json::from_slice(&std::fs::read(self.sshd.at("profile.json")).unwrap()).unwrap();
         // The last words may still be on their way through the proxy.
         let (mut passed, started) = (self.passed(), Instant::now());
-        let are_all =
-            |passed: [[usize; 2]; 2]| passed[0][0] as u64 >= out(&profile, "web1") && passed[1][0] as u64 >= out(&profile, "web2");
-        while !are_all(passed) && started.elapsed() < Duration::from_secs(10) {
+        let out = |host: &str| profile["hosts"][host]["counts"]["bytes_out"].as_u64().unwrap_or_default();
+        while (passed[0][0] as u64) < out("web1") || (passed[1][0] as u64) < out("web2") {
+            assert!(started.elapsed() < Duration::from_secs(10), "{passed:?} of {profile:#}");
             tokio::time::sleep(Duration::from_millis(5)).await;
             passed = self.passed();
         }
@@ -70,10 +70,6 @@ impl Hosts {
     fn passed(&self) -> [[usize; 2]; 2] {
         self.proxies.each_ref().map(|proxy| proxy.passed.each_ref().map(|count| count.load(Ordering::SeqCst)))
     }
-}
-
-fn out(profile: &Json, host: &str) -> u64 {
-    count(profile, host, "bytes_out")
 }
 
 fn count(profile: &Json, host: &str, what: &str) -> u64 {
@@ -92,21 +88,24 @@ async fn a_profile_counts_what_went_over_the_wire() {
 
     // TCP; versions with offers, the exchange of keys; the service, the key, its signature.
     const LOGGING_IN: u64 = 6;
-    // The channel; the program; its first words. Then: which jobs are left of earlier runs. At the end: that the shell has ended.
-    const SHELL: u64 = 3 + 1 + 1;
+    // The channel; the program; its first words, with which goes what the first task asks.
+    const SHELL: u64 = 3;
     let (profile, passed) = hosts.run(&tasks, &[]).await;
     for (host, [up, down]) in ["web1", "web2"].into_iter().zip(passed) {
-        let exactly = [("connections", 1), ("channels", 1), ("probes", 1 + 8), ("jobs", 0), ("ahead", 7), ("ahead_used", 7)];
+        let exactly = [("connections", 1), ("channels", 1), ("probes", 1 + 8), ("jobs", 0)];
         for (what, number) in exactly {
             assert_eq!(count(&profile, host, what), number, "{what} of {host}: {profile:#}");
         }
-        // All tasks together need one round trip. A better way to log in may need fewer than this.
+        let ahead = count(&profile, host, "ahead");
+        assert!((6..=7).contains(&ahead) && count(&profile, host, "ahead_used") == ahead, "{host}: {profile:#}");
+        // All the other tasks together need one. A better way to log in may need fewer than this.
         let round_trips = count(&profile, host, "round_trips");
         assert!(round_trips <= LOGGING_IN + SHELL + 1, "{host}: {round_trips}");
-        assert_eq!(count(&profile, host, "bytes_out"), up as u64, "{host}");
-        // What sshd says last, when it is not listened to any more, passes the proxy all the same.
-        let unheard = (down as u64).checked_sub(count(&profile, host, "bytes_in")).expect("nothing is counted that did not come");
-        assert!(unheard < 512, "{host}: {unheard} bytes");
+        // The farewell goes out when everything has been told, and nobody listens to what sshd says to it.
+        for (what, passed, most) in [("bytes_out", up, 100), ("bytes_in", down, 500)] {
+            let not_counted = (passed as u64).checked_sub(count(&profile, host, what)).expect("nothing is counted that did not pass");
+            assert!(not_counted < most, "{host}: {not_counted} {what} more");
+        }
         let parts = &profile["hosts"][host]["turns"];
         let sum: f64 = ["controller", "wire", "remote", "idle"].iter().map(|part| parts[part].as_f64().unwrap()).sum();
         assert!(sum <= profile["wall"].as_f64().unwrap(), "{profile:#}");
@@ -114,7 +113,7 @@ async fn a_profile_counts_what_went_over_the_wire() {
 
     // Asked one after another, each task costs one; and what one asks and is told is counted where it happens.
     let (apart, _) = hosts.run(&tasks, &["--no-read-ahead"]).await;
-    assert_eq!(count(&apart, "web1", "round_trips"), count(&profile, "web1", "round_trips") + 7);
+    assert!(count(&apart, "web1", "round_trips") >= count(&profile, "web1", "round_trips") + 6, "{apart:#}");
     assert_eq!(count(&apart, "web1", "ahead"), 0);
     for task in &apart["tasks"].as_array().unwrap()[1..] {
         assert_eq!((&task["hosts"]["web2"]["round_trips"], &task["hosts"]["web2"]["probes"]), (&1.into(), &1.into()), "{task:#}");
