@@ -6,12 +6,15 @@ mod check;
 mod explain;
 mod extra_vars;
 mod foresee;
+mod history;
 mod inventory;
+mod keeping;
 mod lab;
 mod listing;
 mod options;
 mod reading;
 mod run;
+mod show;
 mod vault;
 
 use crate::secrets::{mask_panics, without};
@@ -37,6 +40,8 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Explain(explain::Args),
+    History(history::Args),
+    Show(show::Args),
     Lab(lab::LabArgs),
 }
 
@@ -83,6 +88,8 @@ fn own() -> ExitCode {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
         Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
+        Command::History(args) => done(history::run(&args), Manner::Own),
+        Command::Show(args) => done(show::run(&args), Manner::Own),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),
     }
 }

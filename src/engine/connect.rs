@@ -28,6 +28,9 @@ pub struct ConnectionSettings {
     pub connection: Option<String>,
     pub accept_new_host_keys: bool,
     pub connect_timeout: Option<Duration>,
+    pub connect_retries: Option<u32>,
+    /// How long a connection that was lost is tried to be made again.
+    pub reconnect_for: Option<Duration>,
     /// Arguments of ssh with what brought them, each kind once at most.
     pub ssh_args: Vec<(SshArgs, &'static str, String)>,
     pub port: Option<u16>,
@@ -245,6 +248,14 @@ impl Playing {
             None => settings.connect_timeout,
         };
         ssh.connect_timeout = ssh.connect_timeout.or(timeout);
+        ssh.connect_retries = match read.text(&["ansible_ssh_retries"])? {
+            Some(number) => {
+                let wrong = |_| Diag::error(format!("`ansible_ssh_retries` of `{host}` is `{number}`, which is no number of retries"));
+                Some(number.parse().map_err(wrong)?)
+            }
+            None => settings.connect_retries,
+        };
+        ssh.reconnect_for = settings.reconnect_for;
         let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
         ssh.password = password.or_else(|| settings.password.clone());
         self.ssh_args(SshArgs::Common, host, read, &mut ssh)?;

@@ -456,7 +456,7 @@ impl Wire {
             }
         };
         let title = task_run.name.clone();
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, question: None };
+        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, ..Running::default() };
         Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
     }
 

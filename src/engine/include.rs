@@ -119,7 +119,7 @@ fn tell_failure(playing: &Playing, walker: &Walker, number: usize, task: &Task, 
     let rescued = walker.cursor.would_rescue();
     let result = HostResult {
         host: walker.host.to_string(),
-        module: task.action.module.spec().short_name(),
+        module: task.action.module.spec().short_name().into(),
         delegated_to: None,
         status: Status::Failed,
         ignored: false,

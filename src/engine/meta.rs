@@ -161,7 +161,7 @@ impl Playing {
 fn skipped(walker: &Walker, action: &str, why: &str) -> HostResult {
     HostResult {
         host: walker.host.to_string(),
-        module: "meta",
+        module: "meta".into(),
         delegated_to: None,
         status: Status::Skipped,
         ignored: false,

@@ -44,6 +44,7 @@ pub use tags::TagSelection;
 
 use crate::config::Config;
 use crate::inventory::Inventory;
+use crate::journal::Keeping;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
 use crate::source::Diag;
@@ -81,6 +82,8 @@ pub struct Settings {
     pub start_at_task: Option<String>,
     /// Ask before each task.
     pub step: bool,
+    /// Where what is done is written down, and what was done before.
+    pub keeping: Option<Keeping>,
     pub config: Arc<Config>,
 }
 
@@ -102,6 +105,7 @@ impl Settings {
             inventory_sources: Vec::new(),
             start_at_task: None,
             step: false,
+            keeping: None,
             config,
         }
     }
@@ -274,6 +278,9 @@ impl Run {
 
     fn emit(&self, event: Event) {
         for text in crate::template::take_warnings() {
+            (self.events)(Event::Warning { text });
+        }
+        if let Some(text) = self.settings.keeping.as_ref().and_then(|keeping| keeping.journal.complaint()) {
             (self.events)(Event::Warning { text });
         }
         (self.events)(event);

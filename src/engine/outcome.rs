@@ -100,7 +100,7 @@ impl TaskRun {
         let hidden = self.is_no_log(view) || attempt.executed.hidden;
         HostResult {
             host: self.host.to_string(),
-            module: self.task().action.module.spec().short_name(),
+            module: self.task().action.module.spec().short_name().into(),
             delegated_to: attempt.delegated_to.clone().filter(|delegate| *delegate != *self.host),
             status: attempt.status,
             ignored: false,

@@ -8,12 +8,12 @@ use super::error::RunError;
 use super::frame::{Finder, Found, random_id};
 use super::lines::Lines;
 use super::shell::{self, Shell};
-use super::text::{self, Seen};
+use super::text::{self, Forgotten, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, Meter, OnLine, Run, lock};
+use super::{Become, JobName, Meter, OnLine, Run, lock};
 use crate::sh::Output;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -31,6 +31,8 @@ pub(super) enum Work {
     Job(text::Job),
     /// A job that an earlier run started.
     Follow(String),
+    /// A job whose end was seen: what it left is removed with the next words. Nobody waits for that.
+    Forget(String),
 }
 
 pub(super) struct Call {
@@ -46,6 +48,8 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Over so many shells it was sent.
+    n_sent: u32,
     /// Its number among the questions to the host, if it has one yet.
     question: Option<u64>,
 }
@@ -97,6 +101,7 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            n_sent: 0,
             question: run.question,
         };
         (call, answer)
@@ -123,6 +128,7 @@ impl Call {
         self.question = Some(self.question.unwrap_or_else(|| meter.ask()).max(ready));
         meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
+        self.n_sent += 1;
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
@@ -134,8 +140,14 @@ impl Call {
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
+            Work::Forget(id) => text::forget_jobs(&[Forgotten { id: id.clone(), may_arrive_again: true }]),
         };
         if meter.reads_clock() { text::clocked(text) } else { text }
+    }
+
+    /// Whether what was sent before may still be on its way: over a connection that was lost, or from a controller that is gone.
+    fn may_arrive_again(&self) -> bool {
+        self.n_sent > 1 || matches!(&self.work, Work::Job(text::Job { name: JobName { sent: Some(_), .. }, .. }))
     }
 
     /// Answers the caller, and says what the host may forget now.
@@ -145,10 +157,13 @@ impl Call {
         meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
-            Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            Work::Job(text::Job { stays: true, .. }) => None,
+            Work::Job(text::Job { name, .. }) => {
+                let job = Forgotten { id: name.id.clone(), may_arrive_again: self.may_arrive_again() };
+                Some(text::forget_jobs(&[job]))
+            }
             // Whoever started it may want its answer yet.
-            Work::Probe(_) | Work::Follow(_) => None,
+            Work::Probe(_) | Work::Follow(_) | Work::Forget(_) => None,
         };
         let mut words = answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
@@ -164,6 +179,10 @@ impl Call {
             }
             ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
             ("fail", ..) => Err(RunError::Start(answer.trim_start_matches("fail").trim().to_owned())),
+            ("gone", Some("rebooted"), _) => Err(RunError::Gone { why: "the host was rebooted meanwhile", stdout, stderr }),
+            ("gone", Some("swept"), _) => {
+                Err(RunError::Gone { why: "it was sent more than a day ago, and the host keeps nothing of it any more", stdout, stderr })
+            }
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };
         // The caller may have gone; that is its affair.
@@ -231,6 +250,27 @@ struct Queue {
     sent: usize,
     shell: Option<Open>,
     kills: Vec<Kill>,
+    /// Jobs of which the host may forget what they left.
+    forgets: Forgets,
+}
+
+#[derive(Default)]
+struct Forgets {
+    jobs: Vec<Forgotten>,
+    /// Those that stay until they are let go of, and may still arrive then.
+    late: HashSet<String>,
+}
+
+impl Forgets {
+    fn add(&mut self, id: String) {
+        let may_arrive_again = self.late.remove(&id);
+        self.jobs.push(Forgotten { id, may_arrive_again });
+    }
+
+    fn text(&mut self) -> Option<Vec<u8>> {
+        let jobs = std::mem::take(&mut self.jobs);
+        (!jobs.is_empty()).then(|| text::forget_jobs(&jobs))
+    }
 }
 
 enum Event {
@@ -242,7 +282,8 @@ enum Event {
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new() };
+    let queue =
+        Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Forgets::default() };
     (sender, tokio::spawn(queue.serve()))
 }
 
@@ -251,7 +292,7 @@ impl Queue {
         let mut is_open = true;
         while is_open || !self.calls.is_empty() {
             while let Ok(call) = self.incoming.try_recv() {
-                self.calls.push_back(call);
+                self.take(call);
             }
             if !(self.calls.is_empty() && self.kills.is_empty()) {
                 if !self.ensure_shell().await {
@@ -260,7 +301,7 @@ impl Queue {
                 self.send();
             }
             match self.next_event(is_open).await {
-                Event::Incoming(Some(call)) => self.calls.push_back(*call),
+                Event::Incoming(Some(call)) => self.take(*call),
                 Event::Incoming(None) => is_open = false,
                 Event::Piece(Some(piece)) => self.piece(piece),
                 Event::Piece(None) => self.shell_ended(),
@@ -271,17 +312,27 @@ impl Queue {
         self.end_shell().await;
     }
 
+    fn take(&mut self, call: Call) {
+        match call.work {
+            Work::Forget(id) => self.forgets.add(id),
+            _ => self.calls.push_back(call),
+        }
+    }
+
     /// Whether there is a shell now; if there cannot be one, all calls have been told why.
     async fn ensure_shell(&mut self) -> bool {
         if self.shell.is_some() {
             return true;
         }
-        let Queue { wire, r#become, incoming, calls, sent, .. } = self;
+        let Queue { wire, r#become, incoming, calls, sent, forgets, .. } = self;
         let calls_here = Mutex::new(&mut *calls);
         let first = |question| {
             let mut calls = lock(&calls_here);
             while let Ok(call) = incoming.try_recv() {
-                calls.push_back(call);
+                match call.work {
+                    Work::Forget(id) => forgets.add(id),
+                    _ => calls.push_back(call),
+                }
             }
             let (text, n) = first_probes(&mut calls, &wire.meter, question);
             *sent = n;
@@ -351,6 +402,9 @@ impl Queue {
             self.sent += 1;
         }
         if !batch.is_empty() {
+            if let Some(text) = self.forgets.text() {
+                shell.write(text);
+            }
             shell.write(batch);
             self.calls[0].begin();
         }
@@ -407,6 +461,11 @@ impl Queue {
         }
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
+            if let Work::Job(text::Job { stays: true, name, .. }) = &self.calls[0].work
+                && self.calls[0].may_arrive_again()
+            {
+                self.forgets.late.insert(name.id.clone());
+            }
             if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
                 && let Some(shell) = &mut self.shell
             {
@@ -442,12 +501,12 @@ impl Queue {
 
     fn kill(&mut self, call: &Call) {
         match (&call.work, &self.shell) {
-            (Work::Job(text::Job { id, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
+            (Work::Job(text::Job { name: JobName { id, .. }, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
             // A group is a number; what else a host may have said stays out of the script.
             (Work::Probe(_), Some(shell)) if !shell.group.is_empty() && shell.group.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.kills.push(Kill::Group(shell.group.clone()));
             }
-            (Work::Probe(_), _) => (),
+            (Work::Probe(_) | Work::Forget(_), _) => (),
         }
     }
 
@@ -477,7 +536,11 @@ impl Queue {
 
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
-        let Some(Open { writer, mut output, has_errands, .. }) = self.shell.take() else { return };
+        let Some(mut shell) = self.shell.take() else { return };
+        if let Some(text) = self.forgets.text() {
+            shell.errand(text);
+        }
+        let Open { writer, mut output, has_errands, .. } = shell;
         drop(writer);
         if !has_errands {
             return;

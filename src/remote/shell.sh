@@ -59,6 +59,13 @@ nw_is_alive() {
   [ ! -r "/proc/$nw_pid/cmdline" ] || grep -q "${1##*/}" "/proc/$nw_pid/cmdline" 2>/dev/null
 }
 
+nw_has_booted_within() { # SECONDS
+  nw_x=
+  { read -r nw_x nw_n </proc/uptime; } 2>/dev/null
+  nw_x=${nw_x%%.*}
+  [ -n "$nw_x" ] && [ "$nw_x" -lt "$1" ]
+}
+
 # Starts the job that lies in $nw_job, unless it was started before, and leaves it alone.
 nw_start() { # TIMEOUT
   : >"$nw_job/aside"
@@ -137,7 +144,7 @@ nw_unfinished() {
 
 nw_sweep() {
   for nw_job in $(
-    find "$nw_jobs" -mindepth 1 -maxdepth 1 -type d -mtime +0
+    find "$nw_jobs" -mindepth 1 -maxdepth 1 \( -type d -o -name '*.done' \) -mtime +0
     find /var/tmp -maxdepth 1 -type d -name 'nodewright-in-*' -user "$nw_uid" -mtime +0
   ); do
     nw_is_alive "$nw_job" || rm -rf -- "$nw_job"

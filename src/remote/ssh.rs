@@ -3,13 +3,14 @@
 
 use super::auth;
 use super::error::ConnectError;
+use super::guarded::Guarded;
 use super::known_hosts::{HostKeyError, HostKeys};
 use super::meter::{Meter, Metered};
 use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
 use super::{Ssh, lock};
 use russh::client::{Config, Handle, Msg, connect_stream};
-use russh::{ChannelMsg, Disconnect, Preferred, keys::PublicKeyOrCertificate};
+use russh::{ChannelMsg, Disconnect, Preferred, cipher, keys::PublicKeyOrCertificate};
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
@@ -19,9 +20,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
-/// A host that says nothing for three times this long is gone: it is noticed within half a minute.
-const KEEPALIVE: Duration = Duration::from_secs(8);
+/// A host that says nothing for three times this long is gone, if ssh_config asks for nothing else: it is noticed within half a minute.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(8);
+const ALIVE_COUNT: usize = 2;
 const MOST_JUMPS: usize = 8;
+/// So much may be on its way to us unread: what a link of two gigabits holds in an eighth of a second. It is a promise, and takes no memory.
+const WINDOW: u32 = 32 << 20;
+/// The fastest first, where the processor helps with AES, as nearly every one does; none that is known to be weak.
+const CIPHERS: &[cipher::Name] =
+    &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
 pub(super) struct Session {
     handle: Handle<Client>,
@@ -115,37 +122,9 @@ impl Session {
             (None, Some(command)) => (proxy(command, &address, meter)?, None),
             (None, None) => (tcp(&config, patience, meter).await?, None),
         };
-        let connecting = Session::login(ssh, &config, stream, through, meter, since);
-        // Longer than the way there: a password may be checked slowly, and several keys tried.
-        let limit = patience + Duration::from_secs(20);
-        tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::Timeout { address, after: limit }))
-    }
-
-    async fn login(
-        ssh: &Ssh,
-        config: &HostConfig,
-        stream: Box<dyn Stream>,
-        through: Option<Box<Session>>,
-        meter: &Arc<Meter>,
-        since: Instant,
-    ) -> Result<Session, ConnectError> {
-        let keys = HostKeys::new(ssh, config)?;
-        let banner = Arc::new(Mutex::new(String::new()));
-        let address = config.address();
-        let (plain, certificates) = keys.algorithms();
-        let russh_config = Config {
-            nodelay: true,
-            keepalive_interval: Some(KEEPALIVE),
-            keepalive_max: 2,
-            window_size: 8 << 20,
-            preferred: Preferred { key: Cow::Owned(plain), host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT },
-            ..Config::default()
-        };
-        let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
-        let mut handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
-            ClientError::HostKey(error) => ConnectError::HostKey(error),
-            ClientError::Ssh(error) => ConnectError::Broken { address: address.clone(), reason: error.to_string() },
-        })?;
+        let silent = |after| ConnectError::Silent { address: address.clone(), after };
+        let greeting = Session::greet(ssh, &config, stream);
+        let (mut handle, banner) = tokio::time::timeout(patience, greeting).await.map_err(|_| silent(patience))??;
         meter.count(|counts| {
             counts.connecting += since.elapsed();
             // Versions and offers, which sshd sends together, and the exchange of keys.
@@ -153,9 +132,11 @@ impl Session {
         });
         let since = Instant::now();
         meter.login(true);
-        let let_in = auth::login(&mut handle, ssh, config).await;
+        // Longer than the way there: a password may be checked slowly, and several keys tried.
+        let limit = patience * 2;
+        let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await;
         meter.login(false);
-        let_in.map_err(|error| match error {
+        login.map_err(|_| silent(limit))?.map_err(|error| match error {
             // What sshd has to say about it comes as a banner: "System is booting up."
             ConnectError::Broken { address, reason } if !lock(&banner).trim().is_empty() => {
                 ConnectError::Broken { address, reason: format!("{reason} ({})", lock(&banner).trim()) }
@@ -164,7 +145,38 @@ impl Session {
         })?;
         meter.count(|counts| counts.authenticating += since.elapsed());
         let forwards_agent = config.forwarded_agent.is_some();
-        Ok(Session { handle, address, user: config.user.clone(), forwards_agent, meter: meter.clone(), _through: through })
+        Ok(Session { handle, address, user: config.user, forwards_agent, meter: meter.clone(), _through: through })
+    }
+
+    /// Up to where both sides have agreed on keys, and the host's is the right one.
+    async fn greet(ssh: &Ssh, config: &HostConfig, stream: Box<dyn Stream>) -> Result<(Handle<Client>, Arc<Mutex<String>>), ConnectError> {
+        let keys = HostKeys::new(ssh, config)?;
+        let banner = Arc::new(Mutex::new(String::new()));
+        let address = config.address();
+        let (interval, count) = (config.alive_interval.unwrap_or(ALIVE_INTERVAL), config.alive_count.unwrap_or(ALIVE_COUNT));
+        let (plain, certificates) = keys.algorithms();
+        let russh_config = Config {
+            nodelay: true,
+            keepalive_interval: Some(interval),
+            // 0 would be without end.
+            keepalive_max: count.max(1),
+            window_size: WINDOW,
+            preferred: Preferred {
+                key: Cow::Owned(plain),
+                host_key_certificates: Cow::Owned(certificates),
+                cipher: Cow::Borrowed(CIPHERS),
+                ..Preferred::DEFAULT
+            },
+            ..Config::default()
+        };
+        let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
+        // A host that takes nothing holds up whoever writes to it, and with that the questions for signs of life.
+        let stream = Guarded::new(stream, interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)));
+        let handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
+            ClientError::HostKey(error) => ConnectError::HostKey(error),
+            ClientError::Ssh(error) => ConnectError::Broken { address, reason: error.to_string() },
+        })?;
+        Ok((handle, banner))
     }
 
     pub fn is_closed(&self) -> bool {

@@ -2,12 +2,13 @@
 
 use crate::cost::{self, Cost, Counts};
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// One thing that happened, in order. Secrets are masked before an event is made.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     PlaybookStarted {
@@ -105,12 +106,12 @@ pub enum Event {
     },
     /// What the program itself cost.
     RunCost {
-        #[serde(serialize_with = "cost::seconds")]
+        #[serde(with = "cost::seconds")]
         wall: Duration,
         /// Before the first play: reading inventory and playbooks.
-        #[serde(serialize_with = "cost::seconds")]
+        #[serde(with = "cost::seconds")]
         loading: Duration,
-        #[serde(serialize_with = "cost::seconds")]
+        #[serde(with = "cost::seconds")]
         cpu: Duration,
         /// In bytes.
         peak_memory: Option<u64>,
@@ -132,13 +133,13 @@ pub enum Event {
     Recap {
         hosts: IndexMap<String, Stats>,
         /// What `set_stats` gathered, of hosts and (without a name) of the whole run.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         custom: Vec<(Option<String>, Json)>,
         elapsed: Duration,
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
     Task,
@@ -146,7 +147,7 @@ pub enum TaskKind {
     GatherFacts,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Ok,
@@ -157,11 +158,11 @@ pub enum Status {
 }
 
 /// How a task, or one item of its loop, ended on a host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostResult {
     pub host: String,
     /// The module's short name.
-    pub module: &'static str,
+    pub module: Cow<'static, str>,
     /// Where it was done, if not on `host`.
     pub delegated_to: Option<String>,
     pub status: Status,
@@ -185,7 +186,7 @@ pub struct HostResult {
 }
 
 /// A host's line of the recap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     pub ok: u32,
     pub changed: u32,

@@ -388,7 +388,7 @@ mod tests {
     fn result(status: Status, module: &'static str, result: Json) -> HostResult {
         HostResult {
             host: "web1".into(),
-            module,
+            module: module.into(),
             delegated_to: None,
             status,
             ignored: false,

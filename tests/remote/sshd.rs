@@ -152,6 +152,8 @@ pub struct Proxy {
     pub passed: Arc<[AtomicUsize; 2]>,
     cut: tokio::sync::watch::Sender<()>,
     is_stalled: Arc<AtomicBool>,
+    /// Connections that there are hold back what goes to the host, also when the other side is gone.
+    is_held: tokio::sync::watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -162,6 +164,7 @@ impl Proxy {
         let connections = Arc::new(AtomicUsize::new(0));
         let (cut, watch) = tokio::sync::watch::channel(());
         let is_stalled = Arc::new(AtomicBool::new(false));
+        let (is_held, held) = tokio::sync::watch::channel(false);
         let stalls = is_stalled.clone();
         let (limit, count) = (cut_after.clone(), connections.clone());
         let passed: Arc<[AtomicUsize; 2]> = Arc::default();
@@ -176,15 +179,16 @@ impl Proxy {
                 let (stalls, passes) = (stalls.clone(), passes.clone());
                 let (limit, mut watch) = (limit.swap(usize::MAX, Ordering::SeqCst), watch.clone());
                 watch.mark_unchanged();
+                let held = if *held.borrow() { tokio::sync::watch::channel(false).1 } else { held.clone() };
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(near, far, limit, stalls, passes) => (),
+                        () = forward(near, far, limit, stalls, held, passes) => (),
                         _ = watch.changed() => (),
                     }
                 });
             }
         });
-        Proxy { port: own_port, cut_after, connections, passed, cut, is_stalled }
+        Proxy { port: own_port, cut_after, connections, passed, cut, is_stalled, is_held }
     }
 
     pub fn cut_next_connection_after(&self, bytes: usize) {
@@ -196,22 +200,44 @@ impl Proxy {
         self.is_stalled.store(true, Ordering::SeqCst);
     }
 
+    /// From now on nothing goes to the host and nothing comes from it, over the connections that there are; the other side sees no end of it.
+    /// What it says is kept until it is let go.
+    pub fn hold(&self) {
+        self.is_held.send_replace(true);
+    }
+
+    /// What was held reaches the host.
+    pub fn let_go(&self) {
+        self.is_held.send_replace(false);
+    }
+
     pub fn cut(&self) {
         self.cut.send(()).unwrap();
     }
 }
 
-async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>, passes: Arc<[AtomicUsize; 2]>) {
+async fn forward(
+    near: TcpStream,
+    far: TcpStream,
+    limit: usize,
+    stalls: Arc<AtomicBool>,
+    mut held: tokio::sync::watch::Receiver<bool>,
+    passes: Arc<[AtomicUsize; 2]>,
+) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let (mut near_read, mut near_write) = near.into_split();
     let (mut far_read, mut far_write) = far.into_split();
+    let mut is_up = held.clone();
     let up = async {
         let mut buffer = [0; 4096];
-        while let Ok(n @ 1..) = near_read.read(&mut buffer).await {
-            passes[0].fetch_add(n, Ordering::SeqCst);
-            if far_write.write_all(&buffer[..n]).await.is_err() {
-                return;
+        loop {
+            let read = near_read.read(&mut buffer).await;
+            let _ = is_up.wait_for(|held| !held).await;
+            passes[0].fetch_add(*read.as_ref().unwrap_or(&0), Ordering::SeqCst);
+            match read {
+                Ok(n) if n > 0 && far_write.write_all(&buffer[..n]).await.is_ok() => (),
+                _ => return,
             }
         }
     };
@@ -222,6 +248,7 @@ async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<Atom
             if stalls.load(Ordering::SeqCst) {
                 return std::future::pending().await;
             }
+            let _ = held.wait_for(|held| !held).await;
             let n = n.min(left);
             left -= n;
             passes[1].fetch_add(n, Ordering::SeqCst);
