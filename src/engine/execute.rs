@@ -6,11 +6,10 @@ use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
-use crate::cost::Counts;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::{Connection, JobName, JobState, Run as Running, RunError};
+use crate::remote::{Connection, JobName, JobState, Meter, Run as Running, RunError};
 use crate::report::Event;
 use crate::secrets;
 use crate::sh::{Output, Script};
@@ -468,28 +467,24 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let running = Running {
-            r#become: place.r#become.clone(),
-            timeout,
-            on_line: Some(Arc::new(on_line)),
-            title: task_run.name.clone(),
-            job: None,
-        };
+        let title = task_run.name.clone();
+        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, ..Running::default() };
         Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
     }
 
     /// From now on the task waits for the host, until this is dropped.
     pub fn waiting(&self) -> Option<Waiting> {
-        self.spent.as_ref().map(|spent| Waiting::new(spent, self.connection.meter().clone()))
+        self.spent.as_ref().map(|spent| Waiting::new(spent, self.meter().clone()))
     }
 
-    /// The same way for scripts for which the task does not wait, or not at once.
-    pub fn unwaited(&self) -> Wire {
-        Wire { spent: None, ..self.clone() }
+    /// The same way for a script that goes together with others, and for which the task does not wait at once.
+    pub fn together(&self, question: u64) -> Wire {
+        let running = Running { question: Some(question), ..self.running.clone() };
+        Wire { running, spent: None, ..self.clone() }
     }
 
-    pub fn count(&self, count: impl FnOnce(&mut Counts)) {
-        self.connection.meter().count(count);
+    pub fn meter(&self) -> &Arc<Meter> {
+        self.connection.meter()
     }
 
     /// Runs a script that only reads.

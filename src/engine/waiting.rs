@@ -217,7 +217,7 @@ impl Action<'_> {
             timeout: Some(Duration::from_secs(60)),
             on_line: None,
             title: self.task_run.name.clone(),
-            job: None,
+            ..Running::default()
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 mod auth;
@@ -137,6 +137,8 @@ pub struct Run {
     pub on_line: Option<OnLine>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
+    /// By [`Meter::ask`], where several scripts are decided on at once: they make one round trip, whenever each of them gets on its way.
+    pub question: Option<u64>,
     /// What the job is called, where somebody keeps account of it.
     pub job: Option<JobName>,
 }
@@ -272,12 +274,14 @@ impl Connection {
 
     /// Ends the shells and the connection.
     pub async fn close(self) {
+        let since = Instant::now();
         lock(&self.inner.queues).clear();
         let ended = std::mem::take(&mut *lock(&self.inner.ended));
         for queue in ended {
             let _ = queue.await;
         }
         self.inner.wire.close().await;
+        self.inner.wire.meter.count(|counts| counts.closing += since.elapsed());
     }
 
     async fn call(&self, run: &Run, work: queue::Work) -> Result<Output, RunError> {

@@ -52,8 +52,8 @@ pub(super) struct Call {
     n_sent: u32,
     /// Its place among all that was written to the shell; 0 if it went with the first words.
     order: u64,
-    /// Its number among the questions to the host.
-    question: u64,
+    /// Its number among the questions to the host, if it has one yet.
+    question: Option<u64>,
 }
 
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl Call {
             tries: 0,
             n_sent: 0,
             order: 0,
-            question: 0,
+            question: run.question,
         };
         (call, answer)
     }
@@ -126,8 +126,9 @@ impl Call {
     }
 
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
-    fn text(&mut self, meter: &Meter) -> Vec<u8> {
-        self.question = meter.ask();
+    /// `ready`: the first number that a question to this shell can have.
+    fn text(&mut self, meter: &Meter, ready: u64) -> Vec<u8> {
+        self.question = Some(self.question.unwrap_or_else(|| meter.ask()).max(ready));
         meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
         self.n_sent += 1;
@@ -155,7 +156,7 @@ impl Call {
     /// Answers the caller, and says what the host may forget now.
     fn settle(self, meter: &Meter) -> Option<Vec<u8>> {
         let (answer, took) = text::took(&self.answer);
-        meter.answered(self.question);
+        meter.answered(self.question.unwrap_or_default());
         meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
@@ -216,11 +217,13 @@ struct Open {
     group: String,
     boot: String,
     exited: bool,
+    /// The number of the first words to it.
+    ready: u64,
 }
 
 impl Open {
     fn new(shell: Shell) -> Open {
-        let Shell { stdin, output, group, boot, .. } = shell;
+        let Shell { stdin, output, group, boot, ready, .. } = shell;
         let (writer, mut texts) = mpsc::unbounded_channel::<Vec<u8>>();
         // A task of its own: while the shell does not read because we do not, we have to be able to read.
         tokio::spawn(async move {
@@ -232,7 +235,7 @@ impl Open {
             }
             let _ = stdin.shutdown().await;
         });
-        Open { writer, output, group, boot, exited: false }
+        Open { writer, output, group, boot, exited: false, ready }
     }
 
     /// A failure shows in the output: it ends.
@@ -343,7 +346,7 @@ impl Queue {
         }
         let Queue { wire, r#become, incoming, calls, sent, forgets, .. } = self;
         let calls_here = Mutex::new(&mut *calls);
-        let first = || {
+        let first = |question| {
             let mut calls = lock(&calls_here);
             while let Ok(call) = incoming.try_recv() {
                 match call.work {
@@ -351,7 +354,7 @@ impl Queue {
                     _ => calls.push_back(call),
                 }
             }
-            let (text, n) = first_probes(&mut calls, &wire.meter);
+            let (text, n) = first_probes(&mut calls, &wire.meter, question);
             *sent = n;
             text
         };
@@ -425,7 +428,7 @@ impl Queue {
             }
             self.order += 1;
             call.order = self.order;
-            batch.extend(call.text(&self.wire.meter));
+            batch.extend(call.text(&self.wire.meter, shell.ready));
             self.sent += 1;
         }
         if !batch.is_empty() {
@@ -592,7 +595,10 @@ impl Queue {
                 }
                 false
             };
-            if tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true) {
+            let question = self.wire.meter.ask();
+            let has_ended = tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true);
+            self.wire.meter.answered(question);
+            if has_ended {
                 return;
             }
         }
@@ -600,10 +606,10 @@ impl Queue {
 }
 
 /// The probes before which nothing is to be done: they need to know nothing of the shell.
-fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter) -> (Vec<u8>, usize) {
+fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter, question: u64) -> (Vec<u8>, usize) {
     calls.retain(|call| !call.reply.is_closed());
     let probes = calls.iter_mut().take_while(|call| call.is_probe());
-    let texts: Vec<_> = probes.map(|call| call.text(meter)).collect();
+    let texts: Vec<_> = probes.map(|call| call.text(meter, question)).collect();
     (texts.concat(), texts.len())
 }
 

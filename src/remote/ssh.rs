@@ -102,10 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Session {
     pub async fn open(ssh: &Ssh, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
-        meter.handshake(true);
-        let opened = Session::open_at_depth(ssh, 0, meter).await;
-        meter.handshake(false);
-        opened
+        Session::open_at_depth(ssh, 0, meter).await
     }
 
     async fn open_at_depth(ssh: &Ssh, depth: usize, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
@@ -128,12 +125,18 @@ impl Session {
         let silent = |after| ConnectError::Silent { address: address.clone(), after };
         let greeting = Session::greet(ssh, &config, stream);
         let (mut handle, banner) = tokio::time::timeout(patience, greeting).await.map_err(|_| silent(patience))??;
-        meter.count(|counts| counts.connecting += since.elapsed());
+        meter.count(|counts| {
+            counts.connecting += since.elapsed();
+            // Versions and offers, which sshd sends together, and the exchange of keys.
+            counts.round_trips += 2;
+        });
         let since = Instant::now();
+        meter.login(true);
         // Longer than the way there: a password may be checked slowly, and several keys tried.
         let limit = patience * 2;
-        let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await.map_err(|_| silent(limit))?;
-        login.map_err(|error| match error {
+        let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await;
+        meter.login(false);
+        login.map_err(|_| silent(limit))?.map_err(|error| match error {
             // What sshd has to say about it comes as a banner: "System is booting up."
             ConnectError::Broken { address, reason } if !lock(&banner).trim().is_empty() => {
                 ConnectError::Broken { address, reason: format!("{reason} ({})", lock(&banner).trim()) }

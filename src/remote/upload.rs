@@ -57,7 +57,7 @@ async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Re
     let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
     let mut begun = String::new();
     loop {
-        let shell = shell::open(wire, r#become, Vec::new).await?;
+        let shell = shell::open(wire, r#become, |_| Vec::new()).await?;
         let directory = format!("/var/tmp/nodewright-in-{}", random_id());
         let path = format!("{directory}/in");
         let question = wire.meter.ask();
