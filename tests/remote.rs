@@ -4,6 +4,8 @@
 mod keys;
 #[path = "remote/lost.rs"]
 mod lost;
+#[path = "remote/many.rs"]
+mod many;
 #[path = "remote/sshd.rs"]
 mod sshd;
 #[path = "remote/users.rs"]

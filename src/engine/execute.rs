@@ -1,6 +1,7 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::{Leftovers, Place};
+use super::connect::Place;
+use super::connections::Leftovers;
 use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
@@ -445,7 +446,11 @@ impl Wire {
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
         let waiting = task_run.waiting(&place.target);
-        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let opened = run.connections.at(place).await;
+        if let Some(words) = run.connections.complaint() {
+            run.warn(words);
+        }
+        let (connection, leftovers) = opened.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         drop(waiting);
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });

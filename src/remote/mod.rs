@@ -31,6 +31,7 @@ mod upload;
 mod wire;
 
 pub use error::{ConnectError, HostKeyError, RunError};
+pub use local::allow_open_files;
 pub use meter::Meter;
 
 /// A password: never shown by `{:?}`.
@@ -266,6 +267,11 @@ impl Connection {
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
     pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
         self.call(&run, queue::Work::Follow(job.id.clone())).await
+    }
+
+    /// Whether this is the only handle to it: then nothing goes on there either.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
     }
 
     /// Ends the shells and the connection.

@@ -279,7 +279,8 @@ enum Event {
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Forgets::default() };
+    let queue =
+        Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Forgets::default() };
     (sender, tokio::spawn(queue.serve()))
 }
 
