@@ -51,7 +51,7 @@ def main():
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     signal.signal(signal.SIGALRM, too_slow)
     results = report.Results(nodewright, TARGET / "env", [tool.name for tool in tools])
-    hosts = Hosts(nodewright, release / "examples" / "delay", TARGET / "inventories", most)
+    hosts = Hosts(release / "nodewright", release / "examples" / "delay", TARGET / "inventories", most)
     try:
         is_warm = False
         for size in sizes:

@@ -5,7 +5,7 @@ use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::journal::{EventSink, Keeping, Past};
+use crate::journal::{EventSink, Journal, Keeping, Past};
 use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
 use crate::secrets::without;
 use crate::source::{Diag, Level};
@@ -74,11 +74,11 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     run_with(args, manner, None)
 }
 
-/// Runs the playbooks, or goes on where `keeping` says that they were left.
+/// Runs the playbooks, or goes on with an earlier run of them.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow::Result<u8> {
+pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
     let began = Instant::now();
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
@@ -150,7 +150,12 @@ pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow:
         let run = Run::new(settings, inventory, loader, templar, |_| {});
         return args.listing.tell(&run, &playbooks);
     }
-    settings.keeping = match keeping {
+    settings.keeping = match resumed {
+        Some(run) => {
+            let (_, past, seal) = Past::read(run)?;
+            let journal = Journal::reopen(run, seal, past.files.clone())?;
+            Some(Keeping { journal: Arc::new(journal), past })
+        }
         None if args.no_journal => None,
         None => {
             let command_line: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -170,7 +175,6 @@ pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow:
             });
             begun.map(|journal| Keeping { journal: Arc::new(journal), past: Past::default() })
         }
-        given => given,
     };
     let warnings: Vec<String> = warnings.iter().map(|warning| shown(warning, manner)).collect();
     let flush_cache = args.hosts.flush_cache;

@@ -4,7 +4,7 @@
 use super::connect::Place;
 use super::costs::Meters;
 use crate::remote::{Become, ConnectError, Connection, Run as Running, RunError, Target, Transport, UnfinishedJob};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,8 @@ const TOLD: u8 = 2;
 /// The open connections of a run.
 pub struct Connections {
     pub meters: Meters,
+    /// Jobs of an earlier life of this run: their tasks wait for them.
+    own: Arc<HashSet<String>>,
     /// By the names of the hosts.
     open: Mutex<HashMap<String, Vec<Arc<Open>>>>,
     /// For how many connections files may be open.
@@ -51,6 +53,7 @@ struct Made {
 /// answer to ask on; but what was answered meanwhile counts only if there were none.
 pub struct Leftovers {
     r#become: Option<Become>,
+    own: Arc<HashSet<String>>,
     question: Mutex<Option<Question>>,
     /// Whether some were waited for.
     known: OnceCell<bool>,
@@ -59,14 +62,14 @@ pub struct Leftovers {
 type Question = Pin<Box<dyn Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send>>;
 
 impl Leftovers {
-    fn at(place: &Place, connection: &Connection) -> Leftovers {
+    fn at(place: &Place, connection: &Connection, own: &Arc<HashSet<String>>) -> Leftovers {
         // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
         if place.target.transport == Transport::Local {
-            return Leftovers { r#become: None, question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
+            return Leftovers { r#become: None, own: own.clone(), question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
         }
         let r#become = place.r#become.clone();
         let question: Question = Box::pin(connection.unfinished_jobs(Running { r#become: r#become.clone(), ..Running::default() }));
-        Leftovers { r#become, question: Mutex::new(Some(question)), known: OnceCell::new() }
+        Leftovers { r#become, own: own.clone(), question: Mutex::new(Some(question)), known: OnceCell::new() }
     }
 
     pub fn are_known(&self) -> bool {
@@ -83,6 +86,7 @@ impl Leftovers {
                 // Whoever asked before did not wait for the answer.
                 None => connection.unfinished_jobs(run()).await?,
             };
+            let jobs: Vec<_> = jobs.into_iter().filter(|job| !self.own.contains(&job.id)).collect();
             for job in &jobs {
                 let seconds = job.since.elapsed().unwrap_or_default().as_secs();
                 waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
@@ -100,11 +104,12 @@ impl Leftovers {
 
 impl Connections {
     /// `costs_since`: as in [`super::Settings`].
-    pub fn new(costs_since: Option<Instant>) -> Connections {
+    pub fn new(costs_since: Option<Instant>, own: HashSet<String>) -> Connections {
         let files = crate::remote::allow_open_files();
         let limit = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(4, Semaphore::MAX_PERMITS);
         Connections {
             meters: Meters::new(costs_since),
+            own: Arc::new(own),
             open: Mutex::default(),
             room: Arc::new(Semaphore::new(limit)),
             limit,
@@ -123,7 +128,7 @@ impl Connections {
         let entry = self.entry(&place.target);
         let connection = self.made(&entry).await?.connection.clone();
         let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
-        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection)));
+        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection, &self.own)));
         Ok((connection, of_user.clone()))
     }
 

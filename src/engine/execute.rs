@@ -11,7 +11,7 @@ use crate::cost::Counts;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::{Connection, JobState, Run as Running, RunError};
+use crate::remote::{Connection, JobName, JobState, Run as Running, RunError};
 use crate::report::Event;
 use crate::secrets;
 use crate::sh::{Output, Script};
@@ -173,7 +173,7 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         return Executed::failed(format!("BUG: `{}` is the engine's own and has no action", task_run.task().action.name));
     };
     let done = match decide(task_run, module, place, place_view, view).await {
-        Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
+        Ok(Decided { step, diff_mode }) => step.finish(task_run, place, view).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
     let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
@@ -214,10 +214,13 @@ pub struct Act {
     module: &'static str,
     /// The host's answer to a probe has led to it.
     decided: bool,
+    /// That answer.
+    pub probe: Option<Output>,
 }
 
 impl Step {
-    async fn finish(self, run: &Run) -> Result<Outcome, Trouble> {
+    async fn finish(self, task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Outcome, Trouble> {
+        let run = &task_run.playing.run;
         let act = match self {
             Step::Done(outcome) => return Ok(outcome),
             Step::Act(act) => act,
@@ -226,8 +229,11 @@ impl Step {
             run.ahead.change_decided();
         }
         run.ahead.something_changes();
-        let output = act.wire.apply(act.script.clone()).await;
+        let job = task_run.name_job(place, act.probe.as_ref(), view)?;
+        let id = job.as_ref().map(|job| job.id.clone());
+        let output = act.wire.apply(act.script.clone(), job).await;
         run.ahead.something_changes();
+        task_run.saw_end(&act.wire, id);
         Ok(act.understand(&output?)?)
     }
 }
@@ -259,7 +265,11 @@ pub async fn decide(
     let probe = module.probe(&args, &context)?;
     let decided = probe.is_some();
     let output = match probe {
-        Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
+        // What the module was told before it changed anything: now it would be told something else.
+        Some(script) => match task_run.turn.probed() {
+            Some(output) => output,
+            None => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
+        },
         None => nothing_said(),
     };
     let change = match module.decide(&args, &output, &context)? {
@@ -280,7 +290,8 @@ pub async fn decide(
         }
         Apply::OnHost(script) => {
             let script = with_environment(script, &environment);
-            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided };
+            let probe = decided.then_some(output);
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided, probe };
             Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
     }
@@ -461,10 +472,13 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let on_sent = move |sent, total| events.emit(Event::HostSends { task: number, host: host.clone(), sent, total });
         let running = Running {
             r#become: place.r#become.clone(),
             timeout,
             on_line: Some(Arc::new(on_line)),
+            on_sent: Some(Arc::new(on_sent)),
             title: task_run.name.clone(),
             job: None,
         };
@@ -504,10 +518,10 @@ impl Wire {
     }
 
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
-    pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
+    pub async fn start(&self, script: Script, seconds: u64, job: Option<JobName>) -> Result<String, RunError> {
         let _waiting = self.waiting();
         self.settle().await?;
-        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
+        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), job, ..self.running.clone() };
         self.connection.start(script, alone).await
     }
 
@@ -521,10 +535,15 @@ impl Wire {
         self.connection.forget(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
-    async fn apply(&self, script: Script) -> Result<Output, RunError> {
+    async fn apply(&self, script: Script, job: Option<JobName>) -> Result<Output, RunError> {
         let _waiting = self.waiting();
         self.settle().await?;
-        self.connection.apply(script, self.running.clone()).await
+        self.connection.apply(script, Running { job, ..self.running.clone() }).await
+    }
+
+    /// Lets the host forget a job, whenever it is spoken to next.
+    pub fn forget_later(&self, job: String) {
+        self.connection.forget_later(job, &self.running.r#become);
     }
 }
 

@@ -22,6 +22,7 @@ mod handlers;
 mod in_flight;
 mod include;
 mod include_vars;
+mod journaling;
 mod listing;
 mod looping;
 mod memory;
@@ -162,6 +163,9 @@ pub struct Run {
     out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
+    /// Turns in the journal, and prompts.
+    next_turn: AtomicUsize,
+    next_prompts: AtomicUsize,
     start_at: Mutex<Option<String>>,
     /// Ask before each task; no longer, when that was answered so.
     asks: AtomicBool,
@@ -186,8 +190,10 @@ impl Run {
             events(Event::Warning { text: words });
             None
         });
+        let past = settings.keeping.as_ref().map(|keeping| &keeping.past);
+        let next_turn = AtomicUsize::new(past.map_or(0, |past| past.next_turn));
+        let connections = Connections::new(settings.costs_since, past.map(|past| past.jobs.clone()).unwrap_or_default());
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
-        let connections = Connections::new(settings.costs_since);
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
@@ -204,6 +210,8 @@ impl Run {
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
+            next_turn,
+            next_prompts: AtomicUsize::new(0),
             start_at,
             asks,
             added: Mutex::default(),
@@ -217,6 +225,7 @@ impl Run {
     /// Runs the plays in order and tells the recap. Connections are closed at the end.
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
+        self.tell_past();
         'all: for (path, playbook) in playbooks {
             self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {

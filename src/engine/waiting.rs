@@ -210,9 +210,8 @@ impl Action<'_> {
         Running {
             r#become: self.place.r#become.clone(),
             timeout: Some(Duration::from_secs(60)),
-            on_line: None,
             title: self.task_run.name.clone(),
-            job: None,
+            ..Running::default()
         }
     }
 }

@@ -12,7 +12,7 @@ mod seal;
 mod sink;
 mod write;
 
-pub use past::{Past, Turn};
+pub use past::{Item, Past, Turn};
 pub use read::{Reading, Summary, Told};
 pub use record::{Header, Job, Kept, Place, Printed, Record};
 pub use seal::Seal;

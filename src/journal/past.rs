@@ -14,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 /// What the journal of a run holds.
 #[derive(Default)]
 pub struct Past {
+    /// There was an earlier life of the run.
+    pub is_known: bool,
     /// By host and task, in the order of their turns.
     turns: Mutex<HashMap<String, HashMap<String, VecDeque<Turn>>>>,
     answers: BTreeMap<usize, BTreeMap<String, String>>,
@@ -48,6 +50,10 @@ pub struct Item {
 }
 
 impl Turn {
+    pub fn forget_item(&mut self, key: &str) {
+        self.items.remove(key);
+    }
+
     pub fn item(&self, key: &str) -> Option<&Item> {
         self.items.get(key)
     }
@@ -82,8 +88,11 @@ impl Past {
         let envelopes: Vec<String> =
             records.iter().filter_map(|record| if let Record::Key { envelope } = record { Some(envelope.clone()) } else { None }).collect();
         let seal = Seal::find(&header.id, &envelopes);
-        let mut gathering =
-            Gathering { past: Past { files: header.files.clone(), ..Past::default() }, seal: seal.as_ref(), turns: BTreeMap::new() };
+        let mut gathering = Gathering {
+            past: Past { is_known: true, files: header.files.clone(), ..Past::default() },
+            seal: seal.as_ref(),
+            turns: BTreeMap::new(),
+        };
         records.into_iter().for_each(|record| gathering.add(record));
         let past = gathering.done();
         Ok((header, past, seal))

@@ -185,10 +185,10 @@ impl Journal {
 
 fn holds_secret(value: &Json) -> bool {
     match value {
-        Json::String(text) => secrets::masked(text).is_some(),
+        Json::String(text) => secrets::tells(text),
         Json::Array(items) => items.iter().any(holds_secret),
-        Json::Object(map) => map.iter().any(|(key, value)| secrets::masked(key).is_some() || holds_secret(value)),
-        Json::Number(number) => secrets::masked(&number.to_string()).is_some(),
+        Json::Object(map) => map.iter().any(|(key, value)| secrets::tells(key) || holds_secret(value)),
+        Json::Number(number) => secrets::tells(&number.to_string()),
         Json::Null | Json::Bool(_) => false,
     }
 }

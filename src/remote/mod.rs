@@ -16,12 +16,15 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guarded;
 mod known_hosts;
 mod lines;
 mod local;
 mod meter;
 mod queue;
+mod shared_file;
 mod shell;
 mod ssh;
 mod ssh_config;
@@ -127,6 +130,9 @@ pub enum BecomeMethod {
 /// Gets the lines of a script's output while it runs.
 pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Hears how much of a large input is on its way already, and of how much.
+pub type OnSent = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
 /// How a script is run.
 #[derive(Clone, Default)]
 pub struct Run {
@@ -134,6 +140,7 @@ pub struct Run {
     /// The process group is killed after this.
     pub timeout: Option<Duration>,
     pub on_line: Option<OnLine>,
+    pub on_sent: Option<OnSent>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
     /// What the job is called, where somebody keeps account of it.
@@ -219,21 +226,21 @@ impl Connection {
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
     pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, queue::Work::Probe(text::Probe { script, input })).await
     }
 
     /// Runs a script that changes something, as a job: detached, in its own process group, never twice.
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, queue::Work::Job(text::Job::new(&run, script, input, false))).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
     pub async fn start(&self, script: Script, run: Run) -> Result<String, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         let job = text::Job::new(&run, script, input, true);
         let id = job.name.id.clone();
         self.call(&run, queue::Work::Job(job)).await.map(|_| id)

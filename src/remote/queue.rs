@@ -50,6 +50,8 @@ pub(super) struct Call {
     tries: u32,
     /// Over so many shells it was sent.
     n_sent: u32,
+    /// Its place among all that was written to the shell; 0 if it went with the first words.
+    order: u64,
     /// Its number among the questions to the host.
     question: u64,
 }
@@ -102,6 +104,7 @@ impl Call {
             boot: None,
             tries: 0,
             n_sent: 0,
+            order: 0,
             question: 0,
         };
         (call, answer)
@@ -200,14 +203,19 @@ enum Kill {
     Job(String),
 }
 
+/// What a shell is told to do beside the calls: end something, remove what a job left. Nothing answers it. It is known to be done when an
+/// answer to something that was written later has come, or the shell has come to its end; if the connection is lost before, it is told again.
+struct Errand {
+    text: Vec<u8>,
+    order: u64,
+}
+
 struct Open {
     writer: mpsc::UnboundedSender<Vec<u8>>,
     output: mpsc::Receiver<Piece>,
     group: String,
     boot: String,
     exited: bool,
-    /// Something was written that is not answered: what a job left is to be removed.
-    has_errands: bool,
 }
 
 impl Open {
@@ -224,17 +232,12 @@ impl Open {
             }
             let _ = stdin.shutdown().await;
         });
-        Open { writer, output, group, boot, exited: false, has_errands: false }
+        Open { writer, output, group, boot, exited: false }
     }
 
     /// A failure shows in the output: it ends.
     fn write(&self, text: Vec<u8>) {
         let _ = self.writer.send(text);
-    }
-
-    fn errand(&mut self, text: Vec<u8>) {
-        self.has_errands = true;
-        self.write(text);
     }
 }
 
@@ -247,6 +250,12 @@ struct Queue {
     sent: usize,
     shell: Option<Open>,
     kills: Vec<Kill>,
+    /// Those that may not have been done yet.
+    errands: Vec<Errand>,
+    /// Counts what is written.
+    order: u64,
+    /// The boot of the host when a shell was opened last.
+    boot: Option<String>,
     /// Jobs of which the host may forget what they left.
     forgets: Forgets,
 }
@@ -279,8 +288,19 @@ enum Event {
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue =
-        Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Forgets::default() };
+    let queue = Queue {
+        wire,
+        r#become,
+        incoming,
+        calls: VecDeque::new(),
+        sent: 0,
+        shell: None,
+        kills: Vec::new(),
+        errands: Vec::new(),
+        order: 0,
+        boot: None,
+        forgets: Forgets::default(),
+    };
     (sender, tokio::spawn(queue.serve()))
 }
 
@@ -342,14 +362,22 @@ impl Queue {
         match opened {
             Some(Ok(mut shell)) => {
                 let early = std::mem::take(&mut shell.early);
-                let mut shell = Open::new(shell);
-                for kill in self.kills.drain(..) {
-                    shell.errand(match kill {
+                let shell = Open::new(shell);
+                // What was to be ended or removed is gone with the boot that it was of.
+                if self.boot.replace(shell.boot.clone()).is_some_and(|boot| boot != shell.boot) {
+                    self.errands.clear();
+                    self.kills.clear();
+                }
+                self.shell = Some(shell);
+                for errand in std::mem::take(&mut self.errands) {
+                    self.errand(errand.text);
+                }
+                for kill in std::mem::take(&mut self.kills) {
+                    self.errand(match kill {
                         Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
                         Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
                     });
                 }
-                self.shell = Some(shell);
                 if self.sent > 0 {
                     self.calls[0].begin();
                 }
@@ -395,14 +423,18 @@ impl Queue {
                     continue;
                 }
             }
+            self.order += 1;
+            call.order = self.order;
             batch.extend(call.text(&self.wire.meter));
             self.sent += 1;
         }
         if !batch.is_empty() {
             if let Some(text) = self.forgets.text() {
-                shell.write(text);
+                self.errand(text);
             }
-            shell.write(batch);
+            if let Some(shell) = &self.shell {
+                shell.write(batch);
+            }
             self.calls[0].begin();
         }
     }
@@ -463,10 +495,11 @@ impl Queue {
             {
                 self.forgets.late.insert(name.id.clone());
             }
-            if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
-                && let Some(shell) = &mut self.shell
-            {
-                shell.errand(forget);
+            if let Some(call) = self.calls.pop_front() {
+                self.errands.retain(|errand| errand.order > call.order);
+                if let Some(forget) = call.settle(&self.wire.meter) {
+                    self.errand(forget);
+                }
             }
             if self.sent > 0 {
                 self.calls[0].begin();
@@ -531,18 +564,38 @@ impl Queue {
         self.sent = 0;
     }
 
+    fn errand(&mut self, text: Vec<u8>) {
+        self.order += 1;
+        if let Some(shell) = &self.shell {
+            shell.write(text.clone());
+        }
+        self.errands.push(Errand { text, order: self.order });
+    }
+
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
-        let Some(mut shell) = self.shell.take() else { return };
         if let Some(text) = self.forgets.text() {
-            shell.errand(text);
+            self.errand(text);
         }
-        let Open { writer, mut output, has_errands, .. } = shell;
-        drop(writer);
-        if !has_errands {
-            return;
+        for _ in 0..3 {
+            // Nobody needs to wait for a shell that has nothing to do.
+            if self.errands.is_empty() || !tokio::time::timeout(Duration::from_secs(5), self.ensure_shell()).await.unwrap_or(false) {
+                return;
+            }
+            let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
+            drop(writer);
+            let end = async {
+                while let Some(piece) = output.recv().await {
+                    if let Piece::Exit(_) = piece {
+                        return true;
+                    }
+                }
+                false
+            };
+            if tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true) {
+                return;
+            }
         }
-        let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
     }
 }
 

@@ -22,8 +22,10 @@ pub fn mask(event: &mut Event) {
             hide(error);
         }
         Event::PlaybookStarted { .. }
+        | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::HostSends { .. }
         | Event::TaskCost { .. }
         | Event::HostCost { .. }
         | Event::RunCost { .. }
