@@ -1,6 +1,7 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::{Leftovers, Place};
+use super::connect::Place;
+use super::connections::Leftovers;
 use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
@@ -456,7 +457,11 @@ impl Wire {
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
         let waiting = task_run.waiting(&place.target);
-        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let opened = run.connections.at(place).await;
+        if let Some(words) = run.connections.complaint() {
+            run.warn(words);
+        }
+        let (connection, leftovers) = opened.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         drop(waiting);
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
@@ -467,8 +472,16 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let title = task_run.name.clone();
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, ..Running::default() };
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let on_sent = move |sent, total| events.emit(Event::HostSends { task: number, host: host.clone(), sent, total });
+        let running = Running {
+            r#become: place.r#become.clone(),
+            timeout,
+            on_line: Some(Arc::new(on_line)),
+            on_sent: Some(Arc::new(on_sent)),
+            title: task_run.name.clone(),
+            ..Running::default()
+        };
         Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
     }
 

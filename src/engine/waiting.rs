@@ -215,7 +215,6 @@ impl Action<'_> {
         Running {
             r#become: self.place.r#become.clone(),
             timeout: Some(Duration::from_secs(60)),
-            on_line: None,
             title: self.task_run.name.clone(),
             ..Running::default()
         }

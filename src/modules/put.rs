@@ -11,9 +11,12 @@ use crate::vault::{Plain, is_encrypted};
 use md5::Md5;
 use serde_json::Map;
 use sha1::{Digest, Sha1};
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// What is to be put there.
 pub enum Content {
@@ -319,7 +322,32 @@ pub fn checksum_of(path: &Path) -> Result<String, Failure> {
     digest_of::<Sha1>(path)
 }
 
-fn digest_of<D: Digest>(path: &Path) -> Result<String, Failure> {
+/// Once for all hosts that want to know it, for as long as the file stays as it is.
+fn digest_of<D: Digest + 'static>(path: &Path) -> Result<String, Failure> {
+    type Known = Mutex<Option<((SystemTime, u64), String)>>;
+    static KNOWN: Mutex<BTreeMap<(PathBuf, TypeId), Arc<Known>>> = Mutex::new(BTreeMap::new());
+    let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
+    let metadata = path.metadata().map_err(failed)?;
+    let written = metadata.modified().map_err(failed)?;
+    let stamp = (written, metadata.len());
+    let known = {
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry((path.to_owned(), TypeId::of::<D>())).or_default().clone()
+    };
+    // Those who ask meanwhile wait for the answer.
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((then, digest)) = known.as_ref()
+        && *then == stamp
+    {
+        return Ok(digest.clone());
+    }
+    let digest = read_digest::<D>(path)?;
+    // A file may change twice within one tick of its clock: what was written just now is not relied on.
+    *known = written.elapsed().is_ok_and(|age| age > Duration::from_secs(2)).then(|| (stamp, digest.clone()));
+    Ok(digest)
+}
+
+fn read_digest<D: Digest>(path: &Path) -> Result<String, Failure> {
     let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
     let mut file = std::fs::File::open(path).map_err(failed)?;
     let (mut sum, mut buffer) = (D::new(), vec![0; 1 << 16]);

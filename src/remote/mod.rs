@@ -24,6 +24,7 @@ mod lines;
 mod local;
 mod meter;
 mod queue;
+mod shared_file;
 mod shell;
 mod ssh;
 mod ssh_config;
@@ -33,6 +34,7 @@ mod upload;
 mod wire;
 
 pub use error::{ConnectError, HostKeyError, RunError};
+pub use local::allow_open_files;
 pub use meter::Meter;
 
 /// A password: never shown by `{:?}`.
@@ -128,6 +130,9 @@ pub enum BecomeMethod {
 /// Gets the lines of a script's output while it runs.
 pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Hears how much of a large input is on its way already, and of how much.
+pub type OnSent = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
 /// How a script is run.
 #[derive(Clone, Default)]
 pub struct Run {
@@ -135,6 +140,7 @@ pub struct Run {
     /// The process group is killed after this.
     pub timeout: Option<Duration>,
     pub on_line: Option<OnLine>,
+    pub on_sent: Option<OnSent>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
     /// By [`Meter::ask`], where several scripts are decided on at once: they make one round trip, whenever each of them gets on its way.
@@ -222,21 +228,21 @@ impl Connection {
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
     pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, queue::Work::Probe(text::Probe { script, input })).await
     }
 
     /// Runs a script that changes something, as a job: detached, in its own process group, never twice.
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, queue::Work::Job(text::Job::new(&run, script, input, false))).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
     pub async fn start(&self, script: Script, run: Run) -> Result<String, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         let job = text::Job::new(&run, script, input, true);
         let id = job.name.id.clone();
         self.call(&run, queue::Work::Job(job)).await.map(|_| id)
@@ -270,6 +276,11 @@ impl Connection {
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
     pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
         self.call(&run, queue::Work::Follow(job.id.clone())).await
+    }
+
+    /// Whether this is the only handle to it: then nothing goes on there either.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
     }
 
     /// Ends the shells and the connection.

@@ -47,6 +47,13 @@ pub enum Event {
         host: String,
         line: String,
     },
+    /// How much of a large file is on its way to the host, in bytes: of the task it is for.
+    HostSends {
+        task: usize,
+        host: String,
+        sent: u64,
+        total: u64,
+    },
     /// Something that the host waits for: `apt's lock, held by unattended-upgr (pid 812)`.
     HostWaits {
         task: usize,

@@ -26,6 +26,7 @@ pub fn mask(event: &mut Event) {
         | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::HostSends { .. }
         | Event::TaskCost { .. }
         | Event::HostCost { .. }
         | Event::RunCost { .. }
