@@ -12,6 +12,7 @@ mod listing;
 mod options;
 mod reading;
 mod run;
+mod signals;
 mod vault;
 
 use crate::secrets::{mask_panics, without};

@@ -4,6 +4,7 @@
 //! form (`~/.ansible_async/JID`) stands for the job: it says which job of the host is meant while it runs, and holds its result when it has been
 //! seen to end. This run knows how to read what the job printed as its module would; a later run reads it as a command's.
 
+use super::interrupt::Stop;
 use super::actions::Action;
 use super::attempt::Attempt;
 use super::connect::Place;
@@ -194,7 +195,7 @@ async fn wait(task_run: &TaskRun, terms: &Terms, jid: &str, file: &str, place: &
             next_poll += terms.poll;
         }
         // The host kills it in time, and that is seen as its end; a moment is left for it.
-        if now >= deadline + Duration::from_secs(10) || task_run.playing.run.is_interrupted() {
+        if now >= deadline + Duration::from_secs(10) || run.level() >= Stop::Interrupt {
             break None;
         }
         tokio::time::sleep(pause.min(next_poll.saturating_duration_since(now)).max(Duration::from_millis(20))).await;

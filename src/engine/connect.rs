@@ -151,6 +151,12 @@ impl Connections {
         }
     }
 
+    /// What runs over them is interrupted, and nothing new is begun.
+    pub fn interrupt(&self) {
+        let open = self.open.lock().expect("no panic holds the lock");
+        open.iter().filter_map(|(_, entry)| entry.connection.get()).for_each(Connection::interrupt);
+    }
+
     pub async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock().expect("no panic holds the lock"));
         let mut closing = tokio::task::JoinSet::new();

@@ -157,7 +157,7 @@ impl From<RunError> for Trouble {
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
             RunError::Lost(_) | RunError::Become { .. } | RunError::Shell(_) => Trouble::Unreachable(super::chain(&err)),
-            RunError::Start(_) | RunError::TooMuchOutput { .. } | RunError::Send { .. } | RunError::EnvironmentName(_) | RunError::Nul => {
+            RunError::Interrupted | RunError::Start(_) | RunError::TooMuchOutput { .. } | RunError::Send { .. } | RunError::EnvironmentName(_) | RunError::Nul => {
                 Trouble::Failure(Failure::new(super::chain(&err)))
             }
         }
@@ -451,8 +451,22 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
-        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running })
+        let waits: Arc<dyn Fn(String) + Send + Sync> = Arc::new(waits);
+        let told = waits.clone();
+        let on_wait = move |what: &str| {
+            // The names of processes have their arguments with them.
+            told(if no_log { "something (`no_log` is set for the task)".to_owned() } else { what.to_owned() });
+        };
+        let stall_after = run.settings.config.number("NODEWRIGHT_STALL_AFTER").and_then(|seconds| u64::try_from(seconds).ok());
+        let running = Running {
+            r#become: place.r#become.clone(),
+            timeout,
+            on_line: Some(Arc::new(on_line)),
+            on_wait: Some(Arc::new(on_wait)),
+            stall_after: stall_after.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            title: task_run.name.clone(),
+        };
+        Ok(Wire { connection, leftovers, waits, running })
     }
 
     /// Runs a script that only reads.

@@ -39,8 +39,9 @@ impl Action<'_> {
                 let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
                 let answer = tokio::task::spawn_blocking(move || {
                     if !echo {
-                        return rpassword::prompt_password(format!("{words}: "));
+                        return crate::ask::hidden(&format!("{words}: ")).map(|answer| answer.to_string());
                     }
+                    let _open = crate::ask::Question::open();
                     write!(std::io::stderr(), "{words}: ")?;
                     let mut line = String::new();
                     std::io::stdin().lock().read_line(&mut line)?;
@@ -208,8 +209,8 @@ impl Action<'_> {
         Running {
             r#become: self.place.r#become.clone(),
             timeout: Some(Duration::from_secs(60)),
-            on_line: None,
             title: self.task_run.name.clone(),
+            ..Running::default()
         }
     }
 }

@@ -132,6 +132,10 @@ pub struct Run {
     /// The process group is killed after this.
     pub timeout: Option<Duration>,
     pub on_line: Option<OnLine>,
+    /// Gets to know what is waited for.
+    pub on_wait: Option<OnLine>,
+    /// After so long without output and without work, it is asked what a job waits for.
+    pub stall_after: Option<Duration>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
 }
@@ -198,7 +202,7 @@ impl Connection {
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
-        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout, aside: false };
+        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout, stall_after: run.stall_after, aside: false };
         self.call(&run, queue::Work::Job(job)).await
     }
 
@@ -207,7 +211,7 @@ impl Connection {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
         let id = frame::random_id();
-        let job = text::Job { id: id.clone(), title: run.title.clone(), script, input, timeout: run.timeout, aside: true };
+        let job = text::Job { id: id.clone(), title: run.title.clone(), script, input, timeout: run.timeout, stall_after: None, aside: true };
         self.call(&run, queue::Work::Job(job)).await.map(|_| id)
     }
 
@@ -232,6 +236,11 @@ impl Connection {
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
     pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
         self.call(&run, queue::Work::Follow(job.id.clone())).await
+    }
+
+    /// Ends what is running: probes at once, jobs by a signal, and their end is waited for. Nothing new is begun from now on.
+    pub fn interrupt(&self) {
+        self.inner.wire.interrupts.send_replace(true);
     }
 
     /// Ends the shells and the connection.

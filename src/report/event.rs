@@ -92,6 +92,10 @@ pub enum Event {
         item: Option<String>,
     },
     NoMoreHosts,
+    /// The run is asked to end early: what that means now.
+    Interrupted {
+        text: String,
+    },
     /// Something is asked on the terminal before the run goes on.
     Asked {
         question: String,

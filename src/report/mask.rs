@@ -25,6 +25,7 @@ pub fn mask(event: &mut Event) {
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
         | Event::NoMoreHosts
+        | Event::Interrupted { .. }
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
     }
