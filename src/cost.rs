@@ -1,11 +1,11 @@
 //! What things cost, in numbers that can be added: counted by `remote`, attributed by `engine`, shown by `report`.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::ops::{AddAssign, Sub};
 use std::time::Duration;
 
 /// What went over the connections to a host, and how long the host took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Connections made: one, and one more whenever it was lost.
     pub connections: u64,
@@ -23,22 +23,62 @@ pub struct Counts {
     pub ahead: u64,
     pub ahead_used: u64,
     /// Reaching the host and agreeing on keys.
-    #[serde(serialize_with = "seconds")]
+    #[serde(with = "seconds")]
     pub connecting: Duration,
     /// Being let in.
-    #[serde(serialize_with = "seconds")]
+    #[serde(with = "seconds")]
     pub authenticating: Duration,
     /// From a channel to a shell that listens, sudo included.
-    #[serde(serialize_with = "seconds")]
+    #[serde(with = "seconds")]
     pub opening: Duration,
     /// How long the scripts took, by the host's own clock.
-    #[serde(serialize_with = "seconds")]
+    #[serde(with = "seconds")]
     pub on_host: Duration,
 }
 
+/// How long a host's turn at a task took. The three parts are the whole of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Worked on here, or waited for something that is here.
+    #[serde(with = "seconds")]
+    pub controller: Duration,
+    /// Waited for the host while it ran no script: the way there and back, connecting, logging in, opening a shell, sending files.
+    #[serde(with = "seconds")]
+    pub wire: Duration,
+    /// Waited for the host while it ran scripts.
+    #[serde(with = "seconds")]
+    pub remote: Duration,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+impl Cost {
+    pub fn turn(&self) -> Duration {
+        self.controller + self.wire + self.remote
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.controller += other.controller;
+        self.wire += other.wire;
+        self.remote += other.remote;
+        self.counts += other.counts;
+    }
+}
+
 /// Seconds as a number: easier to compute with than what serde makes of a duration.
-pub fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
+pub mod seconds {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::Duration;
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 impl Counts {

@@ -22,7 +22,10 @@ pub fn watch() -> anyhow::Result<()> {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot watch for signals")?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || runtime.block_on(receive())).context("cannot watch for signals")?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(receive()))
+        .context("cannot watch for signals")?;
     Ok(())
 }
 

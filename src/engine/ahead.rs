@@ -162,15 +162,17 @@ impl Run {
         if !self.settings.read_ahead {
             return wire.ask(script).await;
         }
+        let _waiting = wire.waiting();
         if let Some((sent, changes)) = self.ahead.take(task_run, &Turn::of(task_run), place, &script) {
             outside::trying(|| read_on(task_run));
             if let Ok(Ok(output)) = sent.answer.await
                 && self.ahead.now() == changes
             {
+                wire.count(|counts| counts.ahead_used += 1);
                 return Ok(output);
             }
         }
-        let own = wire.clone();
+        let own = wire.unwaited();
         // Sent first, so that the host is not kept waiting while it is found out what else to ask.
         let answer = on_its_way(async move { own.ask(script).await });
         outside::trying(|| read_from(task_run));
@@ -233,6 +235,7 @@ fn read(task_run: &TaskRun, mut cursor: Cursor, n_left: usize) {
     let next = reading.tasks(&mut cursor).then_some(cursor);
     let send = |Asking { turn, place, script, connection }| {
         let (asked, running) = (script.clone(), Running { r#become: place.r#become.clone(), ..Running::default() });
+        connection.meter().count(|counts| counts.ahead += 1);
         let answer = on_its_way(async move { connection.probe(asked, running).await });
         (turn, Sent { place, script, answer })
     };

@@ -4,11 +4,11 @@
 //! form (`~/.ansible_async/JID`) stands for the job: it says which job of the host is meant while it runs, and holds its result when it has been
 //! seen to end. This run knows how to read what the job printed as its module would; a later run reads it as a command's.
 
-use super::interrupt::Stop;
 use super::actions::Action;
 use super::attempt::Attempt;
 use super::connect::Place;
 use super::execute::{self, Act, Decided, Executed, Step, Trouble, Wire};
+use super::interrupt::Stop;
 use super::outcome::with_lines;
 use super::task::TaskRun;
 use crate::module::{Failure, Registered};
@@ -151,7 +151,8 @@ async fn start(
     let wire = act.wire.clone();
     run.ahead.background_begins();
     let begun = async {
-        let job = wire.start(act.script.clone(), terms.seconds).await?;
+        let name = task_run.name_job(place, act.probe.as_ref(), view)?;
+        let job = wire.start(act.script.clone(), terms.seconds, name).await?;
         let outcome = json!({ "changed": act.outcome.changed, "data": act.outcome.data });
         let content = json!({ "started": true, "finished": false, "ansible_job_id": jid, JOB: job, OUTCOME: outcome });
         write_file(&wire, &dir(task_run, view)?, jid, &content).await

@@ -1,6 +1,7 @@
 //! From variables to an open connection: whom to connect to, as whom to act, one connection per host and target.
 
 use super::Run;
+use super::costs::Meters;
 use super::play::Playing;
 use super::ssh_args;
 use crate::playbook::Keywords;
@@ -10,11 +11,11 @@ use crate::remote::{
 use crate::source::{Diag, Node};
 use crate::vars::{Variable, View};
 use minijinja::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// What the command line says about connecting; variables and keywords beat it.
@@ -51,8 +52,10 @@ pub enum SshArgs {
 }
 
 /// The open connections of a run.
-#[derive(Default)]
 pub struct Connections {
+    pub meters: Meters,
+    /// Jobs of an earlier life of this run: their tasks wait for them.
+    own: Arc<HashSet<String>>,
     open: Mutex<Vec<(Target, Arc<Open>)>>,
 }
 
@@ -67,6 +70,7 @@ struct Open {
 /// answer to ask on; but what was answered meanwhile counts only if there were none.
 pub struct Leftovers {
     r#become: Option<Become>,
+    own: Arc<HashSet<String>>,
     question: Mutex<Option<Question>>,
     /// Whether some were waited for.
     known: OnceCell<bool>,
@@ -75,14 +79,14 @@ pub struct Leftovers {
 type Question = Pin<Box<dyn Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send>>;
 
 impl Leftovers {
-    fn at(place: &Place, connection: &Connection) -> Leftovers {
+    fn at(place: &Place, connection: &Connection, own: &Arc<HashSet<String>>) -> Leftovers {
         // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
         if place.target.transport == Transport::Local {
-            return Leftovers { r#become: None, question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
+            return Leftovers { r#become: None, own: own.clone(), question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
         }
         let r#become = place.r#become.clone();
         let question: Question = Box::pin(connection.unfinished_jobs(Running { r#become: r#become.clone(), ..Running::default() }));
-        Leftovers { r#become, question: Mutex::new(Some(question)), known: OnceCell::new() }
+        Leftovers { r#become, own: own.clone(), question: Mutex::new(Some(question)), known: OnceCell::new() }
     }
 
     pub fn are_known(&self) -> bool {
@@ -99,6 +103,7 @@ impl Leftovers {
                 // Whoever asked before did not wait for the answer.
                 None => connection.unfinished_jobs(run()).await?,
             };
+            let jobs: Vec<_> = jobs.into_iter().filter(|job| !self.own.contains(&job.id)).collect();
             for job in &jobs {
                 let seconds = job.since.elapsed().unwrap_or_default().as_secs();
                 waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
@@ -115,17 +120,23 @@ impl Leftovers {
 }
 
 impl Connections {
+    /// `costs_since`: as in [`super::Settings`].
+    pub fn new(costs_since: Option<Instant>, own: HashSet<String>) -> Connections {
+        Connections { meters: Meters::new(costs_since), own: Arc::new(own), open: Mutex::default() }
+    }
+
     /// The connection to a target, made now if there is none.
     pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
-        self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
+        self.entry(target).connection.get_or_try_init(|| Connection::measured(target, self.meters.of(target))).await.cloned()
     }
 
     /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
     pub async fn at(&self, place: &Place) -> Result<(Connection, Arc<Leftovers>), ConnectError> {
         let entry = self.entry(&place.target);
-        let connection = entry.connection.get_or_try_init(|| Connection::connect(&place.target)).await?.clone();
+        let connection =
+            entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
         let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
-        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection)));
+        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection, &self.own)));
         Ok((connection, of_user.clone()))
     }
 

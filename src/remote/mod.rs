@@ -16,6 +16,8 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guarded;
 mod known_hosts;
 mod lines;
@@ -25,6 +27,7 @@ mod queue;
 mod shell;
 mod ssh;
 mod ssh_config;
+mod ssh_files;
 mod text;
 mod upload;
 mod wire;
@@ -138,6 +141,28 @@ pub struct Run {
     pub stall_after: Option<Duration>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
+    /// What the job is called, where somebody keeps account of it.
+    pub job: Option<JobName>,
+}
+
+/// The name of a job, chosen before it is sent. What it leaves on the host stays there until [`Connection::forget_later`].
+#[derive(Clone, Debug)]
+pub struct JobName {
+    pub id: String,
+    /// It may be there already, sent so long ago by a run that did not see its end: then it is followed from its beginning and not started again.
+    pub sent: Option<Duration>,
+}
+
+impl JobName {
+    pub fn new() -> JobName {
+        JobName { id: frame::random_id(), sent: None }
+    }
+}
+
+impl Default for JobName {
+    fn default() -> JobName {
+        JobName::new()
+    }
 }
 
 /// A job of an earlier run that still goes on.
@@ -191,6 +216,11 @@ impl Connection {
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
     }
 
+    /// What this connection and those before it to the same host have cost.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.inner.wire.meter
+    }
+
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
     pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
@@ -202,16 +232,15 @@ impl Connection {
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
-        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout, stall_after: run.stall_after, aside: false };
-        self.call(&run, queue::Work::Job(job)).await
+        self.call(&run, queue::Work::Job(text::Job::new(&run, script, input, false))).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
     pub async fn start(&self, script: Script, run: Run) -> Result<String, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
-        let id = frame::random_id();
-        let job = text::Job { id: id.clone(), title: run.title.clone(), script, input, timeout: run.timeout, stall_after: None, aside: true };
+        let job = text::Job::new(&run, script, input, true);
+        let id = job.name.id.clone();
         self.call(&run, queue::Work::Job(job)).await.map(|_| id)
     }
 
@@ -223,6 +252,13 @@ impl Connection {
     /// Removes what a job left that was started aside.
     pub async fn forget(&self, id: &str, run: Run) -> Result<(), RunError> {
         self.probe(Script::new(format!("rm -rf -- \"$nw_jobs\"/{}", crate::sh::quote(id))), run).await.map(drop)
+    }
+
+    /// Removes what a job left whose end was seen: with the next words to the host, or the last ones.
+    pub fn forget_later(&self, id: String, r#become: &Option<Become>) {
+        let (call, _) = queue::Call::new(&Run::default(), queue::Work::Forget(id));
+        // If the shell is gone, a later run removes it.
+        let _ = self.queue(r#become).send(call);
     }
 
     /// Jobs of earlier runs, of the user that `run` names, that have not ended. Removes what older ones left behind.

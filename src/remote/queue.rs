@@ -8,12 +8,12 @@ use super::error::RunError;
 use super::frame::{Finder, Found, random_id};
 use super::lines::Lines;
 use super::shell::{self, Shell};
-use super::text::{self, Seen};
+use super::text::{self, Forgotten, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, Meter, OnLine, Run, lock};
+use super::{Become, JobName, Meter, OnLine, Run, lock};
 use crate::sh::Output;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
@@ -37,6 +37,8 @@ pub(super) enum Work {
     Job(text::Job),
     /// A job that an earlier run started.
     Follow(String),
+    /// A job whose end was seen: what it left is removed with the next words. Nobody waits for that.
+    Forget(String),
 }
 
 pub(super) struct Call {
@@ -153,8 +155,14 @@ impl Call {
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
+            Work::Forget(id) => text::forget_jobs(&[Forgotten { id: id.clone(), may_arrive_again: true }]),
         };
         if meter.reads_clock() { text::clocked(text) } else { text }
+    }
+
+    /// Whether what was sent before may still be on its way: over a connection that was lost, or from a controller that is gone.
+    fn may_arrive_again(&self) -> bool {
+        self.n_sent > 1 || matches!(&self.work, Work::Job(text::Job { name: JobName { sent: Some(_), .. }, .. }))
     }
 
     /// Answers the caller, and says what the host may forget now.
@@ -164,10 +172,13 @@ impl Call {
         meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
-            Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id, self.n_sent > 1)),
+            Work::Job(text::Job { stays: true, .. }) => None,
+            Work::Job(text::Job { name, .. }) => {
+                let job = Forgotten { id: name.id.clone(), may_arrive_again: self.may_arrive_again() };
+                Some(text::forget_jobs(&[job]))
+            }
             // Whoever started it may want its answer yet.
-            Work::Probe(_) | Work::Follow(_) => None,
+            Work::Probe(_) | Work::Follow(_) | Work::Forget(_) => None,
         };
         let mut words = answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
@@ -183,6 +194,10 @@ impl Call {
             }
             ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
             ("fail", ..) => Err(RunError::Start(answer.trim_start_matches("fail").trim().to_owned())),
+            ("gone", Some("rebooted"), _) => Err(RunError::Gone { why: "the host was rebooted meanwhile", stdout, stderr }),
+            ("gone", Some("swept"), _) => {
+                Err(RunError::Gone { why: "it was sent more than a day ago, and the host keeps nothing of it any more", stdout, stderr })
+            }
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };
         // The caller may have gone; that is its affair.
@@ -264,6 +279,27 @@ struct Queue {
     /// The boot of the host when a shell was opened last.
     boot: Option<String>,
     is_interrupted: bool,
+    /// Jobs of which the host may forget what they left.
+    forgets: Forgets,
+}
+
+#[derive(Default)]
+struct Forgets {
+    jobs: Vec<Forgotten>,
+    /// Those that stay until they are let go of, and may still arrive then.
+    late: HashSet<String>,
+}
+
+impl Forgets {
+    fn add(&mut self, id: String) {
+        let may_arrive_again = self.late.remove(&id);
+        self.jobs.push(Forgotten { id, may_arrive_again });
+    }
+
+    fn text(&mut self) -> Option<Vec<u8>> {
+        let jobs = std::mem::take(&mut self.jobs);
+        (!jobs.is_empty()).then(|| text::forget_jobs(&jobs))
+    }
 }
 
 enum Event {
@@ -288,6 +324,7 @@ pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::Unbound
         order: 0,
         boot: None,
         is_interrupted: false,
+        forgets: Forgets::default(),
     };
     (sender, tokio::spawn(queue.serve()))
 }
@@ -297,7 +334,7 @@ impl Queue {
         let mut is_open = true;
         while is_open || !self.calls.is_empty() {
             while let Ok(call) = self.incoming.try_recv() {
-                self.calls.push_back(call);
+                self.take(call);
             }
             if !(self.calls.is_empty() && self.kills.is_empty()) {
                 if !self.ensure_shell().await {
@@ -306,7 +343,7 @@ impl Queue {
                 self.send();
             }
             match self.next_event(is_open).await {
-                Event::Incoming(Some(call)) => self.calls.push_back(*call),
+                Event::Incoming(Some(call)) => self.take(*call),
                 Event::Incoming(None) => is_open = false,
                 Event::Piece(Some(piece)) => self.piece(piece),
                 Event::Piece(None) => self.shell_ended(),
@@ -318,17 +355,27 @@ impl Queue {
         self.end_shell().await;
     }
 
+    fn take(&mut self, call: Call) {
+        match call.work {
+            Work::Forget(id) => self.forgets.add(id),
+            _ => self.calls.push_back(call),
+        }
+    }
+
     /// Whether there is a shell now; if there cannot be one, all calls have been told why.
     async fn ensure_shell(&mut self) -> bool {
         if self.shell.is_some() {
             return true;
         }
-        let Queue { wire, r#become, incoming, calls, sent, boot, .. } = self;
+        let Queue { wire, r#become, incoming, calls, sent, forgets, boot, .. } = self;
         let calls_here = Mutex::new(&mut *calls);
         let first = || {
             let mut calls = lock(&calls_here);
             while let Ok(call) = incoming.try_recv() {
-                calls.push_back(call);
+                match call.work {
+                    Work::Forget(id) => forgets.add(id),
+                    _ => calls.push_back(call),
+                }
             }
             let (text, n) = first_probes(&mut calls, &wire.meter);
             *sent = n;
@@ -432,7 +479,12 @@ impl Queue {
             self.sent += 1;
         }
         if !batch.is_empty() {
-            shell.write(batch);
+            if let Some(text) = self.forgets.text() {
+                self.errand(text);
+            }
+            if let Some(shell) = &self.shell {
+                shell.write(batch);
+            }
             self.calls[0].begin();
         }
     }
@@ -488,6 +540,11 @@ impl Queue {
         }
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
+            if let Work::Job(text::Job { stays: true, name, .. }) = &self.calls[0].work
+                && self.calls[0].may_arrive_again()
+            {
+                self.forgets.late.insert(name.id.clone());
+            }
             if let Some(call) = self.calls.pop_front() {
                 self.errands.retain(|errand| errand.order > call.order);
                 if let Some(forget) = call.settle(&self.wire.meter) {
@@ -504,7 +561,7 @@ impl Queue {
     fn refuse_flood(&mut self) {
         if let Some(call) = self.calls.pop_front() {
             match &call.work {
-                Work::Job(text::Job { id, .. }) => self.kills.push(Kill::Flood(id.clone())),
+                Work::Job(text::Job { name, .. }) => self.kills.push(Kill::Flood(name.id.clone())),
                 _ => self.kill(&call),
             }
             call.refuse(RunError::TooMuchOutput { limit: MOST_OUTPUT });
@@ -540,8 +597,8 @@ impl Queue {
         }
         for call in std::mem::take(&mut self.calls) {
             match &call.work {
-                Work::Job(text::Job { id, aside: false, .. }) if call.n_sent > 0 => {
-                    self.kills.push(Kill::Job(id.clone()));
+                Work::Job(text::Job { name, aside: false, .. }) if call.n_sent > 0 => {
+                    self.kills.push(Kill::Job(name.id.clone()));
                     self.calls.push_back(call);
                 }
                 _ => call.refuse(RunError::Interrupted),
@@ -552,12 +609,12 @@ impl Queue {
 
     fn kill(&mut self, call: &Call) {
         match (&call.work, &self.shell) {
-            (Work::Job(text::Job { id, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
+            (Work::Job(text::Job { name: JobName { id, .. }, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
             // A group is a number; what else a host may have said stays out of the script.
             (Work::Probe(_), Some(shell)) if !shell.group.is_empty() && shell.group.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.kills.push(Kill::Group(shell.group.clone()));
             }
-            (Work::Probe(_), _) => (),
+            (Work::Probe(_) | Work::Forget(_), _) => (),
         }
     }
 
@@ -595,6 +652,9 @@ impl Queue {
 
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
+        if let Some(text) = self.forgets.text() {
+            self.errand(text);
+        }
         for _ in 0..3 {
             // Nobody needs to wait for a shell that has nothing to do.
             if self.errands.is_empty() || !tokio::time::timeout(Duration::from_secs(5), self.ensure_shell()).await.unwrap_or(false) {

@@ -60,6 +60,13 @@ nw_is_alive() {
   [ ! -r "/proc/$nw_pid/cmdline" ] || grep -q "${1##*/}" "/proc/$nw_pid/cmdline" 2>/dev/null
 }
 
+nw_has_booted_within() { # SECONDS
+  nw_x=
+  { read -r nw_x nw_n </proc/uptime; } 2>/dev/null
+  nw_x=${nw_x%%.*}
+  [ -n "$nw_x" ] && [ "$nw_x" -lt "$1" ]
+}
+
 # Starts the job that lies in $nw_job, unless it was started before, and leaves it alone.
 nw_start() { # TIMEOUT
   : >"$nw_job/aside"

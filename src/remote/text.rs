@@ -6,7 +6,7 @@
 use super::error::RunError;
 use super::upload::Prepared;
 use super::wire::Wire;
-use super::{JobState, Secret, UnfinishedJob};
+use super::{JobName, JobState, Run, Secret, UnfinishedJob};
 use crate::sh::{Output, Script, quote};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,9 @@ pub(super) struct Probe {
 }
 
 pub(super) struct Job {
-    pub id: String,
+    pub name: JobName,
+    /// What it leaves is the caller's to remove.
+    pub stays: bool,
     pub title: String,
     pub script: Script,
     pub input: Prepared,
@@ -31,6 +33,26 @@ pub(super) struct Job {
     /// It is started and not followed.
     pub aside: bool,
 }
+
+impl Job {
+    pub fn new(run: &Run, script: Script, input: Prepared, aside: bool) -> Job {
+        let (title, timeout) = (run.title.clone(), run.timeout);
+        let stall_after = run.stall_after.filter(|_| !aside);
+        Job {
+            name: run.job.clone().unwrap_or_default(),
+            stays: aside || run.job.is_some(),
+            title,
+            script,
+            input,
+            timeout,
+            stall_after,
+            aside,
+        }
+    }
+}
+
+/// So long the host keeps what a job left.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How much of a job's output has been seen.
 #[derive(Clone, Copy, Default)]
@@ -124,13 +146,22 @@ pub(super) fn probe(probe: &Probe, reads_clock: bool, marker: &str) -> Vec<u8> {
 /// Starts the job if that did not happen yet, and shows the rest of its output.
 /// One compound command: a shell that got only half of it does nothing.
 pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
-    let Job { id, title, script, input, timeout, stall_after, aside } = job;
+    let Job { name: JobName { id, sent }, title, script, input, timeout, stall_after, aside, stays: _ } = job;
+    // Nothing is there: did it never come, or was it lost with what is gone at a reboot, or swept?
+    let lost = match sent {
+        None => String::new(),
+        Some(sent) if *sent >= KEPT => "elif [ ! -e \"$nw_job/started\" ]; then nw_end gone swept\n".to_owned(),
+        Some(sent) => {
+            let seconds = sent.as_secs().saturating_add(1);
+            format!("elif [ ! -e \"$nw_job/started\" ] && nw_has_booted_within {seconds}; then nw_end gone rebooted\n")
+        }
+    };
     let mut text = format!(
         "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}; nw_why=\n\
          if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
          elif [ -z \"$nw_setsid\" ]; then nw_end fail setsid is not installed\n\
          elif [ -e \"$nw_job.done\" ]; then nw_end gone\n\
-         elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
+         {lost}elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
          printf '%s\\n' \"$nw_this $nw_boot\" >\"$nw_job/run\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
          printf '%s' {} >\"$nw_job/title\" && printf '%s\\n' {} >\"$nw_job/script\"",
         quote(&title.replace(['\n', '\r', '\0'], " ")),
@@ -151,7 +182,11 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
     }
     let seconds = timeout.map_or("0".to_owned(), seconds);
     let Seen { out, err } = seen;
-    let call = if *aside { format!("nw_start {seconds}") } else { format!("nw_apply {seconds} {out} {err} {}", stall_after.map_or(0, |after| after.as_secs())) };
+    let call = if *aside {
+        format!("nw_start {seconds}")
+    } else {
+        format!("nw_apply {seconds} {out} {err} {}", stall_after.map_or(0, |after| after.as_secs()))
+    };
     text.extend_from_slice(format!("; }} 2>&1 </dev/null ); then {call}\nelse nw_end fail $nw_why; fi\n}}\n").as_bytes());
     text
 }
@@ -166,11 +201,24 @@ pub(super) fn follow(id: &str, seen: Seen, marker: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sent after a job's answer has come. What was sent over a connection that was lost may still arrive, at a shell that nobody listens to:
-/// that it is done is then kept in mind, until jobs of that age are swept.
-pub(super) fn forget_job(id: &str, may_arrive_again: bool) -> Vec<u8> {
-    let mark = if may_arrive_again { format!(": >\"$nw_jobs\"/{id}.done; ") } else { String::new() };
-    format!("{{ {mark}rm -rf -- \"$nw_jobs\"/{id}; }} </dev/null >/dev/null 2>&1 &\n").into_bytes()
+/// A job whose answer has come. What was sent over a connection that was lost may still arrive, at a shell that nobody listens to: that it is
+/// done is then kept in mind, until jobs of that age are swept.
+pub(super) struct Forgotten {
+    pub id: String,
+    pub may_arrive_again: bool,
+}
+
+pub(super) fn forget_jobs(jobs: &[Forgotten]) -> Vec<u8> {
+    let mut text = "{ ".to_owned();
+    for Forgotten { id, .. } in jobs.iter().filter(|job| job.may_arrive_again) {
+        text.push_str(&format!(": >\"$nw_jobs\"/{id}.done; "));
+    }
+    text.push_str("rm -rf --");
+    for Forgotten { id, .. } in jobs {
+        text.push_str(&format!(" \"$nw_jobs\"/{id}"));
+    }
+    text.push_str("; } </dev/null >/dev/null 2>&1 &\n");
+    text.into_bytes()
 }
 
 pub(super) fn forget_spool(path: &str) -> Vec<u8> {

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// How often the first connection is tried again after it was cut, if no setting says otherwise.
 const CUT_RETRIES: u32 = 4;
+/// An sshd that has too many at its door turns some away at random, at once: they come again for so long, if no other time is given.
+const DOORSTEP: Duration = Duration::from_secs(10);
 
 /// A program that runs on the host.
 pub(super) struct Process {
@@ -91,18 +93,21 @@ impl Session {
 /// Where nobody listens there is nobody to wait for. But a connection that was there and broke off is worth another try: the network is poor,
 /// or sshd turns some away while too many come at once.
 async fn first_session(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
-    let given = match &target.transport {
-        Transport::Local => None,
-        Transport::Ssh(ssh) => ssh.connect_retries,
+    let (given, doorstep) = match &target.transport {
+        Transport::Local => (None, Duration::ZERO),
+        Transport::Ssh(ssh) => (ssh.connect_retries, ssh.connect_timeout.unwrap_or(DOORSTEP)),
     };
+    let give_up = Instant::now() + doorstep;
     let mut pauses = Pauses::default();
-    for _ in 0..given.unwrap_or(CUT_RETRIES) {
+    let mut n_left = given.unwrap_or(CUT_RETRIES);
+    loop {
         match Session::open(target, meter).await {
-            Err(error) if error.is_cut() || (given.is_some() && error.is_transient()) => pauses.pause().await,
+            Err(ConnectError::Broken { .. }) if given.is_none() && Instant::now() < give_up => pauses.pause().await,
+            Err(error) if n_left > 0 && (error.is_cut() || (given.is_some() && error.is_transient())) => pauses.pause().await,
             settled => return settled,
         }
+        n_left = n_left.saturating_sub(1);
     }
-    Session::open(target, meter).await
 }
 
 /// Longer from try to try.

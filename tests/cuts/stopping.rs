@@ -42,7 +42,12 @@ impl Running {
     fn wait_for(&self, file: &str, words: &str) {
         let started = Instant::now();
         while !self.text(file).contains(words) {
-            assert!(started.elapsed() < Duration::from_secs(40), "no `{words}` in {file}:\n{}\n{}", self.text("stdout"), self.text("stderr"));
+            assert!(
+                started.elapsed() < Duration::from_secs(40),
+                "no `{words}` in {file}:\n{}\n{}",
+                self.text("stdout"),
+                self.text("stderr")
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
