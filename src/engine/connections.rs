@@ -165,6 +165,12 @@ impl Connections {
         }
     }
 
+    /// What runs over them is interrupted, and nothing new is begun.
+    pub fn interrupt(&self) {
+        let open = self.open.lock().expect("no panic holds the lock");
+        open.values().flatten().filter_map(|entry| entry.made.get()).for_each(|made| made.connection.interrupt());
+    }
+
     pub async fn close(&self) {
         let open = std::mem::take(&mut *self.open.lock().expect("no panic holds the lock"));
         let mut closing = tokio::task::JoinSet::new();

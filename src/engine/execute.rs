@@ -160,9 +160,12 @@ impl From<RunError> for Trouble {
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
             RunError::Lost(_) | RunError::Become { .. } | RunError::Shell(_) => Trouble::Unreachable(super::chain(&err)),
-            RunError::Start(_) | RunError::TooMuchOutput { .. } | RunError::Send { .. } | RunError::EnvironmentName(_) | RunError::Nul => {
-                Trouble::Failure(Failure::new(super::chain(&err)))
-            }
+            RunError::Interrupted
+            | RunError::Start(_)
+            | RunError::TooMuchOutput { .. }
+            | RunError::Send { .. }
+            | RunError::EnvironmentName(_)
+            | RunError::Nul => Trouble::Failure(Failure::new(super::chain(&err))),
         }
     }
 }
@@ -474,15 +477,24 @@ impl Wire {
         };
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let on_sent = move |sent, total| events.emit(Event::HostSends { task: number, host: host.clone(), sent, total });
+        let waits: Arc<dyn Fn(String) + Send + Sync> = Arc::new(waits);
+        let told = waits.clone();
+        let on_wait = move |what: &str| {
+            // The names of processes have their arguments with them.
+            told(if no_log { "something (`no_log` is set for the task)".to_owned() } else { what.to_owned() });
+        };
+        let stall_after = run.settings.config.number("NODEWRIGHT_STALL_AFTER").and_then(|seconds| u64::try_from(seconds).ok());
         let running = Running {
             r#become: place.r#become.clone(),
             timeout,
             on_line: Some(Arc::new(on_line)),
             on_sent: Some(Arc::new(on_sent)),
+            on_wait: Some(Arc::new(on_wait)),
+            stall_after: stall_after.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             title: task_run.name.clone(),
             ..Running::default()
         };
-        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
+        Ok(Wire { connection, leftovers, waits, running, spent: task_run.spent.clone() })
     }
 
     /// From now on the task waits for the host, until this is dropped.

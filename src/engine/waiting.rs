@@ -43,6 +43,7 @@ impl Action<'_> {
                         crate::secrets::register(&answer);
                         return Ok(answer.to_string());
                     }
+                    let _open = crate::ask::Question::open();
                     write!(std::io::stderr(), "{words}: ")?;
                     let mut line = String::new();
                     std::io::stdin().lock().read_line(&mut line)?;

@@ -141,6 +141,10 @@ pub struct Run {
     pub timeout: Option<Duration>,
     pub on_line: Option<OnLine>,
     pub on_sent: Option<OnSent>,
+    /// Gets to know what is waited for.
+    pub on_wait: Option<OnLine>,
+    /// After so long without output and without work, it is asked what a job waits for.
+    pub stall_after: Option<Duration>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
     /// By [`Meter::ask`], where several scripts are decided on at once: they make one round trip, whenever each of them gets on its way.
@@ -281,6 +285,11 @@ impl Connection {
     /// Whether this is the only handle to it: then nothing goes on there either.
     pub fn is_idle(&self) -> bool {
         Arc::strong_count(&self.inner) == 1
+    }
+
+    /// Ends what is running: probes at once, jobs by a signal, and their end is waited for. Nothing new is begun from now on.
+    pub fn interrupt(&self) {
+        self.inner.wire.interrupts.send_replace(true);
     }
 
     /// Ends the shells and the connection.

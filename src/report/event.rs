@@ -131,6 +131,10 @@ pub enum Event {
         peak_memory: Option<u64>,
     },
     NoMoreHosts,
+    /// The run is asked to end early: what that means now.
+    Interrupted {
+        text: String,
+    },
     /// Something is asked on the terminal before the run goes on.
     Asked {
         question: String,

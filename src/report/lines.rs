@@ -160,6 +160,10 @@ impl ToLines for Lines {
                 lines
             }
             Event::Asked { question } => vec![Line::Out(question.clone())],
+            Event::Interrupted { text } if self.style.origins => {
+                vec![Line::Err(self.paint(AnsiColor::Red, &format!("[ERROR]: User interrupted execution: {text}")))]
+            }
+            Event::Interrupted { text } => vec![Line::Err(self.paint(AnsiColor::Red, text))],
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => self.warning(text).into_iter().collect(),
             Event::Recap { hosts, custom, .. } => {

@@ -31,6 +31,7 @@ pub fn mask(event: &mut Event) {
         | Event::HostCost { .. }
         | Event::RunCost { .. }
         | Event::NoMoreHosts
+        | Event::Interrupted { .. }
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
     }
