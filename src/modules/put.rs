@@ -6,7 +6,7 @@ use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
 use crate::sh::{Input, Output, Script, quote, words};
-use crate::source::read_bytes;
+use crate::source::{read_bytes, read_file, refuse_endless};
 use crate::vault::{Plain, is_encrypted};
 use md5::Md5;
 use serde_json::Map;
@@ -292,7 +292,7 @@ impl Content {
 /// Whether a file of the controller is encrypted.
 pub fn is_encrypted_file(path: &Path) -> Result<bool, Failure> {
     let mut head = [0; 32];
-    let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head));
+    let length = refuse_endless(path).and_then(|()| std::fs::File::open(path)?.read(&mut head));
     let length = length.map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))?;
     Ok(is_encrypted(&head[..length]))
 }
@@ -314,7 +314,7 @@ pub fn mode_of(path: &Path) -> Result<u32, Failure> {
 
 /// A file of the controller.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))
+    read_file(path).map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))
 }
 
 /// SHA-1 of a file of the controller, which may be larger than memory.
@@ -349,7 +349,7 @@ fn digest_of<D: Digest + 'static>(path: &Path) -> Result<String, Failure> {
 
 fn read_digest<D: Digest>(path: &Path) -> Result<String, Failure> {
     let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut file = refuse_endless(path).and_then(|()| std::fs::File::open(path)).map_err(failed)?;
     let (mut sum, mut buffer) = (D::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
