@@ -179,7 +179,7 @@ impl<W: Write> Profile<W> {
             "probes",
             "ahead",
             "used",
-            "lost",
+            "unused",
             "jobs",
         ];
         let mut hosts: Vec<(&String, &Host)> = self.hosts.iter().collect();
