@@ -108,6 +108,8 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         inventory_sources: sources,
         start_at_task: None,
         step: false,
+        costs_since: None,
+        keeping: None,
         config: config.clone(),
     };
     let sinks = sinks(&args, &settings, manner);

@@ -80,6 +80,7 @@ impl Action<'_> {
     pub async fn wait_for_connection(&self) -> Result<Executed, Diag> {
         let args = self.args()?;
         let started = Instant::now();
+        let _waiting = self.task_run.waiting(&self.place.target);
         tokio::time::sleep(seconds(&args, "delay", 0)).await;
         match self.reconnect(started + seconds(&args, "timeout", 600), seconds(&args, "sleep", 1)).await {
             Ok(_) => {
@@ -128,6 +129,7 @@ impl Action<'_> {
             return Ok(Executed::failed("Running reboot with local connection would reboot the control node."));
         }
         let started = Instant::now();
+        let _waiting = self.task_run.waiting(&self.place.target);
         let delay = seconds(&args, "pre_reboot_delay", 0);
         let deadline = started + seconds(&args, "reboot_timeout", 600) + delay;
         let boot_time = Script::new(args.str("boot_time_command").unwrap_or_default());
@@ -215,6 +217,7 @@ impl Action<'_> {
             timeout: Some(Duration::from_secs(60)),
             on_line: None,
             title: self.task_run.name.clone(),
+            job: None,
         }
     }
 }

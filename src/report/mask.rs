@@ -23,8 +23,12 @@ pub fn mask(event: &mut Event) {
             hide(error);
         }
         Event::PlaybookStarted { .. }
+        | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::TaskCost { .. }
+        | Event::HostCost { .. }
+        | Event::RunCost { .. }
         | Event::NoMoreHosts
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
