@@ -30,6 +30,14 @@ nw_copy() {
   if [ -s "$nw_job/err" ]; then cat <&8 >&2 || return; fi
 }
 
+# Why a job could not be set up. Where there is no space left, some shells know of an I/O error only.
+nw_refuse() {
+  case $(df -P "$nw_jobs" 2>/dev/null) in
+    *100%*) nw_end fail "no space left in $nw_jobs" ;;
+    *) nw_end fail $nw_why ;;
+  esac
+}
+
 # Makes a file, for the first who tries.
 nw_claim() {
   set -C
