@@ -31,6 +31,9 @@ pub struct Counts {
     /// From a channel to a shell that listens, sudo included.
     #[serde(with = "seconds")]
     pub opening: Duration,
+    /// Ending the shells and the connection, at the end of the run or for a new one.
+    #[serde(with = "seconds")]
+    pub closing: Duration,
     /// How long the scripts took, by the host's own clock.
     #[serde(with = "seconds")]
     pub on_host: Duration,
@@ -96,6 +99,7 @@ impl Counts {
             connecting: time(self.connecting, other.connecting),
             authenticating: time(self.authenticating, other.authenticating),
             opening: time(self.opening, other.opening),
+            closing: time(self.closing, other.closing),
             on_host: time(self.on_host, other.on_host),
         }
     }

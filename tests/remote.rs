@@ -1,9 +1,13 @@
 //! The wire against a real sshd on loopback, through a proxy that cuts connections.
 
+#[path = "remote/costs.rs"]
+mod costs;
 #[path = "remote/keys.rs"]
 mod keys;
 #[path = "remote/lost.rs"]
 mod lost;
+#[path = "remote/many.rs"]
+mod many;
 #[path = "remote/sshd.rs"]
 mod sshd;
 #[path = "remote/users.rs"]

@@ -102,7 +102,7 @@ def wire(measured):
         if told["delay_ms"] == delay:
             size, total = told["hosts"], told["total"]
             yield (
-                f"nodewright's own `--profile` of such a run says, before encryption and for each host: {total['channels'] / size:.0f} channels,"
+                f"nodewright's own `--profile` of one run more says, for each host: {total['channels'] / size:.0f} channels,"
                 f" {total['round_trips'] / size:.0f} round trips, {total['bytes_out'] / size / n_tasks:.0f} bytes out and"
                 f" {total['bytes_in'] / size / n_tasks:.0f} in per task.\n"
             )

@@ -16,6 +16,7 @@ mod reading;
 mod resume;
 mod run;
 mod show;
+mod signals;
 mod vault;
 
 use crate::secrets::{mask_panics, without};

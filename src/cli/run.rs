@@ -1,7 +1,7 @@
 //! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading};
+use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading, signals};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
@@ -80,6 +80,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
 /// As [`run`].
 pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
     let began = Instant::now();
+    signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -187,8 +188,8 @@ pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run
     })
 }
 
-/// Runs plays, with everything around them: events to the sinks, Ctrl-C, the end of the runtime.
-pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
+/// Runs plays, with everything around them: events to the sinks, signals, the end of the runtime.
+pub fn carry_out<F: Future<Output = crate::engine::Ending> + Send + 'static>(
     settings: Settings,
     inventory: Inventory,
     loader: crate::playbook::Loader,
@@ -205,21 +206,24 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     let tell = reporter.teller();
     warnings.into_iter().for_each(|text| tell(Event::Warning { text }));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    let ending = runtime.block_on(async {
+    let (ending, is_over) = runtime.block_on(async {
         let run = Run::new(settings, inventory, loader, templar, tell);
-        let interrupted = run.clone();
-        tokio::spawn(async move {
-            // The first Ctrl-C lets the running tasks end; the second ends the program.
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupted.interrupt();
-            }
-            if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(130);
-            }
-        });
-        plays(run).await
+        signals::tell(&run);
+        // A task of its own: a question that waits for its answer holds up the thread that asks it.
+        let plays = tokio::spawn(plays(run.clone()));
+        tokio::select! {
+            ended = plays => match ended {
+                Ok(ending) => (ending, true),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
+            () = run.given_up() => (run.recap(), false),
+        }
     });
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    if is_over {
+        runtime.shutdown_timeout(Duration::from_secs(2));
+    } else {
+        runtime.shutdown_background();
+    }
     drop(reporter);
     if let Some(journal) = journal {
         journal.end(ending as u8);

@@ -12,7 +12,7 @@ use super::play::Playing;
 use super::task::TaskRun;
 use crate::module::{AnyModule, Registered};
 use crate::playbook::{Block, Task};
-use crate::remote::{Connection, Run as Running, RunError};
+use crate::remote::{Connection, Meter, Run as Running, RunError};
 use crate::sh::{Output, Script};
 use crate::template::outside;
 use crate::vars::View;
@@ -164,18 +164,19 @@ impl Run {
         }
         let _waiting = wire.waiting();
         if let Some((sent, changes)) = self.ahead.take(task_run, &Turn::of(task_run), place, &script) {
-            outside::trying(|| read_on(task_run));
+            outside::trying(|| read_on(task_run, wire.meter()));
             if let Ok(Ok(output)) = sent.answer.await
                 && self.ahead.now() == changes
             {
-                wire.count(|counts| counts.ahead_used += 1);
+                wire.meter().count(|counts| counts.ahead_used += 1);
                 return Ok(output);
             }
         }
-        let own = wire.unwaited();
+        let question = wire.meter().ask();
+        let own = wire.together(question);
         // Sent first, so that the host is not kept waiting while it is found out what else to ask.
         let answer = on_its_way(async move { own.ask(script).await });
-        outside::trying(|| read_from(task_run));
+        outside::trying(|| read_from(task_run, wire.meter(), question));
         answer.await.unwrap_or_else(|_| Err(RunError::Shell("the runtime has ended".to_owned())))
     }
 }
@@ -197,7 +198,7 @@ where
 }
 
 /// The host had to be asked: sends the probes of what comes next, as far as they can be known now.
-fn read_from(task_run: &TaskRun) {
+fn read_from(task_run: &TaskRun, meter: &Arc<Meter>, question: u64) {
     let ahead = &task_run.playing.run.ahead;
     let mut cursor = task_run.cursor.clone();
     cursor.advance();
@@ -206,11 +207,11 @@ fn read_from(task_run: &TaskRun) {
         reader.window = (reader.window * 2).min(MOST_PROBES);
         n_left
     });
-    read(task_run, cursor, n_left);
+    read(task_run, cursor, n_left, meter, question);
 }
 
 /// An answer was there already: sends more when half of what was ahead is used up.
-fn read_on(task_run: &TaskRun) {
+fn read_on(task_run: &TaskRun, meter: &Arc<Meter>) {
     let next = task_run.playing.run.ahead.reader(task_run, |reader| {
         if reader.sent.len() * 2 > reader.window {
             return None;
@@ -220,11 +221,12 @@ fn read_on(task_run: &TaskRun) {
         reader.next.take().map(|cursor| (cursor, n_left))
     });
     if let Some((cursor, n_left)) = next {
-        read(task_run, cursor, n_left);
+        read(task_run, cursor, n_left, meter, meter.ask());
     }
 }
 
-fn read(task_run: &TaskRun, mut cursor: Cursor, n_left: usize) {
+/// `question` is the number of what is asked on the way that has this meter.
+fn read(task_run: &TaskRun, mut cursor: Cursor, n_left: usize, meter: &Arc<Meter>, question: u64) {
     let ahead = &task_run.playing.run.ahead;
     if ahead.n_background.load(Ordering::SeqCst) > 0 {
         return;
@@ -234,8 +236,9 @@ fn read(task_run: &TaskRun, mut cursor: Cursor, n_left: usize) {
     reading.own_items();
     let next = reading.tasks(&mut cursor).then_some(cursor);
     let send = |Asking { turn, place, script, connection }| {
-        let (asked, running) = (script.clone(), Running { r#become: place.r#become.clone(), ..Running::default() });
         connection.meter().count(|counts| counts.ahead += 1);
+        let question = Arc::ptr_eq(connection.meter(), meter).then_some(question);
+        let (asked, running) = (script.clone(), Running { r#become: place.r#become.clone(), question, ..Running::default() });
         let answer = on_its_way(async move { connection.probe(asked, running).await });
         (turn, Sent { place, script, answer })
     };

@@ -2,8 +2,10 @@
 
 use super::connect::Place;
 use super::execute::Executed;
+use super::interrupt::Stop;
 use super::task::TaskRun;
 use super::{actions, asynchronous, execute};
+use crate::module::Registered;
 use crate::report::{Event, Status};
 use crate::source::Diag;
 use crate::template;
@@ -285,7 +287,10 @@ impl TaskRun {
                 result,
                 verbose: attempt.executed.verbose && !hidden,
             });
-            tokio::time::sleep(retrying.delay).await;
+            if run.unless_interrupted(Stop::Finish, tokio::time::sleep(retrying.delay)).await.is_none() {
+                attempt.set_failed(true);
+                return attempt;
+            }
         }
     }
 
@@ -328,7 +333,9 @@ impl TaskRun {
             Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
                 Err(executed) => executed,
                 Ok(Some(done)) => done,
-                Ok(None) => execute::on_host(self, place, place_view, view).await,
+                Ok(None) => {
+                    self.unless_interrupted(execute::on_host(self, place, place_view, view)).await.unwrap_or_else(|executed| executed)
+                }
             },
         }
     }
@@ -348,8 +355,21 @@ impl TaskRun {
     /// What the engine itself does for the task, if it is done in the task's time. On a host, the host watches the time.
     async fn in_time<T>(&self, doing: impl Future<Output = T>, view: &Arc<View>) -> Result<T, Executed> {
         let limit = self.playing.run.timeout_of(&self.task().keywords, view).map_err(|diag| Executed::diagnosed(&diag))?;
-        let Some(limit) = limit else { return Ok(doing.await) };
-        tokio::time::timeout(limit, doing).await.map_err(|_| Executed::timed_out(limit))
+        let doing = self.unless_interrupted(doing);
+        let Some(limit) = limit else { return doing.await };
+        tokio::time::timeout(limit, doing).await.unwrap_or_else(|_| Err(Executed::timed_out(limit)))
+    }
+
+    /// Mere waiting ends when the run is asked to end, and what the engine does itself when that is to be interrupted. What runs on a host is
+    /// interrupted there, and ends in its own way.
+    async fn unless_interrupted<T>(&self, doing: impl Future<Output = T>) -> Result<T, Executed> {
+        let module = self.task().action.module;
+        let least = match (module.spec().short_name(), module) {
+            ("pause" | "wait_for" | "wait_for_connection", _) => Stop::Finish,
+            (_, Registered::InEngine(_)) => Stop::Interrupt,
+            (_, Registered::OnHost(_)) => Stop::Quit,
+        };
+        self.playing.run.unless_interrupted(least, doing).await.ok_or_else(|| Executed::failed("interrupted"))
     }
 
     /// `None`: the one attempt counts, whatever `until` says of it.

@@ -1,16 +1,16 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::{Leftovers, Place};
+use super::connect::Place;
+use super::connections::Leftovers;
 use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
-use crate::cost::Counts;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::{Connection, JobName, JobState, Run as Running, RunError};
+use crate::remote::{Connection, JobName, JobState, Meter, Run as Running, RunError};
 use crate::report::Event;
 use crate::secrets;
 use crate::sh::{Output, Script};
@@ -160,9 +160,12 @@ impl From<RunError> for Trouble {
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
             RunError::Lost(_) | RunError::Become { .. } | RunError::Shell(_) => Trouble::Unreachable(super::chain(&err)),
-            RunError::Start(_) | RunError::TooMuchOutput { .. } | RunError::Send { .. } | RunError::EnvironmentName(_) | RunError::Nul => {
-                Trouble::Failure(Failure::new(super::chain(&err)))
-            }
+            RunError::Interrupted
+            | RunError::Start(_)
+            | RunError::TooMuchOutput { .. }
+            | RunError::Send { .. }
+            | RunError::EnvironmentName(_)
+            | RunError::Nul => Trouble::Failure(Failure::new(super::chain(&err))),
         }
     }
 }
@@ -457,7 +460,11 @@ impl Wire {
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
         let waiting = task_run.waiting(&place.target);
-        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let opened = run.connections.at(place).await;
+        if let Some(words) = run.connections.complaint() {
+            run.warn(words);
+        }
+        let (connection, leftovers) = opened.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         drop(waiting);
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
@@ -468,28 +475,41 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let on_sent = move |sent, total| events.emit(Event::HostSends { task: number, host: host.clone(), sent, total });
+        let waits: Arc<dyn Fn(String) + Send + Sync> = Arc::new(waits);
+        let told = waits.clone();
+        let on_wait = move |what: &str| {
+            // The names of processes have their arguments with them.
+            told(if no_log { "something (`no_log` is set for the task)".to_owned() } else { what.to_owned() });
+        };
+        let stall_after = run.settings.config.number("NODEWRIGHT_STALL_AFTER").and_then(|seconds| u64::try_from(seconds).ok());
         let running = Running {
             r#become: place.r#become.clone(),
             timeout,
             on_line: Some(Arc::new(on_line)),
+            on_sent: Some(Arc::new(on_sent)),
+            on_wait: Some(Arc::new(on_wait)),
+            stall_after: stall_after.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             title: task_run.name.clone(),
-            job: None,
+            ..Running::default()
         };
-        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
+        Ok(Wire { connection, leftovers, waits, running, spent: task_run.spent.clone() })
     }
 
     /// From now on the task waits for the host, until this is dropped.
     pub fn waiting(&self) -> Option<Waiting> {
-        self.spent.as_ref().map(|spent| Waiting::new(spent, self.connection.meter().clone()))
+        self.spent.as_ref().map(|spent| Waiting::new(spent, self.meter().clone()))
     }
 
-    /// The same way for scripts for which the task does not wait, or not at once.
-    pub fn unwaited(&self) -> Wire {
-        Wire { spent: None, ..self.clone() }
+    /// The same way for a script that goes together with others, and for which the task does not wait at once.
+    pub fn together(&self, question: u64) -> Wire {
+        let running = Running { question: Some(question), ..self.running.clone() };
+        Wire { running, spent: None, ..self.clone() }
     }
 
-    pub fn count(&self, count: impl FnOnce(&mut Counts)) {
-        self.connection.meter().count(count);
+    pub fn meter(&self) -> &Arc<Meter> {
+        self.connection.meter()
     }
 
     /// Runs a script that only reads.

@@ -162,11 +162,18 @@ struct Seen {
     before: bool,
 }
 
+/// Who tries again by including itself comes to dozens.
+const MOST_NESTED: usize = 250;
+
 fn load(playing: &Playing, step: &Step, include: &Include) -> Result<Vec<Entry>, Vec<Diag>> {
     let task = &step.task;
     let Some(hands_down) = &task.include else {
         return Err(vec![Diag::error(format!("BUG: `{}` is no include", task.action.name)).at(&task.span)]);
     };
+    if step.include_vars.len() >= MOST_NESTED {
+        let words = format!("this is nested in more than {MOST_NESTED} includes: does something include itself?");
+        return Err(vec![Diag::error(words).at(&task.span)]);
+    }
     let (loader, dir) = (&playing.run.loader, &playing.play.dir);
     let (entries, handlers, roles) = match &include.what {
         What::Tasks { path, are_handlers } => {

@@ -11,6 +11,7 @@ mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
+mod connections;
 mod costs;
 mod cursor;
 mod custom_stats;
@@ -21,6 +22,7 @@ mod handlers;
 mod in_flight;
 mod include;
 mod include_vars;
+mod interrupt;
 mod journaling;
 mod listing;
 mod looping;
@@ -52,7 +54,7 @@ use crate::report::{Event, Stats};
 use crate::source::Diag;
 use crate::template::Templar;
 use crate::vars::VarMap;
-use connect::Connections;
+use connections::Connections;
 use indexmap::IndexMap;
 use memory::Memory;
 use std::collections::{BTreeSet, HashMap};
@@ -178,8 +180,11 @@ pub struct Run {
     added: Mutex<Vec<Added>>,
     /// What has been warned of and need not be again.
     warned: Mutex<std::collections::HashSet<String>>,
-    interrupted: AtomicBool,
+    interrupts: interrupt::Interrupts,
+    started: Instant,
     broken: AtomicBool,
+    /// The recap has been told.
+    is_told: AtomicBool,
     forks: Arc<tokio::sync::Semaphore>,
 }
 
@@ -222,15 +227,16 @@ impl Run {
             asks,
             added: Mutex::default(),
             warned: Mutex::default(),
-            interrupted: AtomicBool::new(false),
+            interrupts: interrupt::Interrupts::default(),
+            started: Instant::now(),
             broken: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
             forks,
         })
     }
 
     /// Runs the plays in order and tells the recap. Connections are closed at the end.
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
-        let started = Instant::now();
         self.tell_past();
         if !self.shows_facts()
             && let Some(named) = named_facts::of(self, &playbooks)
@@ -251,12 +257,23 @@ impl Run {
             self.emit(Event::Broken { diagnosis: format!("error: {words}"), error: words });
         }
         self.background.leave();
+        if self.is_interrupted() {
+            // What was asked of hosts and not waited for would hold up the end.
+            self.connections.interrupt();
+        }
         self.connections.close().await;
-        let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
-        hosts.sort_keys();
+        self.recap()
+    }
+
+    /// Tells how the hosts fared, once: nothing is told of the run afterwards.
+    pub fn recap(&self) -> Ending {
         let ending = self.ending();
-        self.tell_costs(started);
-        self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
+        if !self.is_told.swap(true, Ordering::SeqCst) {
+            let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
+            hosts.sort_keys();
+            self.tell_costs(self.started);
+            self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: self.started.elapsed() });
+        }
         ending
     }
 
@@ -269,15 +286,6 @@ impl Run {
     pub fn flush_cache(&self) {
         let hosts = self.inventory().hosts();
         hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
-    }
-
-    /// Asks the run to stop after the tasks that are running.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::Relaxed);
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
     }
 
     /// What counts is who is out at the end: `meta: clear_host_errors` forgives.

@@ -289,6 +289,7 @@ impl super::Run {
         }
         self.emit(Event::Asked { question: format!("Perform task: TASK: {name} (N)o/(y)es/(c)ontinue: ") });
         let answer = tokio::task::spawn_blocking(|| {
+            let _open = crate::ask::Question::open();
             let mut line = String::new();
             std::io::stdin().lock().read_line(&mut line).map(|_| line)
         });

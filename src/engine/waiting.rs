@@ -43,6 +43,7 @@ impl Action<'_> {
                         crate::secrets::register(&answer);
                         return Ok(answer.to_string());
                     }
+                    let _open = crate::ask::Question::open();
                     write!(std::io::stderr(), "{words}: ")?;
                     let mut line = String::new();
                     std::io::stdin().lock().read_line(&mut line)?;
@@ -215,9 +216,8 @@ impl Action<'_> {
         Running {
             r#become: self.place.r#become.clone(),
             timeout: Some(Duration::from_secs(60)),
-            on_line: None,
             title: self.task_run.name.clone(),
-            job: None,
+            ..Running::default()
         }
     }
 }

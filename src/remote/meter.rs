@@ -22,8 +22,9 @@ pub struct Meter {
 #[derive(Debug, Default)]
 struct State {
     counts: Counts,
-    /// While a connection is made, whatever is read after something was written is an answer that was waited for.
-    is_handshake: bool,
+    /// While a login goes on, one thing is asked after the other: whatever is read after something was written is an answer that was waited for.
+    is_login: bool,
+    has_asked: bool,
     /// What has been handed out by [`Meter::take`].
     taken: Counts,
 }
@@ -58,8 +59,8 @@ impl Meter {
         self.reads_clock
     }
 
-    /// Something is asked now. Its answer is said with the number that is returned.
-    pub(super) fn ask(&self) -> u64 {
+    /// Something is asked now, or as soon as possible. Its answer is said with the number that is returned.
+    pub fn ask(&self) -> u64 {
         lock(&self.state).counts.round_trips + 1
     }
 
@@ -68,8 +69,10 @@ impl Meter {
         self.count(|counts| counts.round_trips = counts.round_trips.max(question));
     }
 
-    pub(super) fn handshake(&self, is_handshake: bool) {
-        lock(&self.state).is_handshake = is_handshake;
+    pub(super) fn login(&self, is_login: bool) {
+        let mut state = lock(&self.state);
+        state.is_login = is_login;
+        state.has_asked = false;
     }
 }
 
@@ -77,12 +80,11 @@ impl Meter {
 pub(super) struct Metered<S> {
     stream: S,
     meter: Arc<Meter>,
-    has_asked: bool,
 }
 
 impl<S> Metered<S> {
     pub fn new(stream: S, meter: &Arc<Meter>) -> Metered<S> {
-        Metered { stream, meter: meter.clone(), has_asked: false }
+        Metered { stream, meter: meter.clone() }
     }
 }
 
@@ -92,10 +94,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         let n_read = buffer.filled().len() - before;
         if n_read > 0 {
-            let was_asked = std::mem::take(&mut self.has_asked);
             let mut state = lock(&self.meter.state);
             state.counts.bytes_in += n_read as u64;
-            if was_asked && state.is_handshake {
+            if std::mem::take(&mut state.has_asked) {
                 state.counts.round_trips += 1;
             }
         }
@@ -107,8 +108,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         if let Poll::Ready(Ok(n_written)) = polled {
-            self.has_asked = true;
-            self.meter.count(|counts| counts.bytes_out += n_written as u64);
+            let mut state = lock(&self.meter.state);
+            state.counts.bytes_out += n_written as u64;
+            state.has_asked = state.is_login;
         }
         polled
     }

@@ -18,11 +18,17 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// A script may write so much to each of its streams.
 const MOST_OUTPUT: usize = 64 << 20;
+/// What begins with this is no end.
+const WAITS: &str = "waits ";
+/// What was interrupted on a host that cannot be reached is not waited for any longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever waits for a lost connection gets to know it after this.
+const SOON: Duration = Duration::from_secs(2);
 /// A script that ends its shell so many times is not tried again.
 const TRIES: u32 = 3;
 
@@ -39,6 +45,7 @@ pub(super) struct Call {
     work: Work,
     timeout: Option<Duration>,
     on_line: Option<OnLine>,
+    on_wait: Option<OnLine>,
     reply: oneshot::Sender<Result<Output, RunError>>,
     out: Stream,
     err: Stream,
@@ -52,8 +59,8 @@ pub(super) struct Call {
     n_sent: u32,
     /// Its place among all that was written to the shell; 0 if it went with the first words.
     order: u64,
-    /// Its number among the questions to the host.
-    question: u64,
+    /// Its number among the questions to the host, if it has one yet.
+    question: Option<u64>,
 }
 
 #[derive(Default)]
@@ -77,6 +84,11 @@ impl Stream {
         });
         match found {
             Found::NotYet => (piece.len(), None),
+            // Between its pieces a job's output says what the job waits for.
+            Found::End { answer, used } if answer.starts_with(WAITS) => {
+                looking.go_on();
+                (used, Some(answer))
+            }
             Found::End { answer, used } => {
                 *finder = None;
                 if let Some(show) = on_line {
@@ -95,6 +107,7 @@ impl Call {
             work,
             timeout: run.timeout,
             on_line: run.on_line.clone(),
+            on_wait: run.on_wait.clone(),
             reply,
             out: Stream::default(),
             err: Stream::default(),
@@ -105,7 +118,7 @@ impl Call {
             tries: 0,
             n_sent: 0,
             order: 0,
-            question: 0,
+            question: run.question,
         };
         (call, answer)
     }
@@ -126,8 +139,9 @@ impl Call {
     }
 
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
-    fn text(&mut self, meter: &Meter) -> Vec<u8> {
-        self.question = meter.ask();
+    /// `ready`: the first number that a question to this shell can have.
+    fn text(&mut self, meter: &Meter, ready: u64) -> Vec<u8> {
+        self.question = Some(self.question.unwrap_or_else(|| meter.ask()).max(ready));
         meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
         self.n_sent += 1;
@@ -155,7 +169,7 @@ impl Call {
     /// Answers the caller, and says what the host may forget now.
     fn settle(self, meter: &Meter) -> Option<Vec<u8>> {
         let (answer, took) = text::took(&self.answer);
-        meter.answered(self.question);
+        meter.answered(self.question.unwrap_or_default());
         meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
@@ -192,6 +206,13 @@ impl Call {
         forget
     }
 
+    /// Says what is waited for, in words that may be the host's.
+    fn waits(&self, what: &str) {
+        if let Some(tell) = &self.on_wait {
+            tell(&what.chars().filter(|letter| !letter.is_control()).take(400).collect::<String>());
+        }
+    }
+
     fn refuse(self, error: RunError) {
         let _ = self.reply.send(Err(error));
     }
@@ -201,6 +222,8 @@ impl Call {
 enum Kill {
     Group(String),
     Job(String),
+    /// With all that it wrote.
+    Flood(String),
 }
 
 /// What a shell is told to do beside the calls: end something, remove what a job left. Nothing answers it. It is known to be done when an
@@ -216,11 +239,13 @@ struct Open {
     group: String,
     boot: String,
     exited: bool,
+    /// The number of the first words to it.
+    ready: u64,
 }
 
 impl Open {
     fn new(shell: Shell) -> Open {
-        let Shell { stdin, output, group, boot, .. } = shell;
+        let Shell { stdin, output, group, boot, ready, .. } = shell;
         let (writer, mut texts) = mpsc::unbounded_channel::<Vec<u8>>();
         // A task of its own: while the shell does not read because we do not, we have to be able to read.
         tokio::spawn(async move {
@@ -232,7 +257,7 @@ impl Open {
             }
             let _ = stdin.shutdown().await;
         });
-        Open { writer, output, group, boot, exited: false }
+        Open { writer, output, group, boot, exited: false, ready }
     }
 
     /// A failure shows in the output: it ends.
@@ -256,6 +281,7 @@ struct Queue {
     order: u64,
     /// The boot of the host when a shell was opened last.
     boot: Option<String>,
+    is_interrupted: bool,
     /// Jobs of which the host may forget what they left.
     forgets: Forgets,
 }
@@ -284,6 +310,7 @@ enum Event {
     Piece(Option<Piece>),
     Late,
     Dropped,
+    Interrupted,
 }
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
@@ -299,6 +326,7 @@ pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::Unbound
         errands: Vec::new(),
         order: 0,
         boot: None,
+        is_interrupted: false,
         forgets: Forgets::default(),
     };
     (sender, tokio::spawn(queue.serve()))
@@ -324,6 +352,7 @@ impl Queue {
                 Event::Piece(None) => self.shell_ended(),
                 Event::Late => self.stop_first(true),
                 Event::Dropped => self.stop_first(false),
+                Event::Interrupted => self.interrupt(),
             }
         }
         self.end_shell().await;
@@ -341,9 +370,9 @@ impl Queue {
         if self.shell.is_some() {
             return true;
         }
-        let Queue { wire, r#become, incoming, calls, sent, forgets, .. } = self;
+        let Queue { wire, r#become, incoming, calls, sent, forgets, boot, .. } = self;
         let calls_here = Mutex::new(&mut *calls);
-        let first = || {
+        let first = |question| {
             let mut calls = lock(&calls_here);
             while let Ok(call) = incoming.try_recv() {
                 match call.work {
@@ -351,13 +380,30 @@ impl Queue {
                     _ => calls.push_back(call),
                 }
             }
-            let (text, n) = first_probes(&mut calls, &wire.meter);
+            let (text, n) = first_probes(&mut calls, &wire.meter, question);
             *sent = n;
             text
         };
+        let opening = shell::open(wire, r#become, first);
+        let told = async {
+            tokio::time::sleep(SOON).await;
+            // At first nothing was lost yet.
+            if boot.is_some() {
+                let limit = wire.reconnect_for().as_secs();
+                let words = format!("its connection, which was lost: it is tried again for {limit} s");
+                lock(&calls_here).iter().for_each(|call| call.waits(&words));
+            }
+            std::future::pending().await
+        };
+        let given_up = async {
+            wait_until(&wire.interrupts).await;
+            tokio::time::sleep(PATIENCE).await;
+        };
         let opened = tokio::select! {
-            opened = shell::open(wire, r#become, first) => Some(opened),
+            opened = opening => Some(opened),
             () = all_dropped(&calls_here), if !lock(&calls_here).is_empty() => None,
+            () = told => None,
+            () = given_up => Some(Err(RunError::Interrupted)),
         };
         match opened {
             Some(Ok(mut shell)) => {
@@ -376,6 +422,7 @@ impl Queue {
                     self.errand(match kill {
                         Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
                         Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
+                        Kill::Flood(id) => format!("nw_kill_job {id} away\n").into_bytes(),
                     });
                 }
                 if self.sent > 0 {
@@ -412,6 +459,12 @@ impl Queue {
             if !is_alone && !(call.is_probe() && self.calls[0].is_probe()) {
                 break;
             }
+            if self.is_interrupted && self.calls[self.sent].n_sent == 0 {
+                if let Some(call) = self.calls.remove(self.sent) {
+                    call.refuse(RunError::Interrupted);
+                }
+                continue;
+            }
             let call = &mut self.calls[self.sent];
             if !call.is_probe() {
                 let boot = call.boot.get_or_insert_with(|| shell.boot.clone());
@@ -425,7 +478,7 @@ impl Queue {
             }
             self.order += 1;
             call.order = self.order;
-            batch.extend(call.text(&self.wire.meter));
+            batch.extend(call.text(&self.wire.meter, shell.ready));
             self.sent += 1;
         }
         if !batch.is_empty() {
@@ -440,7 +493,8 @@ impl Queue {
     }
 
     async fn next_event(&mut self, is_open: bool) -> Event {
-        let Queue { incoming, calls, shell, sent, .. } = self;
+        let Queue { wire, incoming, calls, shell, sent, is_interrupted, .. } = self;
+        let interrupted = wait_until(&wire.interrupts);
         let first = if *sent > 0 { calls.front_mut() } else { None };
         let (late, dropped) = match first {
             Some(call) => {
@@ -454,6 +508,7 @@ impl Queue {
             piece = async { match shell { Some(shell) => shell.output.recv().await, None => std::future::pending().await } } => Event::Piece(piece),
             call = incoming.recv(), if is_open => Event::Incoming(call.map(Box::new)),
             () = async { match late { Some(late) => tokio::time::sleep_until(late).await, None => std::future::pending().await } } => Event::Late,
+            () = interrupted, if !*is_interrupted => Event::Interrupted,
             () = async { match dropped { Some(reply) => reply.closed().await, None => std::future::pending().await } } => Event::Dropped,
         }
     }
@@ -470,22 +525,20 @@ impl Queue {
     fn feed(&mut self, bytes: &[u8], stream: fn(&mut Call) -> &mut Stream) {
         let mut at = 0;
         for call in self.calls.iter_mut().take(self.sent) {
-            if at == bytes.len() {
-                break;
-            }
-            if stream(call).finder.is_none() {
-                continue;
-            }
-            let on_line = call.on_line.clone();
-            let stream = stream(call);
-            let (used, answer) = stream.feed(&bytes[at..], on_line.as_deref());
-            at += used;
-            if stream.data.len() > MOST_OUTPUT {
-                return self.refuse_flood();
-            }
-            // Only stdout's answer says something.
-            if let Some(answer) = answer.filter(|answer| !answer.is_empty()) {
-                call.answer = answer;
+            while at < bytes.len() && stream(call).finder.is_some() {
+                let on_line = call.on_line.clone();
+                let stream = stream(call);
+                let (used, answer) = stream.feed(&bytes[at..], on_line.as_deref());
+                at += used;
+                if stream.data.len() > MOST_OUTPUT {
+                    return self.refuse_flood();
+                }
+                match answer {
+                    Some(answer) if answer.starts_with(WAITS) => call.waits(&answer[WAITS.len()..]),
+                    // Only stdout's answer says something.
+                    Some(answer) if !answer.is_empty() => call.answer = answer,
+                    _ => {}
+                }
             }
         }
         while self.sent > 0 && self.calls[0].has_ended() {
@@ -510,7 +563,10 @@ impl Queue {
     /// The first call writes without end. (Those after it have written nothing yet.)
     fn refuse_flood(&mut self) {
         if let Some(call) = self.calls.pop_front() {
-            self.kill(&call);
+            match &call.work {
+                Work::Job(text::Job { name, .. }) => self.kills.push(Kill::Flood(name.id.clone())),
+                _ => self.kill(&call),
+            }
             call.refuse(RunError::TooMuchOutput { limit: MOST_OUTPUT });
         }
         self.drop_shell();
@@ -525,6 +581,31 @@ impl Queue {
         if is_late {
             let after = call.timeout.unwrap_or_default();
             let _ = call.reply.send(Err(RunError::Timeout { after, stdout: call.out.data, stderr: call.err.data }));
+        }
+        self.drop_shell();
+    }
+
+    /// Jobs that were begun are ended by a signal and followed to their end; the rest is refused.
+    fn interrupt(&mut self) {
+        self.is_interrupted = true;
+        if self.calls.is_empty() {
+            return;
+        }
+        if self.sent > 0
+            && self.calls[0].is_probe()
+            && let Some(probe) = self.calls.pop_front()
+        {
+            self.kill(&probe);
+            probe.refuse(RunError::Interrupted);
+        }
+        for call in std::mem::take(&mut self.calls) {
+            match &call.work {
+                Work::Job(text::Job { name, aside: false, .. }) if call.n_sent > 0 => {
+                    self.kills.push(Kill::Job(name.id.clone()));
+                    self.calls.push_back(call);
+                }
+                _ => call.refuse(RunError::Interrupted),
+            }
         }
         self.drop_shell();
     }
@@ -592,18 +673,26 @@ impl Queue {
                 }
                 false
             };
-            if tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true) {
+            let question = self.wire.meter.ask();
+            let has_ended = tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true);
+            self.wire.meter.answered(question);
+            if has_ended {
                 return;
             }
         }
     }
 }
 
+async fn wait_until(flag: &watch::Sender<bool>) {
+    // The sender is the one that we have.
+    let _ = flag.subscribe().wait_for(|is_set| *is_set).await;
+}
+
 /// The probes before which nothing is to be done: they need to know nothing of the shell.
-fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter) -> (Vec<u8>, usize) {
+fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter, question: u64) -> (Vec<u8>, usize) {
     calls.retain(|call| !call.reply.is_closed());
     let probes = calls.iter_mut().take_while(|call| call.is_probe());
-    let texts: Vec<_> = probes.map(|call| call.text(meter)).collect();
+    let texts: Vec<_> = probes.map(|call| call.text(meter, question)).collect();
     (texts.concat(), texts.len())
 }
 

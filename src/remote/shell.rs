@@ -6,7 +6,7 @@ use super::error::{ConnectError, RunError};
 use super::escalate::{self, Way};
 use super::frame::{Finder, Found, random_id};
 use super::wire::{Piece, Process, Session, Wire};
-use super::{Become, lock, text};
+use super::{Become, Transport, lock, text};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One stream may be so far ahead of the other when the shell answers.
 const MOST_EARLY: usize = 4 << 20;
 
-type Stdin = Box<dyn AsyncWrite + Send + Unpin>;
+pub(super) type Stdin = Box<dyn AsyncWrite + Send + Unpin>;
 
 pub(super) struct Shell {
     /// Free again when the first words and what was to go with them are written.
@@ -30,6 +30,8 @@ pub(super) struct Shell {
     pub group: String,
     /// Which boot of the host this is.
     pub boot: String,
+    /// The number of the first words among the questions to the host: what goes with them has the same.
+    pub ready: u64,
 }
 
 enum Failure {
@@ -38,8 +40,8 @@ enum Failure {
 }
 
 /// Opens a shell, over a new connection if the old one is lost, for as long as the target allows. `first` says what is to go with the first
-/// words; it is asked at the last moment, and again for each shell that is tried.
-pub(super) async fn open(wire: &Wire, r#become: &Option<Become>, mut first: impl FnMut() -> Vec<u8>) -> Result<Shell, RunError> {
+/// words, whose number among the questions it is given; it is asked at the last moment, and again for each shell that is tried.
+pub(super) async fn open(wire: &Wire, r#become: &Option<Become>, mut first: impl FnMut(u64) -> Vec<u8>) -> Result<Shell, RunError> {
     let give_up = Instant::now() + wire.reconnect_for();
     loop {
         let session = wire.session().await.map_err(RunError::Lost)?;
@@ -60,7 +62,7 @@ async fn try_open(
     wire: &Wire,
     session: &Session,
     r#become: Option<&Become>,
-    first: &mut impl FnMut() -> Vec<u8>,
+    first: &mut impl FnMut(u64) -> Vec<u8>,
 ) -> Result<Shell, Failure> {
     let refused = |r#become: &Become, reason: String| {
         lock(&wire.refused).insert(r#become.clone(), reason.clone());
@@ -120,7 +122,7 @@ struct Greeting<'a> {
 }
 
 impl Greeting<'_> {
-    async fn exchange(mut self, process: Process, wire: &Wire, first: &mut impl FnMut() -> Vec<u8>) -> Result<Shell, Refusal> {
+    async fn exchange(mut self, process: Process, wire: &Wire, first: &mut impl FnMut(u64) -> Vec<u8>) -> Result<Shell, Refusal> {
         let Process { mut stdin, mut output } = process;
         if self.way.ready.is_some() {
             let question = wire.meter.ask();
@@ -128,9 +130,13 @@ impl Greeting<'_> {
             wire.meter.answered(question);
         }
         let marker = random_id();
-        let question = wire.meter.ask();
+        let mut question = wire.meter.ask();
+        if self.way.ready.is_none() && matches!(wire.target.transport, Transport::Ssh(_)) {
+            // sshd takes nothing for a program before it runs: that is waited for, too.
+            question += 1;
+        }
         let mut words = text::hello(wire, &marker);
-        words.extend(first());
+        words.extend(first(question));
         // A task of its own: a shell that waits for its output to be read reads no more input.
         let stdin = tokio::spawn(async move {
             stdin.write_all(&words).await?;
@@ -171,7 +177,7 @@ impl Greeting<'_> {
                 let mut words = answer.split_whitespace().skip(1);
                 let group = words.next().unwrap_or_default().to_owned();
                 let boot = words.next().unwrap_or_default().to_owned();
-                return Ok(Shell { stdin, output, early, group, boot });
+                return Ok(Shell { stdin, output, early, group, boot, ready: question });
             }
         }
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A host that says nothing for three times this long is gone, if ssh_config asks for nothing else: it is noticed within half a minute.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(8);
@@ -102,10 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Session {
     pub async fn open(ssh: &Ssh, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
-        meter.handshake(true);
-        let opened = Session::open_at_depth(ssh, 0, meter).await;
-        meter.handshake(false);
-        opened
+        Session::open_at_depth(ssh, 0, meter).await
     }
 
     async fn open_at_depth(ssh: &Ssh, depth: usize, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
@@ -128,12 +125,18 @@ impl Session {
         let silent = |after| ConnectError::Silent { address: address.clone(), after };
         let greeting = Session::greet(ssh, &config, stream);
         let (mut handle, banner) = tokio::time::timeout(patience, greeting).await.map_err(|_| silent(patience))??;
-        meter.count(|counts| counts.connecting += since.elapsed());
+        meter.count(|counts| {
+            counts.connecting += since.elapsed();
+            // Versions and offers, which sshd sends together, and the exchange of keys.
+            counts.round_trips += 2;
+        });
         let since = Instant::now();
+        meter.login(true);
         // Longer than the way there: a password may be checked slowly, and several keys tried.
         let limit = patience * 2;
-        let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await.map_err(|_| silent(limit))?;
-        login.map_err(|error| match error {
+        let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await;
+        meter.login(false);
+        login.map_err(|_| silent(limit))?.map_err(|error| match error {
             // What sshd has to say about it comes as a banner: "System is booting up."
             ConnectError::Broken { address, reason } if !lock(&banner).trim().is_empty() => {
                 ConnectError::Broken { address, reason: format!("{reason} ({})", lock(&banner).trim()) }
@@ -275,6 +278,12 @@ impl Session {
 async fn tcp(config: &HostConfig, patience: Duration, meter: &Arc<Meter>) -> Result<Box<dyn Stream>, ConnectError> {
     let address = config.address();
     let connecting = async {
+        // Each that is looked up needs open files, and a thread; an address needs neither.
+        static LOOKING_UP: Semaphore = Semaphore::const_new(16);
+        let _place = match config.hostname.parse::<std::net::IpAddr>() {
+            Ok(_) => None,
+            Err(_) => LOOKING_UP.acquire().await.ok(),
+        };
         let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
         let unresolved = |source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) };
         let counts = |address: &std::net::SocketAddr| match config.family {

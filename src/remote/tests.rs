@@ -3,7 +3,6 @@
 use super::*;
 use crate::sh::Script;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 use tempfile::TempDir;
 
 struct Host {

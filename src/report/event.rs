@@ -47,6 +47,13 @@ pub enum Event {
         host: String,
         line: String,
     },
+    /// How much of a large file is on its way to the host, in bytes: of the task it is for.
+    HostSends {
+        task: usize,
+        host: String,
+        sent: u64,
+        total: u64,
+    },
     /// Something that the host waits for: `apt's lock, held by unattended-upgr (pid 812)`.
     HostWaits {
         task: usize,
@@ -124,6 +131,10 @@ pub enum Event {
         peak_memory: Option<u64>,
     },
     NoMoreHosts,
+    /// The run is asked to end early: what that means now.
+    Interrupted {
+        text: String,
+    },
     /// Something is asked on the terminal before the run goes on.
     Asked {
         question: String,

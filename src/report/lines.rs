@@ -116,7 +116,7 @@ impl ToLines for Lines {
             Event::HostOutput { host, line, .. } if self.style.dump.verbosity >= 1 && !self.style.origins => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
-            Event::HostOutput { .. } => Vec::new(),
+            Event::HostOutput { .. } | Event::HostSends { .. } => Vec::new(),
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
             Event::PlayStarted { name, check_mode, .. } => {
                 let (name, mark) = (name.trim(), if *check_mode { self.mark() } else { "" });
@@ -160,6 +160,10 @@ impl ToLines for Lines {
                 lines
             }
             Event::Asked { question } => vec![Line::Out(question.clone())],
+            Event::Interrupted { text } if self.style.origins => {
+                vec![Line::Err(self.paint(AnsiColor::Red, &format!("[ERROR]: User interrupted execution: {text}")))]
+            }
+            Event::Interrupted { text } => vec![Line::Err(self.paint(AnsiColor::Red, text))],
             Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => self.warning(text).into_iter().collect(),
             Event::Recap { hosts, custom, .. } => {

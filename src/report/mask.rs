@@ -26,10 +26,12 @@ pub fn mask(event: &mut Event) {
         | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::HostSends { .. }
         | Event::TaskCost { .. }
         | Event::HostCost { .. }
         | Event::RunCost { .. }
         | Event::NoMoreHosts
+        | Event::Interrupted { .. }
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
     }

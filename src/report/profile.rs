@@ -171,6 +171,7 @@ impl<W: Write> Profile<W> {
             "connect",
             "login",
             "shells",
+            "close",
             "trips",
             "channels",
             "kB out",
@@ -178,7 +179,7 @@ impl<W: Write> Profile<W> {
             "probes",
             "ahead",
             "used",
-            "lost",
+            "unused",
             "jobs",
         ];
         let mut hosts: Vec<(&String, &Host)> = self.hosts.iter().collect();
@@ -186,7 +187,7 @@ impl<W: Write> Profile<W> {
         let row = |name: String, turns: &Cost, idle: Duration, counts: &Counts| {
             let mut row = vec![name];
             row.extend(in_parts(turns));
-            row.extend([idle, counts.connecting, counts.authenticating, counts.opening].map(in_seconds));
+            row.extend([idle, counts.connecting, counts.authenticating, counts.opening, counts.closing].map(in_seconds));
             row.extend([counts.round_trips, counts.channels].map(|count| count.to_string()));
             row.extend([counts.bytes_out, counts.bytes_in].map(in_kilobytes));
             let discarded = counts.ahead.saturating_sub(counts.ahead_used);
@@ -208,9 +209,10 @@ impl<W: Write> Profile<W> {
         table(&head, &[0], rows)
     }
 
-    /// While the plays went on and it was not the host's turn.
+    /// While the plays went on and it was not the host's turn, nor was it let go.
     fn idle(&self, host: &Host) -> Duration {
-        self.program.wall.saturating_sub(self.program.loading).saturating_sub(host.turns.turn())
+        let Program { wall, loading, .. } = self.program;
+        wall.saturating_sub(loading + host.turns.turn() + host.counts.closing)
     }
 
     fn json(&self) -> Json {

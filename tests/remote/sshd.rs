@@ -63,8 +63,24 @@ impl Sshd {
             ),
         )
         .unwrap();
-        let child = spawn(&at("sshd_config"), port).await;
+        let child = spawn(Command::new(SSHD), &at("sshd_config"), port).await;
         Some(Sshd { port, directory, child })
+    }
+
+    /// As if nobody else were at work on this machine: what other runs leave in `/run` is not seen. None, with a word about it, where that takes more
+    /// rights than we have.
+    pub async fn start_alone(settings: &str) -> Option<Sshd> {
+        let mut sshd = Sshd::start(settings).await?;
+        let alone = "mount -t tmpfs tmpfs /run && mkdir /run/sshd && exec \"$0\" \"$@\"";
+        if !Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/run"]).status().is_ok_and(|status| status.success()) {
+            eprintln!("skipped: a /run of our own needs root and mount namespaces");
+            return None;
+        }
+        sshd.stop();
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-m", "sh", "-c", alone, SSHD]);
+        sshd.child = spawn(unshare, &sshd.at("sshd_config"), sshd.port).await;
+        Some(sshd)
     }
 
     pub fn stop(&mut self) {
@@ -77,7 +93,7 @@ impl Sshd {
         self.stop();
         let config = self.at("sshd_config");
         std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + setting + "\n").unwrap();
-        self.child = spawn(&config, self.port).await;
+        self.child = spawn(Command::new(SSHD), &config, self.port).await;
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -105,8 +121,8 @@ impl Sshd {
     }
 }
 
-async fn spawn(config: &Path, port: u16) -> Child {
-    let child = Command::new(SSHD).args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+async fn spawn(mut sshd: Command, config: &Path, port: u16) -> Child {
+    let child = sshd.args(["-D", "-e", "-f"]).arg(config).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let started = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
         assert!(started.elapsed() < Duration::from_secs(10), "sshd does not start");
@@ -132,6 +148,8 @@ pub struct Proxy {
     pub port: u16,
     cut_after: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
+    /// Bytes to the host and from it.
+    pub passed: Arc<[AtomicUsize; 2]>,
     cut: tokio::sync::watch::Sender<()>,
     is_stalled: Arc<AtomicBool>,
     /// Connections that there are hold back what goes to the host, also when the other side is gone.
@@ -149,6 +167,8 @@ impl Proxy {
         let (is_held, held) = tokio::sync::watch::channel(false);
         let stalls = is_stalled.clone();
         let (limit, count) = (cut_after.clone(), connections.clone());
+        let passed: Arc<[AtomicUsize; 2]> = Arc::default();
+        let passes = passed.clone();
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -156,19 +176,19 @@ impl Proxy {
                     continue;
                 }
                 let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
-                let stalls = stalls.clone();
+                let (stalls, passes) = (stalls.clone(), passes.clone());
                 let (limit, mut watch) = (limit.swap(usize::MAX, Ordering::SeqCst), watch.clone());
                 watch.mark_unchanged();
                 let held = if *held.borrow() { tokio::sync::watch::channel(false).1 } else { held.clone() };
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(near, far, limit, stalls, held) => (),
+                        () = forward(near, far, limit, stalls, held, passes) => (),
                         _ = watch.changed() => (),
                     }
                 });
             }
         });
-        Proxy { port: own_port, cut_after, connections, cut, is_stalled, is_held }
+        Proxy { port: own_port, cut_after, connections, passed, cut, is_stalled, is_held }
     }
 
     pub fn cut_next_connection_after(&self, bytes: usize) {
@@ -196,7 +216,14 @@ impl Proxy {
     }
 }
 
-async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>, mut held: tokio::sync::watch::Receiver<bool>) {
+async fn forward(
+    near: TcpStream,
+    far: TcpStream,
+    limit: usize,
+    stalls: Arc<AtomicBool>,
+    mut held: tokio::sync::watch::Receiver<bool>,
+    passes: Arc<[AtomicUsize; 2]>,
+) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let (mut near_read, mut near_write) = near.into_split();
@@ -207,6 +234,7 @@ async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<Atom
         loop {
             let read = near_read.read(&mut buffer).await;
             let _ = is_up.wait_for(|held| !held).await;
+            passes[0].fetch_add(*read.as_ref().unwrap_or(&0), Ordering::SeqCst);
             match read {
                 Ok(n) if n > 0 && far_write.write_all(&buffer[..n]).await.is_ok() => (),
                 _ => return,
@@ -223,6 +251,7 @@ async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<Atom
             let _ = held.wait_for(|held| !held).await;
             let n = n.min(left);
             left -= n;
+            passes[1].fetch_add(n, Ordering::SeqCst);
             if n == 0 || near_write.write_all(&buffer[..n]).await.is_err() {
                 return;
             }

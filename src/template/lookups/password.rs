@@ -128,7 +128,7 @@ fn one(run: &Arc<Run>, path: &str, wanted: &Wanted) -> Res<String> {
     let keep = path != Path::new("/dev/null");
     let (mut kept, mut changed) = match keep && path.exists() {
         true => {
-            let content = std::fs::read_to_string(&path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
+            let content = crate::source::read_text(&path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
             (Kept::read(content.trim_end_matches(['\n', '\r'])), false)
         }
         false => (Kept { password: new_password(wanted)?, ..Kept::default() }, true),
