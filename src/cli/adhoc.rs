@@ -125,7 +125,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         if flush_cache {
             run.flush_cache();
         }
-        run.playbooks(playbooks).await
+        Box::pin(run.playbooks(playbooks)).await
     })
 }
 

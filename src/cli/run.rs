@@ -184,7 +184,7 @@ pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run
         if flush_cache {
             run.flush_cache();
         }
-        run.playbooks(playbooks).await
+        Box::pin(run.playbooks(playbooks)).await
     })
 }
 

@@ -327,15 +327,17 @@ impl TaskRun {
 
     /// Has the task's module do its work.
     async fn execute(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>) -> Executed {
+        // Boxed, since every caller up to the run's own loop has it within itself, for each host.
         match self.background(view) {
             Err(diag) => Executed::diagnosed(&diag),
-            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
-            Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
+            Ok(Some(terms)) => Box::pin(asynchronous::run(self, &terms, place, place_view, view)).await,
+            Ok(None) => match self.in_time(Box::pin(actions::run(self, place, view)), view).await {
                 Err(executed) => executed,
                 Ok(Some(done)) => done,
-                Ok(None) => {
-                    self.unless_interrupted(execute::on_host(self, place, place_view, view)).await.unwrap_or_else(|executed| executed)
-                }
+                Ok(None) => self
+                    .unless_interrupted(Box::pin(execute::on_host(self, place, place_view, view)))
+                    .await
+                    .unwrap_or_else(|executed| executed),
             },
         }
     }

@@ -201,7 +201,7 @@ impl Connections {
     async fn made<'a>(&self, entry: &'a Open) -> Result<&'a Made, ConnectError> {
         let making = async {
             let room = self.room_for(&entry.target).await;
-            let connection = Connection::measured(&entry.target, self.meters.of(&entry.target)).await?;
+            let connection = Box::pin(Connection::measured(&entry.target, self.meters.of(&entry.target))).await?;
             Ok(Made { connection, _room: room })
         };
         entry.made.get_or_try_init(|| making).await
