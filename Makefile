@@ -1,5 +1,5 @@
 # What one can do here. `make demo` and `make test` install what they need.
-.PHONY: demo bench test check lint build needs clean
+.PHONY: demo bench test check lint deny fuzz build needs clean
 
 demo: needs        ## two throwaway hosts on this machine become a Kubernetes cluster
 	scripts/demo
@@ -16,6 +16,12 @@ check: lint        ## what to run before a commit: formatting, clippy, the fast 
 lint:              ## formatting and clippy, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+
+deny:              ## licences, sources, duplicates and known vulnerabilities of what is linked in
+	scripts/deny
+
+fuzz:              ## a minute of mutated input for every reader of foreign text
+	scripts/fuzz
 
 build:             ## the release binary
 	cargo build --locked --release

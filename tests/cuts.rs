@@ -6,6 +6,8 @@
 mod host;
 #[path = "cuts/proxy.rs"]
 mod proxy;
+#[path = "cuts/stopping.rs"]
+mod stopping;
 mod support;
 
 use host::Host;
@@ -221,7 +223,7 @@ async fn a_run_whose_connections_are_cut_ends_like_any_other() {
                 let seed = first_seed + at;
                 let cuts = cuts(seed, &whole);
                 let told = format!("{cuts:?}");
-                let outcome = run(&host, &place, cuts).await;
+                let outcome = run(&host, &place.join(seed.to_string()), cuts).await;
                 let wrong = judge(&outcome, &whole);
                 let result = if wrong.is_empty() { "ok" } else { "FAILED" };
                 println!("{seed:<8} {:<7.1} {:<11} {result:<6} {told}", outcome.took.as_secs_f64(), outcome.n_connections);

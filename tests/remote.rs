@@ -6,6 +6,8 @@ mod costs;
 mod keys;
 #[path = "remote/lost.rs"]
 mod lost;
+#[path = "remote/many.rs"]
+mod many;
 #[path = "remote/sshd.rs"]
 mod sshd;
 #[path = "remote/users.rs"]

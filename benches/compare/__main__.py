@@ -5,9 +5,11 @@ Settings by environment, all optional:
   DELAYS="0 50"          round trips in milliseconds
   TOOLS="nodewright ssh ansible mitogen pyinfra"
   RUNS=5                 how often; a tool whose runs have taken 20 s together is not run again
+  PATIENCE=180           a tool that took so many seconds for a run is left out with the delays that follow, and named
   HOSTS=100              how many containers at most
 """
 
+import json
 import os
 import shutil
 import signal
@@ -33,7 +35,7 @@ def setting(name, default):
 def main():
     sizes = sorted(int(size) for size in setting("SIZES", "2 20 100 1000"))
     delays = [int(delay) for delay in setting("DELAYS", "0 50")]
-    runs, most = int(os.environ.get("RUNS", "5")), int(os.environ.get("HOSTS", "100"))
+    runs, most, patience = (int(os.environ.get(name, default)) for name, default in (("RUNS", "5"), ("HOSTS", "100"), ("PATIENCE", "180")))
     release = PROJECT / "target" / "release"
     nodewright = Path(os.environ.get("NODEWRIGHT", release / "nodewright"))
     scratch = TARGET / "home"
@@ -61,16 +63,24 @@ def main():
             if shared:
                 say(f"  simulated: {size} names on {shared} containers, nodewright only")
             converge(nodewright, hosts.write(min(size, len(hosts.addresses)), 0), scratch)
+            slow = set()
             for delay in delays:
                 folder = hosts.write(size, delay)
-                able = [tool for tool in tools if not shared or tool.key == "nodewright"]
+                able = [tool for tool in tools if tool.key not in slow and (not shared or tool.key == "nodewright")]
                 if not is_warm:
                     # The first run of each reads its own files from the disk
                     for tool in able:
-                        once(tool, folder, size)
+                        once(tool, folder, size, hosts)
                     is_warm = True
-                for tool, measured in in_turn(able, folder, size, runs):
+                for tool, measured in in_turn(able, folder, size, hosts, runs):
                     results.add(tool, size, delay, measured, shared)
+                    if measured[-1].wall > patience:
+                        slow.add(tool.key)
+                for tool in tools:
+                    if tool.key in slow and tool not in able:
+                        results.leave_out(tool, size, delay)
+                if size == sizes[0] and "nodewright" in wanted:
+                    results.profile(profile(tools, folder, size), size, delay)
         say("kubespray-sized content")
         content(results, nodewright, release / "examples" / "content", scratch, runs)
     finally:
@@ -97,24 +107,35 @@ def converge(nodewright, folder, scratch):
         raise SystemExit(f"bench: the first run failed\n{done.output}")
 
 
-def once(tool, folder, size):
+def once(tool, folder, size, hosts):
     """One run, which must have found everything in place."""
+    hosts.passed()
     done = measure.run(tool.command(folder, size), tool.environment, folder)
     if done.status != 0 or not tool.is_converged(done.output, size):
         raise SystemExit(f"bench: {tool.name} did not find everything in place (exit {done.status}):\n{done.output[-6000:]}")
+    done.passed = hosts.passed()
     return done
 
 
-def in_turn(tools, folder, size, runs):
+def in_turn(tools, folder, size, hosts, runs):
     """Each tool's runs, round after round, so that what disturbs the machine disturbs all of them."""
     measured = {tool.key: [] for tool in tools}
     for _ in range(runs):
         for tool in tools:
             so_far = measured[tool.key]
             if sum(run.wall for run in so_far) < ENOUGH:
-                so_far.append(once(tool, folder, size))
+                so_far.append(once(tool, folder, size, hosts))
                 say(f"  {tool.name}: {so_far[-1].wall:.2f} s")
     return [(tool, measured[tool.key]) for tool in tools]
+
+
+def profile(tools, folder, size):
+    """One run more of nodewright, which says itself what it sent."""
+    (tool,) = (tool for tool in tools if tool.key == "nodewright")
+    done = measure.run([*tool.command(folder, size), "--profile-to", folder / "profile.json"], tool.environment, folder)
+    if done.status != 0:
+        raise SystemExit(f"bench: the run with --profile-to failed\n{done.output}")
+    return json.loads((folder / "profile.json").read_text())
 
 
 def content(results, nodewright, generator, scratch, runs):

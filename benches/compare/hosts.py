@@ -1,4 +1,4 @@
-"""The hosts: a lab of containers on this machine, a delay in front of their sshds, and inventories that name them."""
+"""The hosts: a lab of containers on this machine, a proxy that delays and counts in front of their sshds, and inventories that name them."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ class Hosts:
     def __init__(self, nodewright, delay, folder, most):
         self.nodewright, self.delay, self.folder, self.most = nodewright, delay, folder, most
         self.addresses = []
-        self.proxies = []
+        self.proxy = None
 
     def lab(self, *words):
         done = subprocess.run([self.nodewright, "lab", "--name", LAB, *words], capture_output=True, text=True, check=False)
@@ -48,17 +48,24 @@ class Hosts:
             return [(address, 22) for address in self.addresses]
         ends = [("127.0.0.1", FIRST_PORT + index) for index in range(len(self.addresses))]
         pairs = [f"{host}:{port}={address}:22" for (host, port), address in zip(ends, self.addresses)]
-        proxy = subprocess.Popen([self.delay, str(delay), *pairs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.proxies.append(proxy)
-        if proxy.stdout.readline() != "ready\n":
+        self.proxy = subprocess.Popen([self.delay, str(delay), *pairs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.proxy.stdout.readline() != "ready\n":
             raise SystemExit("bench: the delay proxy did not start")
         return ends
 
     def hang_up(self):
-        for proxy in self.proxies:
-            proxy.stdin.close()
-            proxy.wait()
-        self.proxies = []
+        if self.proxy:
+            self.proxy.stdin.close()
+            self.proxy.wait()
+            self.proxy = None
+
+    def passed(self):
+        """What the proxy saw since it was last asked: connections, turns, bytes to the hosts, bytes from them. None without a proxy."""
+        if not self.proxy:
+            return None
+        self.proxy.stdin.write("\n")
+        self.proxy.stdin.flush()
+        return [int(number) for number in self.proxy.stdout.readline().split()]
 
     def write(self, size, delay):
         """Inventories of so many names for every tool, in a folder of their own. Names beyond the hosts there are share them."""

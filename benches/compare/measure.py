@@ -18,6 +18,7 @@ class Run:
     rss: float  # MB
     status: int
     output: str
+    passed: list | None = None  # what went over the wire, where a proxy counts it
 
 
 def adopt_orphans():

@@ -36,8 +36,13 @@ def section(measured):
         "",
         *table(measured["rows"]),
         "",
+        *wire(measured),
         *simulated(measured["rows"]),
         *content(measured["content"]),
+        *(
+            f"Left out, because it took minutes without the delay: {row['name']} with {row['hosts']} hosts and {row['delay_ms']} ms.\n"
+            for row in measured["left_out"]
+        ),
         *(f"Does not hold: {check['what']}.\n" for check in measured["checks"] if not check["holds"]),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -73,6 +78,34 @@ def wall(row, own):
         return seconds
     times = row["wall_s"] / own
     return f"{seconds} ({times:.1f})" if times < 10 else f"{seconds} ({times:.0f})"
+
+
+def wire(measured):
+    """What travelled, as a table: the proxy's counts for every tool, and nodewright's own."""
+    n_tasks = 28
+    rows = [row for row in measured["rows"] if "turns" in row and row["hosts"] == measured["rows"][0]["hosts"]]
+    if not rows:
+        return
+    delay = rows[-1]["delay_ms"]
+    yield f"What travelled for each host ({rows[0]['hosts']} hosts, {delay} ms), counted by the proxy in front of it; a turn is when the controller speaks after the host did:\n"
+    yield "| | connections | turns | bytes out per task | bytes in per task |"
+    yield "|---|---:|---:|---:|---:|"
+    for row in rows:
+        if row["delay_ms"] == delay:
+            size = row["hosts"]
+            yield (
+                f"| {row['name']} | {row['connections'] / size:.0f} | {row['turns'] / size:.0f} |"
+                f" {row['bytes_out'] / size / n_tasks:.0f} | {row['bytes_in'] / size / n_tasks:.0f} |"
+            )
+    yield ""
+    for told in measured["profiles"]:
+        if told["delay_ms"] == delay:
+            size, total = told["hosts"], told["total"]
+            yield (
+                f"nodewright's own `--profile` of one run more says, for each host: {total['channels'] / size:.0f} channels,"
+                f" {total['round_trips'] / size:.0f} round trips, {total['bytes_out'] / size / n_tasks:.0f} bytes out and"
+                f" {total['bytes_in'] / size / n_tasks:.0f} in per task.\n"
+            )
 
 
 def simulated(rows):

@@ -62,6 +62,7 @@ pub struct Args {
 /// # Errors
 /// What is wrong with arguments, settings or inventory. What goes wrong on hosts is in the exit code.
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
+    super::signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -104,6 +105,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         force_handlers: config.flag("DEFAULT_FORCE_HANDLERS"),
         read_ahead: !args.running.no_read_ahead,
         verbosity,
+        tells_results: true,
         connection: args.connecting.settings(&config)?,
         inventory_sources: sources,
         start_at_task: None,

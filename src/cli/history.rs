@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         let is_alive = run.is_alive();
         let summary = reading.summary()?;
         let total = total(&summary);
-        let how = how(&summary, is_alive);
+        let how = how(&summary, &run, is_alive);
         let until = match (&summary.ended, is_alive) {
             (Some((_, at)), _) => Some(*at),
             (None, true) => Some(jiff::Timestamp::now()),
@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// How a run ended, in a word.
-pub fn how(summary: &Summary, is_alive: bool) -> &'static str {
+pub fn how(summary: &Summary, run: &Run, is_alive: bool) -> &'static str {
     match summary.ended {
         Some((0, _)) => "ok",
         Some((4, _)) => "unreachable",
@@ -78,6 +78,8 @@ pub fn how(summary: &Summary, is_alive: bool) -> &'static str {
         Some((1, _)) => "broken",
         Some(_) => "failed",
         None if is_alive => "running",
+        // The disk was full before it ended.
+        None if run.is_broken() => "unknown",
         None => "killed",
     }
 }

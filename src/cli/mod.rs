@@ -4,7 +4,7 @@
 mod adhoc;
 mod check;
 mod explain;
-mod extra_vars;
+pub mod extra_vars;
 mod foresee;
 mod history;
 mod inventory;
@@ -13,8 +13,10 @@ mod lab;
 mod listing;
 mod options;
 mod reading;
+mod resume;
 mod run;
 mod show;
+mod signals;
 mod vault;
 
 use crate::secrets::{mask_panics, without};
@@ -40,6 +42,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Resume(resume::Args),
     History(history::Args),
     Show(show::Args),
     Lab(lab::LabArgs),
@@ -88,6 +91,7 @@ fn own() -> ExitCode {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
         Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
+        Command::Resume(args) => done(resume::run(&args), Manner::Own),
         Command::History(args) => done(history::run(&args), Manner::Own),
         Command::Show(args) => done(show::run(&args), Manner::Own),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),

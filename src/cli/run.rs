@@ -1,11 +1,11 @@
 //! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading};
+use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading, signals};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::journal::{EventSink, Keeping, Past};
+use crate::journal::{EventSink, Journal, Keeping, Past};
 use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
 use crate::secrets::without;
 use crate::source::{Diag, Level};
@@ -74,12 +74,13 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
     run_with(args, manner, None)
 }
 
-/// Runs the playbooks, or goes on where `keeping` says that they were left.
+/// Runs the playbooks, or goes on with an earlier run of them.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow::Result<u8> {
+pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
     let began = Instant::now();
+    signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -131,6 +132,7 @@ pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow:
         force_handlers: args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         read_ahead: !args.running.no_read_ahead,
         verbosity,
+        tells_results: args.output == "json",
         connection: args.connecting.settings(&config)?,
         inventory_sources: sources,
         start_at_task: args.start_at_task,
@@ -150,7 +152,12 @@ pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow:
         let run = Run::new(settings, inventory, loader, templar, |_| {});
         return args.listing.tell(&run, &playbooks);
     }
-    settings.keeping = match keeping {
+    settings.keeping = match resumed {
+        Some(run) => {
+            let (_, past, seal) = Past::read(run)?;
+            let journal = Journal::reopen(run, seal, past.files.clone())?;
+            Some(Keeping { journal: Arc::new(journal), past })
+        }
         None if args.no_journal => None,
         None => {
             let command_line: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -170,7 +177,6 @@ pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow:
             });
             begun.map(|journal| Keeping { journal: Arc::new(journal), past: Past::default() })
         }
-        given => given,
     };
     let warnings: Vec<String> = warnings.iter().map(|warning| shown(warning, manner)).collect();
     let flush_cache = args.hosts.flush_cache;
@@ -182,8 +188,8 @@ pub fn run_with(args: Args, manner: Manner, keeping: Option<Keeping>) -> anyhow:
     })
 }
 
-/// Runs plays, with everything around them: events to the sinks, Ctrl-C, the end of the runtime.
-pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
+/// Runs plays, with everything around them: events to the sinks, signals, the end of the runtime.
+pub fn carry_out<F: Future<Output = crate::engine::Ending> + Send + 'static>(
     settings: Settings,
     inventory: Inventory,
     loader: crate::playbook::Loader,
@@ -200,21 +206,24 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     let tell = reporter.teller();
     warnings.into_iter().for_each(|text| tell(Event::Warning { text }));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    let ending = runtime.block_on(async {
+    let (ending, is_over) = runtime.block_on(async {
         let run = Run::new(settings, inventory, loader, templar, tell);
-        let interrupted = run.clone();
-        tokio::spawn(async move {
-            // The first Ctrl-C lets the running tasks end; the second ends the program.
-            if tokio::signal::ctrl_c().await.is_ok() {
-                interrupted.interrupt();
-            }
-            if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(130);
-            }
-        });
-        plays(run).await
+        signals::tell(&run);
+        // A task of its own: a question that waits for its answer holds up the thread that asks it.
+        let plays = tokio::spawn(plays(run.clone()));
+        tokio::select! {
+            ended = plays => match ended {
+                Ok(ending) => (ending, true),
+                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            },
+            () = run.given_up() => (run.recap(), false),
+        }
     });
-    runtime.shutdown_timeout(Duration::from_secs(2));
+    if is_over {
+        runtime.shutdown_timeout(Duration::from_secs(2));
+    } else {
+        runtime.shutdown_background();
+    }
     drop(reporter);
     if let Some(journal) = journal {
         journal.end(ending as u8);

@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let manner = if header.program == "nodewright" { Manner::Own } else { Manner::Ansible };
     let plain = || Plain::new(std::io::stdout(), std::io::stderr(), Lines::new(style(&settings, manner)));
     let mut sink: Box<dyn Sink> = if args.json { Box::new(JsonLines::new(std::io::stdout())) } else { Box::new(plain()) };
-    while let Some(told) = reading.next()? {
+    while let Some(told) = reading.next_told()? {
         match told {
             Told::Event(event) => sink.tell(&event),
             Told::Record(record) => {
@@ -52,9 +52,13 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             }
         }
     }
-    let how = how(&Reading::open(&run)?.summary()?, run.is_alive());
-    if !args.json && matches!(how, "killed" | "running" | "interrupted") {
-        let words = if how == "running" { "is still going on" } else { "was cut off here" };
+    let how = how(&Reading::open(&run)?.summary()?, &run, run.is_alive());
+    if !args.json && matches!(how, "killed" | "running" | "interrupted" | "unknown") {
+        let words = match how {
+            "running" => "is still going on",
+            "unknown" => "went on, but there was no room for more of its journal",
+            _ => "was cut off here",
+        };
         eprintln!("\nthe run {} {words}", run.id);
     }
     Ok(0)

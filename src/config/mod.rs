@@ -43,10 +43,14 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, a value that is not of its setting's kind: with the name of the file or variable.
     pub fn load() -> anyhow::Result<Config> {
-        Config::from(&|name| std::env::var(name).ok().filter(|value| !value.is_empty() || name == "ANSIBLE_INVENTORY"))
+        Config::of(&|name| std::env::var(name).ok().filter(|value| !value.is_empty() || name == "ANSIBLE_INVENTORY"))
     }
 
-    fn from(env: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Config> {
+    /// The same with variables of another environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn of(env: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Config> {
         let mut warnings = Vec::new();
         let file = find_file(env, &mut warnings);
         let sections = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
@@ -173,7 +177,7 @@ fn is_world_writable(dir: &Path) -> bool {
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Sections> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let text = crate::source::read_text(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     crate::source::note(path, text.as_bytes());
     let mut parser = configparser::ini::Ini::new();
     parser.set_multiline(true);
@@ -279,13 +283,13 @@ mod tests {
             "ANSIBLE_TIMEOUT" => Some("33".to_owned()),
             _ => None,
         };
-        let config = Config::from(&env).expect("the file is valid");
+        let config = Config::of(&env).expect("the file is valid");
         assert_eq!(config.number("DEFAULT_FORKS"), Some(7));
         assert_eq!(config.number("DEFAULT_TIMEOUT"), Some(33));
         assert_eq!(config.paths("DEFAULT_ROLES_PATH"), [dir.path().join("roles"), PathBuf::from("/opt/roles")]);
         assert_eq!(config.text("DEFAULT_STRATEGY"), Some("linear"));
 
-        let wrong = Config::from(&|name| (name == "ANSIBLE_FORKS").then(|| "many".to_owned()));
+        let wrong = Config::of(&|name| (name == "ANSIBLE_FORKS").then(|| "many".to_owned()));
         assert_eq!(
             format!("{:#}", wrong.expect_err("that is no number")),
             "Config 'DEFAULT_FORKS' from 'env: ANSIBLE_FORKS' has an invalid value: `many` is not a whole number"

@@ -113,6 +113,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("INVENTORY_USE_EXTRA_VARS", Bool, "false", &["ANSIBLE_INVENTORY_USE_EXTRA_VARS"], &[("inventory_plugins", "use_extra_vars")]),
     setting("LOCALHOST_WARNING", Bool, "true", &["ANSIBLE_LOCALHOST_WARNING"], &[("defaults", "localhost_warning")]),
     setting("NODEWRIGHT_RECONNECT_FOR", Int, "300", &["NODEWRIGHT_RECONNECT_FOR"], &[("nodewright", "reconnect_for")]),
+    setting("NODEWRIGHT_STALL_AFTER", Int, "60", &["NODEWRIGHT_STALL_AFTER"], &[("nodewright", "stall_after")]),
     setting("NOCOLOR", Bool, "false", &["ANSIBLE_NOCOLOR"], &[("defaults", "nocolor")]),
     setting("PAGER", Text, "", &["ANSIBLE_PAGER", "PAGER"], &[("defaults", "pager")]),
     setting("PLAYBOOK_DIR", Path, "", &["ANSIBLE_PLAYBOOK_DIR"], &[("defaults", "playbook_dir")]),

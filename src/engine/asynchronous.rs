@@ -8,6 +8,7 @@ use super::actions::Action;
 use super::attempt::Attempt;
 use super::connect::Place;
 use super::execute::{self, Act, Decided, Executed, Step, Trouble, Wire};
+use super::interrupt::Stop;
 use super::outcome::with_lines;
 use super::task::TaskRun;
 use crate::module::{Failure, Registered};
@@ -150,7 +151,8 @@ async fn start(
     let wire = act.wire.clone();
     run.ahead.background_begins();
     let begun = async {
-        let job = wire.start(act.script.clone(), terms.seconds).await?;
+        let name = task_run.name_job(place, act.probe.as_ref(), view)?;
+        let job = wire.start(act.script.clone(), terms.seconds, name).await?;
         let outcome = json!({ "changed": act.outcome.changed, "data": act.outcome.data });
         let content = json!({ "started": true, "finished": false, "ansible_job_id": jid, JOB: job, OUTCOME: outcome });
         write_file(&wire, &dir(task_run, view)?, jid, &content).await
@@ -194,7 +196,7 @@ async fn wait(task_run: &TaskRun, terms: &Terms, jid: &str, file: &str, place: &
             next_poll += terms.poll;
         }
         // The host kills it in time, and that is seen as its end; a moment is left for it.
-        if now >= deadline + Duration::from_secs(10) || task_run.playing.run.is_interrupted() {
+        if now >= deadline + Duration::from_secs(10) || run.level() >= Stop::Interrupt {
             break None;
         }
         tokio::time::sleep(pause.min(next_poll.saturating_duration_since(now)).max(Duration::from_millis(20))).await;

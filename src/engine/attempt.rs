@@ -2,8 +2,10 @@
 
 use super::connect::Place;
 use super::execute::Executed;
+use super::interrupt::Stop;
 use super::task::TaskRun;
 use super::{actions, asynchronous, execute};
+use crate::module::Registered;
 use crate::report::{Event, Status};
 use crate::source::Diag;
 use crate::template;
@@ -185,13 +187,23 @@ struct Retrying {
 impl TaskRun {
     /// One item: its condition first, then as many attempts as it takes.
     pub async fn item(&self, view: &Arc<View>) -> Attempt {
-        let attempt = match self.playing.first_false(self.task(), view) {
-            Ok(None) => self.forgive(self.unforgiven(view).await, view),
-            Ok(Some(condition)) => Attempt::skipped(condition),
-            Err(diag) => self.forgive(Attempt::failed(&diag), view),
+        let attempt = match self.item_again(view).await {
+            Some(known) => known,
+            None => self.item_now(view).await,
         };
         self.in_flight.record(&attempt.result);
         attempt
+    }
+
+    async fn item_now(&self, view: &Arc<View>) -> Attempt {
+        match self.playing.first_false(self.task(), view) {
+            Ok(None) => self.forgive(self.unforgiven(view).await, view),
+            Ok(Some(condition)) => {
+                self.write_passed(&condition);
+                Attempt::skipped(condition)
+            }
+            Err(diag) => self.forgive(Attempt::failed(&diag), view),
+        }
     }
 
     /// Ignores what the task says is to be ignored.
@@ -209,7 +221,7 @@ impl TaskRun {
         Ok(Forgiving { errors, unreachable: flag("ignore_unreachable", &keywords.ignore_unreachable)? })
     }
 
-    async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
+    pub(super) async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
         if let Err(diag) = self.forgiving(view) {
             return Attempt::failed(&diag);
         }
@@ -253,6 +265,9 @@ impl TaskRun {
                 }
                 return attempt;
             }
+            if self.turn.has(made) && self.turn.has(made + 1) {
+                continue;
+            }
             let hidden = attempt.executed.hidden || self.is_no_log(view);
             let mut result = attempt.result.clone();
             result.extend(self.in_flight.of_item());
@@ -272,20 +287,30 @@ impl TaskRun {
                 result,
                 verbose: attempt.executed.verbose && !hidden,
             });
-            tokio::time::sleep(retrying.delay).await;
+            if run.unless_interrupted(Stop::Finish, tokio::time::sleep(retrying.delay)).await.is_none() {
+                attempt.set_failed(true);
+                return attempt;
+            }
         }
     }
 
     /// One attempt, judged. `number`: which it is, where there may be several.
     async fn attempt(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>, number: Option<u32>) -> Attempt {
-        let executed = match self.background(view) {
-            Err(diag) => Executed::diagnosed(&diag),
-            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
-            Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
-                Err(executed) => executed,
-                Ok(Some(done)) => done,
-                Ok(None) => execute::on_host(self, place, place_view, view).await,
-            },
+        let executed = match self.begin_attempt(number.unwrap_or(0)) {
+            Some(kept) if !kept.again => self.executed_again(kept, place, view),
+            Some(kept) => {
+                let executed = self.execute(place, place_view, view).await;
+                if kept.failed && !executed.failed {
+                    self.begin_anew();
+                }
+                executed
+            }
+            None => {
+                self.go_live();
+                let executed = self.execute(place, place_view, view).await;
+                self.write_did(&executed, view);
+                executed
+            }
         };
         let mut attempt = Attempt::of(executed);
         if matches!(attempt.status, Status::Skipped | Status::Unreachable) {
@@ -298,6 +323,21 @@ impl TaskRun {
         let view = self.with_kept(&attempt, view);
         self.judge(&mut attempt, &view);
         attempt
+    }
+
+    /// Has the task's module do its work.
+    async fn execute(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>) -> Executed {
+        match self.background(view) {
+            Err(diag) => Executed::diagnosed(&diag),
+            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
+            Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
+                Err(executed) => executed,
+                Ok(Some(done)) => done,
+                Ok(None) => {
+                    self.unless_interrupted(execute::on_host(self, place, place_view, view)).await.unwrap_or_else(|executed| executed)
+                }
+            },
+        }
     }
 
     /// What the conditions on a result see beside the task's variables: what the task has just set.
@@ -315,8 +355,21 @@ impl TaskRun {
     /// What the engine itself does for the task, if it is done in the task's time. On a host, the host watches the time.
     async fn in_time<T>(&self, doing: impl Future<Output = T>, view: &Arc<View>) -> Result<T, Executed> {
         let limit = self.playing.run.timeout_of(&self.task().keywords, view).map_err(|diag| Executed::diagnosed(&diag))?;
-        let Some(limit) = limit else { return Ok(doing.await) };
-        tokio::time::timeout(limit, doing).await.map_err(|_| Executed::timed_out(limit))
+        let doing = self.unless_interrupted(doing);
+        let Some(limit) = limit else { return doing.await };
+        tokio::time::timeout(limit, doing).await.unwrap_or_else(|_| Err(Executed::timed_out(limit)))
+    }
+
+    /// Mere waiting ends when the run is asked to end, and what the engine does itself when that is to be interrupted. What runs on a host is
+    /// interrupted there, and ends in its own way.
+    async fn unless_interrupted<T>(&self, doing: impl Future<Output = T>) -> Result<T, Executed> {
+        let module = self.task().action.module;
+        let least = match (module.spec().short_name(), module) {
+            ("pause" | "wait_for" | "wait_for_connection", _) => Stop::Finish,
+            (_, Registered::InEngine(_)) => Stop::Interrupt,
+            (_, Registered::OnHost(_)) => Stop::Quit,
+        };
+        self.playing.run.unless_interrupted(least, doing).await.ok_or_else(|| Executed::failed("interrupted"))
     }
 
     /// `None`: the one attempt counts, whatever `until` says of it.

@@ -1,22 +1,16 @@
-//! From variables to an open connection: whom to connect to, as whom to act, one connection per host and target.
+//! From variables to a place: whom to connect to, as whom to act. `connections` has those that are open.
 
 use super::Run;
-use super::costs::Meters;
 use super::play::Playing;
 use super::ssh_args;
 use crate::playbook::Keywords;
-use crate::remote::{
-    Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport, UnfinishedJob,
-};
+use crate::remote::{Become, BecomeMethod, Secret, Ssh, Target, Transport};
 use crate::source::{Diag, Node};
 use crate::vars::{Variable, View};
 use minijinja::Value;
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use tokio::sync::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What the command line says about connecting; variables and keywords beat it.
 #[derive(Clone, Default)]
@@ -49,133 +43,6 @@ pub enum SshArgs {
     Main,
     Common,
     Extra,
-}
-
-/// The open connections of a run.
-pub struct Connections {
-    pub meters: Meters,
-    open: Mutex<Vec<(Target, Arc<Open>)>>,
-}
-
-#[derive(Default)]
-struct Open {
-    connection: OnceCell<Connection>,
-    /// Of each user: whether jobs of an earlier run go on.
-    leftovers: Mutex<HashMap<Option<Become>, Arc<Leftovers>>>,
-}
-
-/// Jobs that outlived their run, at one place. The question goes out before anything else that is asked there, and nobody waits for its
-/// answer to ask on; but what was answered meanwhile counts only if there were none.
-pub struct Leftovers {
-    r#become: Option<Become>,
-    question: Mutex<Option<Question>>,
-    /// Whether some were waited for.
-    known: OnceCell<bool>,
-}
-
-type Question = Pin<Box<dyn Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send>>;
-
-impl Leftovers {
-    fn at(place: &Place, connection: &Connection) -> Leftovers {
-        // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
-        if place.target.transport == Transport::Local {
-            return Leftovers { r#become: None, question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
-        }
-        let r#become = place.r#become.clone();
-        let question: Question = Box::pin(connection.unfinished_jobs(Running { r#become: r#become.clone(), ..Running::default() }));
-        Leftovers { r#become, question: Mutex::new(Some(question)), known: OnceCell::new() }
-    }
-
-    pub fn are_known(&self) -> bool {
-        self.known.initialized()
-    }
-
-    /// Waits until nothing of an earlier run goes on any more, and tells `waits` for what. Says whether there was something.
-    pub async fn end(&self, connection: &Connection, waits: impl Fn(String)) -> Result<bool, RunError> {
-        let run = || Running { r#become: self.r#become.clone(), ..Running::default() };
-        let ending = async {
-            let question = self.question.lock().expect("no panic holds the lock").take();
-            let jobs = match question {
-                Some(question) => question.await?,
-                // Whoever asked before did not wait for the answer.
-                None => connection.unfinished_jobs(run()).await?,
-            };
-            for job in &jobs {
-                let seconds = job.since.elapsed().unwrap_or_default().as_secs();
-                waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
-                match connection.wait_for_job(job, run()).await {
-                    // How it ended is the tasks' to find out: they look at what is there.
-                    Ok(_) | Err(RunError::Gone { .. }) => {}
-                    Err(err) => return Err(err),
-                }
-            }
-            Ok(!jobs.is_empty())
-        };
-        self.known.get_or_try_init(|| ending).await.copied()
-    }
-}
-
-impl Connections {
-    /// `costs_since`: as in [`super::Settings`].
-    pub fn new(costs_since: Option<Instant>) -> Connections {
-        Connections { meters: Meters::new(costs_since), open: Mutex::default() }
-    }
-
-    /// The connection to a target, made now if there is none.
-    pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
-        self.entry(target).connection.get_or_try_init(|| Connection::measured(target, self.meters.of(target))).await.cloned()
-    }
-
-    /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
-    pub async fn at(&self, place: &Place) -> Result<(Connection, Arc<Leftovers>), ConnectError> {
-        let entry = self.entry(&place.target);
-        let connection =
-            entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
-        let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
-        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection)));
-        Ok((connection, of_user.clone()))
-    }
-
-    /// The connection to a place, if it is open and settled already.
-    pub fn ready(&self, place: &Place) -> Option<Connection> {
-        let open = self.open.lock().expect("no panic holds the lock");
-        let (_, entry) = open.iter().find(|(target, _)| *target == place.target)?;
-        let connection = entry.connection.get()?;
-        let leftovers = entry.leftovers.lock().expect("no panic holds the lock");
-        let is_settled = leftovers.get(&place.r#become).is_some_and(|leftovers| leftovers.are_known());
-        (is_settled || place.target.transport == Transport::Local).then(|| connection.clone())
-    }
-
-    /// Ends the connection to a target; the next use makes a new one (`reset_connection`, after a reboot).
-    pub async fn drop(&self, target: &Target) {
-        let entry = {
-            let mut open = self.open.lock().expect("no panic holds the lock");
-            let at = open.iter().position(|(other, _)| other == target);
-            at.map(|at| open.swap_remove(at).1)
-        };
-        if let Some(connection) = entry.as_ref().and_then(|entry| entry.connection.get()) {
-            connection.clone().close().await;
-        }
-    }
-
-    pub async fn close(&self) {
-        let open = std::mem::take(&mut *self.open.lock().expect("no panic holds the lock"));
-        let mut closing = tokio::task::JoinSet::new();
-        for connection in open.into_iter().filter_map(|(_, entry)| entry.connection.get().cloned()) {
-            closing.spawn(connection.close());
-        }
-        closing.join_all().await;
-    }
-
-    fn entry(&self, target: &Target) -> Arc<Open> {
-        let mut open = self.open.lock().expect("no panic holds the lock");
-        if let Some((_, entry)) = open.iter().find(|(other, _)| other == target) {
-            return entry.clone();
-        }
-        let entry = Arc::new(Open::default());
-        open.push((target.clone(), entry.clone()));
-        entry
-    }
 }
 
 /// Where a task is done: which connection, as which user.

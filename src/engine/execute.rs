@@ -1,6 +1,7 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::{Leftovers, Place};
+use super::connect::Place;
+use super::connections::Leftovers;
 use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
@@ -9,7 +10,7 @@ use super::{Run, plain};
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::{Connection, JobState, Meter, Run as Running, RunError};
+use crate::remote::{Connection, JobName, JobState, Meter, Run as Running, RunError};
 use crate::report::Event;
 use crate::secrets;
 use crate::sh::{Output, Script};
@@ -18,6 +19,7 @@ use crate::template;
 use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -158,9 +160,12 @@ impl From<RunError> for Trouble {
                     .with("stderr", String::from_utf8_lossy(stderr).into_owned()),
             ),
             RunError::Lost(_) | RunError::Become { .. } | RunError::Shell(_) => Trouble::Unreachable(super::chain(&err)),
-            RunError::Start(_) | RunError::TooMuchOutput { .. } | RunError::Send { .. } | RunError::EnvironmentName(_) | RunError::Nul => {
-                Trouble::Failure(Failure::new(super::chain(&err)))
-            }
+            RunError::Interrupted
+            | RunError::Start(_)
+            | RunError::TooMuchOutput { .. }
+            | RunError::Send { .. }
+            | RunError::EnvironmentName(_)
+            | RunError::Nul => Trouble::Failure(Failure::new(super::chain(&err))),
         }
     }
 }
@@ -171,7 +176,7 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         return Executed::failed(format!("BUG: `{}` is the engine's own and has no action", task_run.task().action.name));
     };
     let done = match decide(task_run, module, place, place_view, view).await {
-        Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
+        Ok(Decided { step, diff_mode }) => step.finish(task_run, place, view).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
     let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
@@ -212,10 +217,13 @@ pub struct Act {
     module: &'static str,
     /// The host's answer to a probe has led to it.
     decided: bool,
+    /// That answer.
+    pub probe: Option<Output>,
 }
 
 impl Step {
-    async fn finish(self, run: &Run) -> Result<Outcome, Trouble> {
+    async fn finish(self, task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Outcome, Trouble> {
+        let run = &task_run.playing.run;
         let act = match self {
             Step::Done(outcome) => return Ok(outcome),
             Step::Act(act) => act,
@@ -224,8 +232,11 @@ impl Step {
             run.ahead.change_decided();
         }
         run.ahead.something_changes();
-        let output = act.wire.apply(act.script.clone()).await;
+        let job = task_run.name_job(place, act.probe.as_ref(), view)?;
+        let id = job.as_ref().map(|job| job.id.clone());
+        let output = act.wire.apply(act.script.clone(), job).await;
         run.ahead.something_changes();
+        task_run.saw_end(&act.wire, id);
         Ok(act.understand(&output?)?)
     }
 }
@@ -257,7 +268,11 @@ pub async fn decide(
     let probe = module.probe(&args, &context)?;
     let decided = probe.is_some();
     let output = match probe {
-        Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
+        // What the module was told before it changed anything: now it would be told something else.
+        Some(script) => match task_run.turn.probed() {
+            Some(output) => output,
+            None => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
+        },
         None => nothing_said(),
     };
     let change = match module.decide(&args, &output, &context)? {
@@ -278,7 +293,8 @@ pub async fn decide(
         }
         Apply::OnHost(script) => {
             let script = with_environment(script, &environment);
-            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided };
+            let probe = decided.then_some(output);
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided, probe };
             Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
     }
@@ -444,7 +460,11 @@ impl Wire {
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
         let waiting = task_run.waiting(&place.target);
-        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let opened = run.connections.at(place).await;
+        if let Some(words) = run.connections.complaint() {
+            run.warn(words);
+        }
+        let (connection, leftovers) = opened.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
         drop(waiting);
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
@@ -455,9 +475,26 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let title = task_run.name.clone();
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title, ..Running::default() };
-        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let on_sent = move |sent, total| events.emit(Event::HostSends { task: number, host: host.clone(), sent, total });
+        let waits: Arc<dyn Fn(String) + Send + Sync> = Arc::new(waits);
+        let told = waits.clone();
+        let on_wait = move |what: &str| {
+            // The names of processes have their arguments with them.
+            told(if no_log { "something (`no_log` is set for the task)".to_owned() } else { what.to_owned() });
+        };
+        let stall_after = run.settings.config.number("NODEWRIGHT_STALL_AFTER").and_then(|seconds| u64::try_from(seconds).ok());
+        let running = Running {
+            r#become: place.r#become.clone(),
+            timeout,
+            on_line: Some(Arc::new(on_line)),
+            on_sent: Some(Arc::new(on_sent)),
+            on_wait: Some(Arc::new(on_wait)),
+            stall_after: stall_after.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            title: task_run.name.clone(),
+            ..Running::default()
+        };
+        Ok(Wire { connection, leftovers, waits, running, spent: task_run.spent.clone() })
     }
 
     /// From now on the task waits for the host, until this is dropped.
@@ -494,10 +531,10 @@ impl Wire {
     }
 
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
-    pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
+    pub async fn start(&self, script: Script, seconds: u64, job: Option<JobName>) -> Result<String, RunError> {
         let _waiting = self.waiting();
         self.settle().await?;
-        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
+        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), job, ..self.running.clone() };
         self.connection.start(script, alone).await
     }
 
@@ -511,10 +548,15 @@ impl Wire {
         self.connection.forget(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
-    async fn apply(&self, script: Script) -> Result<Output, RunError> {
+    async fn apply(&self, script: Script, job: Option<JobName>) -> Result<Output, RunError> {
         let _waiting = self.waiting();
         self.settle().await?;
-        self.connection.apply(script, self.running.clone()).await
+        self.connection.apply(script, Running { job, ..self.running.clone() }).await
+    }
+
+    /// Lets the host forget a job, whenever it is spoken to next.
+    pub fn forget_later(&self, job: String) {
+        self.connection.forget_later(job, &self.running.r#become);
     }
 }
 
@@ -623,6 +665,11 @@ impl Context for HostContext {
             Variable::Data(facts) => facts.get_attr(name).ok().filter(|value| !value.is_undefined()).map(|value| plain(&value)),
             Variable::Node(_) => None,
         }
+    }
+
+    fn named_facts(&self) -> Option<&BTreeSet<String>> {
+        // Who gathers facts by a task of their own gets what they ask for.
+        if Arc::ptr_eq(&self.task, &self.playing.gathering) { self.playing.run.named_facts.get() } else { None }
     }
 
     fn python(&self) -> Option<String> {

@@ -136,8 +136,10 @@ impl TaskRun {
         let n_decided = self.playing.run.ahead.n_decided();
         let mut all = All::default();
         let mut last_view = view.clone();
+        let hides = self.is_no_log(&view);
         for (index, item) in items.list.iter().enumerate() {
-            if let (Some(pause), 1..) = (control.pause, index) {
+            self.turn.begin_item(index, item, hides);
+            if let (Some(pause), 1.., false) = (control.pause, index, self.turn.has(0)) {
                 tokio::time::sleep(pause).await;
             }
             let started = Instant::now();

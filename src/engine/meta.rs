@@ -166,6 +166,7 @@ fn skipped(walker: &Walker, action: &str, why: &str) -> HostResult {
         status: Status::Skipped,
         ignored: false,
         rescued: false,
+        before: false,
         item: None,
         is_loop: false,
         result: json!({ "changed": false, "msg": action, "skip_reason": why }),

@@ -11,6 +11,7 @@ mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
+mod connections;
 mod costs;
 mod cursor;
 mod custom_stats;
@@ -21,10 +22,13 @@ mod handlers;
 mod in_flight;
 mod include;
 mod include_vars;
+mod interrupt;
+mod journaling;
 mod listing;
 mod looping;
 mod memory;
 mod meta;
+mod named_facts;
 mod outcome;
 mod play;
 mod prompt;
@@ -50,13 +54,13 @@ use crate::report::{Event, Stats};
 use crate::source::Diag;
 use crate::template::Templar;
 use crate::vars::VarMap;
-use connect::Connections;
+use connections::Connections;
 use indexmap::IndexMap;
 use memory::Memory;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// What the command line and the environment ask of a run.
@@ -75,6 +79,8 @@ pub struct Settings {
     pub verbosity: u8,
     /// When the program began to work, if it is to be told what everything costs.
     pub costs_since: Option<Instant>,
+    /// Results are told in full, gathered facts among them.
+    pub tells_results: bool,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -101,6 +107,7 @@ impl Settings {
             read_ahead: true,
             verbosity: 0,
             costs_since: None,
+            tells_results: true,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
@@ -149,6 +156,8 @@ pub struct Run {
     settings: Settings,
     templar: Arc<Templar>,
     loader: Loader,
+    /// The facts that may be asked for, if that is known.
+    named_facts: OnceLock<BTreeSet<String>>,
     inventory: RwLock<Inventory>,
     memory: Memory,
     decrypted: vars_files::Decrypted,
@@ -161,6 +170,9 @@ pub struct Run {
     out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
+    /// Turns in the journal, and prompts.
+    next_turn: AtomicUsize,
+    next_prompts: AtomicUsize,
     start_at: Mutex<Option<String>>,
     /// Ask before each task; no longer, when that was answered so.
     asks: AtomicBool,
@@ -168,8 +180,11 @@ pub struct Run {
     added: Mutex<Vec<Added>>,
     /// What has been warned of and need not be again.
     warned: Mutex<std::collections::HashSet<String>>,
-    interrupted: AtomicBool,
+    interrupts: interrupt::Interrupts,
+    started: Instant,
     broken: AtomicBool,
+    /// The recap has been told.
+    is_told: AtomicBool,
     forks: Arc<tokio::sync::Semaphore>,
 }
 
@@ -185,13 +200,16 @@ impl Run {
             events(Event::Warning { text: words });
             None
         });
+        let past = settings.keeping.as_ref().map(|keeping| &keeping.past);
+        let next_turn = AtomicUsize::new(past.map_or(0, |past| past.next_turn));
+        let connections = Connections::new(settings.costs_since, past.map(|past| past.jobs.clone()).unwrap_or_default());
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
-        let connections = Connections::new(settings.costs_since);
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
             templar,
             loader,
+            named_facts: OnceLock::new(),
             inventory: RwLock::new(inventory),
             memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
@@ -203,19 +221,28 @@ impl Run {
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
+            next_turn,
+            next_prompts: AtomicUsize::new(0),
             start_at,
             asks,
             added: Mutex::default(),
             warned: Mutex::default(),
-            interrupted: AtomicBool::new(false),
+            interrupts: interrupt::Interrupts::default(),
+            started: Instant::now(),
             broken: AtomicBool::new(false),
+            is_told: AtomicBool::new(false),
             forks,
         })
     }
 
     /// Runs the plays in order and tells the recap. Connections are closed at the end.
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
-        let started = Instant::now();
+        self.tell_past();
+        if !self.shows_facts()
+            && let Some(named) = named_facts::of(self, &playbooks)
+        {
+            let _ = self.named_facts.set(named);
+        }
         'all: for (path, playbook) in playbooks {
             self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
@@ -230,28 +257,35 @@ impl Run {
             self.emit(Event::Broken { diagnosis: format!("error: {words}"), error: words });
         }
         self.background.leave();
+        if self.is_interrupted() {
+            // What was asked of hosts and not waited for would hold up the end.
+            self.connections.interrupt();
+        }
         self.connections.close().await;
-        let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
-        hosts.sort_keys();
+        self.recap()
+    }
+
+    /// Tells how the hosts fared, once: nothing is told of the run afterwards.
+    pub fn recap(&self) -> Ending {
         let ending = self.ending();
-        self.tell_costs(started);
-        self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
+        if !self.is_told.swap(true, Ordering::SeqCst) {
+            let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
+            hosts.sort_keys();
+            self.tell_costs(self.started);
+            self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: self.started.elapsed() });
+        }
         ending
+    }
+
+    /// Whether whatever facts are gathered can be seen.
+    fn shows_facts(&self) -> bool {
+        self.settings.tells_results || self.settings.verbosity > 0 || self.memory.is_kept()
     }
 
     /// Forgets the facts that earlier runs kept: `--flush-cache`.
     pub fn flush_cache(&self) {
         let hosts = self.inventory().hosts();
         hosts.iter().chain([&Arc::from("localhost")]).for_each(|host| self.memory.clear_facts(host));
-    }
-
-    /// Asks the run to stop after the tasks that are running.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::Relaxed);
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
     }
 
     /// What counts is who is out at the end: `meta: clear_host_errors` forgives.

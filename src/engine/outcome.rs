@@ -105,6 +105,7 @@ impl TaskRun {
             status: attempt.status,
             ignored: false,
             rescued: attempt.has_failed() && self.rescues && item.is_none(),
+            before: if item.is_some() { self.is_item_past() } else { self.turn.is_past() },
             item: item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
             is_loop: attempt.is_loop,
             result: {

@@ -39,14 +39,20 @@ impl Action<'_> {
                 let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
                 let answer = tokio::task::spawn_blocking(move || {
                     if !echo {
-                        return rpassword::prompt_password(format!("{words}: "));
+                        let answer = crate::ask::hidden(&format!("{words}: "))?;
+                        crate::secrets::register(&answer);
+                        return Ok(answer.to_string());
                     }
+                    let _open = crate::ask::Question::open();
                     write!(std::io::stderr(), "{words}: ")?;
                     let mut line = String::new();
                     std::io::stdin().lock().read_line(&mut line)?;
                     Ok(line.trim_end().to_owned())
                 });
-                let answer = answer.await.map_err(|err| err.to_string()).and_then(|answer| answer.map_err(|err| err.to_string()));
+                let answer = answer
+                    .await
+                    .map_err(|err| err.to_string())
+                    .and_then(|answer: std::io::Result<String>| answer.map_err(|err| err.to_string()));
                 executed
                     .data
                     .insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
@@ -210,7 +216,6 @@ impl Action<'_> {
         Running {
             r#become: self.place.r#become.clone(),
             timeout: Some(Duration::from_secs(60)),
-            on_line: None,
             title: self.task_run.name.clone(),
             ..Running::default()
         }

@@ -30,7 +30,7 @@ pub fn hosts_matching(inventory: &Inventory, pattern: &str, unmatched: &mut Vec<
                     return Err(PatternError(format!("Limit starting with \"@\" must be a file, not a directory: {file}")));
                 }
                 let text =
-                    std::fs::read_to_string(file).map_err(|err| PatternError(format!("cannot read the host list `{file}`: {err}")))?;
+                    crate::source::read_text(path).map_err(|err| PatternError(format!("cannot read the host list `{file}`: {err}")))?;
                 parts.extend(text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()));
             }
             None => parts.push(part),

@@ -277,6 +277,11 @@ fn is_program(path: &Path) -> anyhow::Result<bool> {
     use std::io::Read;
     let reading = || format!("cannot read `{}`", path.display());
     let mut head = Vec::new();
-    std::fs::File::open(path).with_context(reading)?.take(4).read_to_end(&mut head).with_context(reading)?;
+    source::refuse_endless(path)
+        .and_then(|()| std::fs::File::open(path))
+        .with_context(reading)?
+        .take(4)
+        .read_to_end(&mut head)
+        .with_context(reading)?;
     Ok(head.starts_with(b"#!") || head.starts_with(b"\x7fELF"))
 }

@@ -12,7 +12,7 @@ mod seal;
 mod sink;
 mod write;
 
-pub use past::{Past, Turn};
+pub use past::{Item, Past, Turn};
 pub use read::{Reading, Summary, Told};
 pub use record::{Header, Job, Kept, Place, Printed, Record};
 pub use seal::Seal;
@@ -124,11 +124,11 @@ impl Run {
     }
 }
 
-/// Removes the oldest runs beyond those that are kept; none that is alive.
+/// Makes room for one more run: removes the oldest beyond those that are kept, and none that is alive.
 fn sweep() {
     let keep = std::env::var("NODEWRIGHT_JOURNAL_KEEP").ok().and_then(|text| text.parse().ok()).unwrap_or(KEPT);
     let runs = Run::all().unwrap_or_default();
-    let n_over = runs.len().saturating_sub(keep.max(1));
+    let n_over = (runs.len() + 1).saturating_sub(keep.max(1));
     runs[..n_over].iter().filter(|run| !run.is_alive()).for_each(Run::remove);
 }
 

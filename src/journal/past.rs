@@ -14,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 /// What the journal of a run holds.
 #[derive(Default)]
 pub struct Past {
+    /// There was an earlier life of the run.
+    pub is_known: bool,
     /// By host and task, in the order of their turns.
     turns: Mutex<HashMap<String, HashMap<String, VecDeque<Turn>>>>,
     answers: BTreeMap<usize, BTreeMap<String, String>>,
@@ -48,6 +50,10 @@ pub struct Item {
 }
 
 impl Turn {
+    pub fn forget_item(&mut self, key: &str) {
+        self.items.remove(key);
+    }
+
     pub fn item(&self, key: &str) -> Option<&Item> {
         self.items.get(key)
     }
@@ -73,7 +79,7 @@ impl Past {
     pub fn read(run: &Run) -> anyhow::Result<(Header, Past, Option<Seal>)> {
         let mut reading = Reading::open(run)?;
         let mut records = Vec::new();
-        while let Some(told) = reading.next()? {
+        while let Some(told) = reading.next_told()? {
             if let Told::Record(record) = told {
                 records.push(*record);
             }
@@ -82,8 +88,11 @@ impl Past {
         let envelopes: Vec<String> =
             records.iter().filter_map(|record| if let Record::Key { envelope } = record { Some(envelope.clone()) } else { None }).collect();
         let seal = Seal::find(&header.id, &envelopes);
-        let mut gathering =
-            Gathering { past: Past { files: header.files.clone(), ..Past::default() }, seal: seal.as_ref(), turns: BTreeMap::new() };
+        let mut gathering = Gathering {
+            past: Past { is_known: true, files: header.files.clone(), ..Past::default() },
+            seal: seal.as_ref(),
+            turns: BTreeMap::new(),
+        };
         records.into_iter().for_each(|record| gathering.add(record));
         let past = gathering.done();
         Ok((header, past, seal))
@@ -174,7 +183,8 @@ impl Gathering<'_> {
         let mut turns: HashMap<String, HashMap<String, VecDeque<Turn>>> = HashMap::new();
         for ((host, _), (task, turn)) in self.turns {
             past.jobs.extend(turn.items.values().flat_map(|item| item.jobs.values()).map(|job| job.id.clone()));
-            if turn.items.values().all(|item| item.jobs.is_empty()) {
+            let has_failed = |item: &Item| item.did.values().next_back().is_some_and(|kept| kept.failed);
+            if turn.items.values().all(|item| item.jobs.is_empty() && !has_failed(item)) {
                 *past.n_done.entry(host.clone()).or_default() += 1;
             }
             turns.entry(host).or_default().entry(task).or_default().push_back(turn);

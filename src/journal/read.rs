@@ -3,11 +3,14 @@
 use super::record::{Header, Record};
 use super::{Run, VERSION};
 use crate::report::{Event, Stats, Status};
+use crate::source::Checksum;
 use anyhow::{Context, bail};
 use indexmap::IndexMap;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 /// A journal that is being read.
@@ -69,7 +72,7 @@ impl Reading {
     ///
     /// # Errors
     /// A line in the middle cannot be read.
-    pub fn next(&mut self) -> anyhow::Result<Option<Told>> {
+    pub fn next_told(&mut self) -> anyhow::Result<Option<Told>> {
         if !self.advance()? {
             return Ok(None);
         }
@@ -97,6 +100,22 @@ impl Reading {
         self.number += 1;
         let n_read = self.lines.read_until(b'\n', &mut self.line).with_context(|| format!("cannot read `{}`", self.path))?;
         Ok(n_read > 0 && self.line.ends_with(b"\n"))
+    }
+
+    /// Every file that the run has read.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn files(mut self) -> anyhow::Result<BTreeMap<PathBuf, Checksum>> {
+        let mut all = self.header.files.clone();
+        while self.advance()? {
+            if self.line.starts_with(b"{\"record\":\"files\"")
+                && let Ok(Record::Files { files }) = serde_json::from_slice(&self.line)
+            {
+                all.extend(files);
+            }
+        }
+        Ok(all)
     }
 
     /// What the run came to. Of a run that told no recap, what its hosts came to so far.

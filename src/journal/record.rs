@@ -124,6 +124,9 @@ pub struct Kept {
     pub hides_diff: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub verbose: bool,
+    /// It changed the engine itself, and only that is known of it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub again: bool,
 }
 
 fn is_false(flag: &bool) -> bool {

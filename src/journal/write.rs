@@ -13,12 +13,15 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The journal of the present run. Held locked as long as it is open.
 pub struct Journal {
     pub run: Run,
     file: Mutex<Option<File>>,
+    /// Something was written that may not be on the disk yet.
+    is_ahead: Arc<AtomicBool>,
     seal: Option<Seal>,
     has_envelopes: AtomicBool,
     /// What went wrong and was not told yet.
@@ -54,8 +57,14 @@ impl Journal {
         let seal = Seal::new(&run.id);
         header.id.clone_from(&run.id);
         let journal = Journal::of(run, file, seal, header.files.clone());
-        header.sealed_args = args.and_then(|args| journal.seal(&serde_json::to_vec(args).unwrap_or_default()));
+        // Nothing stands before the first line, not even the key to what is sealed in it.
+        let seal = |args| journal.seal.as_ref().and_then(|seal| seal.close(&serde_json::to_vec(args).ok()?)).unwrap_or_default();
+        header.sealed_args = args.map(seal);
+        let is_sealed = header.sealed_args.is_some();
         journal.write(&Record::Begun(Box::new(header)));
+        if is_sealed {
+            journal.keep_key();
+        }
         match journal.complaint() {
             None => Ok(journal),
             Some(words) => bail!(words),
@@ -87,8 +96,13 @@ impl Journal {
     }
 
     fn of(run: Run, file: File, seal: Option<Seal>, files: BTreeMap<PathBuf, crate::source::Checksum>) -> Journal {
+        let is_ahead = Arc::new(AtomicBool::new(false));
+        if let Ok(same) = file.try_clone() {
+            sync_every_second(same, &is_ahead);
+        }
         Journal {
             run,
+            is_ahead,
             file: Mutex::new(Some(file)),
             seal,
             has_envelopes: AtomicBool::new(false),
@@ -127,11 +141,15 @@ impl Journal {
 
     /// A text under the run's key. Without a key it is lost, and will be seen to be.
     fn seal(&self, plain: &[u8]) -> Option<String> {
-        let Some(seal) = &self.seal else { return Some(String::new()) };
-        if !self.has_envelopes.swap(true, Ordering::Relaxed) {
+        self.keep_key();
+        self.seal.as_ref().map_or_else(|| Some(String::new()), |seal| seal.close(plain))
+    }
+
+    /// Keeps the key under the run's passwords, once it is needed.
+    fn keep_key(&self) {
+        if let Some(seal) = self.seal.as_ref().filter(|_| !self.has_envelopes.swap(true, Ordering::Relaxed)) {
             seal.envelopes().into_iter().for_each(|envelope| self.write(&Record::Key { envelope }));
         }
-        seal.close(plain)
     }
 
     /// Writes down which files were read since the last time.
@@ -147,6 +165,10 @@ impl Journal {
     /// The last line. Nobody will go on with a run that ended well: its key goes.
     pub fn end(&self, code: u8) {
         self.write(&Record::Ended { code, at: jiff::Timestamp::now() });
+        if let Some(file) = lock(&self.file).as_ref() {
+            // It is ended all the same.
+            let _ = file.sync_data();
+        }
         if code == 0 {
             super::seal::forget(&self.run.id);
         }
@@ -155,6 +177,7 @@ impl Journal {
     fn write_line(&self, line: &[u8]) {
         let mut open = lock(&self.file);
         let Some(file) = open.as_mut() else { return };
+        self.is_ahead.store(true, Ordering::Relaxed);
         if let Err(err) = file.write_all(line) {
             let file = open.take();
             self.give_up(&file, &err.to_string());
@@ -183,12 +206,25 @@ impl Journal {
     }
 }
 
+/// What is written outlives this process at once, and a power cut within a second. To wait for the disk at every line would cost more than the work.
+fn sync_every_second(file: File, is_ahead: &Arc<AtomicBool>) {
+    let journal = Arc::downgrade(is_ahead);
+    std::thread::spawn(move || {
+        while let Some(is_ahead) = journal.upgrade() {
+            // A disk that fails will fail the next line as well.
+            let _ = is_ahead.swap(false, Ordering::Relaxed).then(|| file.sync_data());
+            drop(is_ahead);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    });
+}
+
 fn holds_secret(value: &Json) -> bool {
     match value {
-        Json::String(text) => secrets::masked(text).is_some(),
+        Json::String(text) => secrets::tells(text),
         Json::Array(items) => items.iter().any(holds_secret),
-        Json::Object(map) => map.iter().any(|(key, value)| secrets::masked(key).is_some() || holds_secret(value)),
-        Json::Number(number) => secrets::masked(&number.to_string()).is_some(),
+        Json::Object(map) => map.iter().any(|(key, value)| secrets::tells(key) || holds_secret(value)),
+        Json::Number(number) => secrets::tells(&number.to_string()),
         Json::Null | Json::Bool(_) => false,
     }
 }

@@ -8,6 +8,7 @@
 //! (`update_cache`); if that fails the files are put back. `ppa:` is not supported, so that `validate_certs` has nothing to check, and `install_python_apt` nothing to install. Returns `repo`, `sources_added`, `sources_removed`.
 
 use super::apt::{lock, said, update};
+use super::write_file::INTO_PLACE;
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote};
 use std::collections::BTreeMap;
@@ -128,7 +129,7 @@ impl Module for AptRepository {
         }
         let whole =
             |lines: Option<&Vec<Line>>| lines.map(|lines| lines.iter().map(ToString::to_string).collect::<String>()).unwrap_or_default();
-        let mut text = format!("{}{}{PUT}", update::ENVIRONMENT, lock::WAIT_FOR_LOCKS);
+        let mut text = format!("{}{}{INTO_PLACE}{PUT}", update::ENVIRONMENT, lock::WAIT_FOR_LOCKS);
         for (path, lines) in &changed {
             let (old, new) = (whole(before.get(*path)), whole(Some(lines)));
             let mode = if before.contains_key(*path) { "" } else { args.str("mode").unwrap_or("0644") };
@@ -214,7 +215,9 @@ undo() {
   status=$?; count=0
   while IFS= read -r path; do
     count=$((count + 1))
-    if [ -e "$saved/$count" ]; then cp -p -- "$saved/$count" "$path"; else rm -f -- "$path"; fi
+    if [ -e "$saved/$count" ]; then
+      path=$(readlink -f -- "$path") && new=$(mktemp "${path%/*}/.nodewright.XXXXXX") && cp -p -- "$saved/$count" "$new" && into_place "$new" "$path"
+    else rm -f -- "$path"; fi
   done <"$list"
   rm -rf -- "$saved"
   exit "$status"
@@ -223,7 +226,7 @@ put() {
   path=$1; [ ! -L "$path" ] || path=$(readlink -f -- "$path") || return 1
   mkdir -p -- "${path%/*}" && new=$(mktemp "${path%/*}/.nodewright.XXXXXX") || return 1
   if [ -e "$path" ]; then cp -p -- "$path" "$new"; else chmod "${2:-0644}" "$new"; fi &&
-  cat >"$new" && mv -f -- "$new" "$path" || { rm -f -- "$new"; return 1; }
+  cat >"$new" && into_place "$new" "$path" || { rm -f -- "$new"; return 1; }
 }
 "#;
 

@@ -12,6 +12,7 @@
 //! so that a key whose expiry was extended is replaced. Returns `dest`, `repo`, `key_filename`. Lists are not refreshed: `apt: update_cache` does that.
 //! `install_python_debian` has nothing to install: no Python is needed.
 
+use super::write_file::INTO_PLACE;
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::modules::web;
 use crate::sh::{Output, Script, quote};
@@ -210,7 +211,7 @@ impl Module for Deb822Repository {
         if !writes_file && new_key.is_none() {
             return Ok(outcome.into());
         }
-        let mut text = String::from(PUT);
+        let mut text = format!("{INTO_PLACE}{PUT}");
         if let Some((path, _)) = &new_key {
             text += &format!("install -d -m 0755 {KEYS} || mkdir -p {KEYS} || exit 1\nput 644 {}\n", quote(path));
         }
@@ -310,7 +311,7 @@ fn fetch(url: &str) -> String {
 /// Writes standard input beside the file and renames it.
 const PUT: &str = r#"put() {
   new=$(mktemp "${2%/*}/.nodewright.XXXXXX") || exit 1
-  cat >"$new" && chmod "$1" "$new" && mv -f -- "$new" "$2" || { rm -f -- "$new"; exit 1; }
+  cat >"$new" && chmod "$1" "$new" && into_place "$new" "$2" || { rm -f -- "$new"; exit 1; }
 }
 "#;
 

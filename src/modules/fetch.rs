@@ -105,6 +105,12 @@ impl Module for Fetch {
     }
 }
 
+/// A host's own folder below `dest`. Its name may come from anywhere (`add_host` of what a host said).
+fn folder_of_host(host: &str) -> Result<&str, Failure> {
+    let is_folder = !host.is_empty() && !host.starts_with('/') && !host.split('/').any(|part| matches!(part, "." | ".."));
+    is_folder.then_some(host).ok_or_else(|| Failure::argument("dest", format!("the host's name `{host}` would lead out of `dest`")))
+}
+
 /// Where the file goes on the controller.
 fn destination(args: &Args, source: &str, context: &dyn Context) -> Result<PathBuf, Failure> {
     let asked = args.required("dest")?;
@@ -114,15 +120,58 @@ fn destination(args: &Args, source: &str, context: &dyn Context) -> Result<PathB
     };
     // A relative place is the playbook's, wherever one stands.
     let mut dest = context.playbook_dir().join(expanded);
+    // Where the host has nothing to expand, its word for its own path is not needed: it would choose the name of a file of ours.
+    let written = args.required("src")?;
+    let source = if written.starts_with('~') || written.contains('$') { source } else { written };
     let name = source.rsplit('/').next().unwrap_or(source);
     if !args.is("flat") {
-        dest.push(context.inventory_hostname());
+        dest.push(folder_of_host(context.inventory_hostname())?);
         dest.extend(source.split('/').filter(|part| !matches!(*part, "" | "." | "..")));
     } else if asked.ends_with('/') {
+        if matches!(name, "" | "." | "..") {
+            return Err(Failure::argument("src", format!("`{source}` names no file")));
+        }
         dest.push(name);
     } else if dest.is_dir() {
         let why = "dest is an existing directory, use a trailing slash if you want to fetch src into that directory";
         return Err(Failure::argument("dest", why));
     }
     Ok(dest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules::trial::{Controller, decide};
+    use serde_json::json;
+
+    #[test]
+    fn a_host_does_not_choose_where_its_file_goes() {
+        for (src, dest, flat, said, goes) in [
+            ("/etc/motd", "/c/out/", true, "/root/.bashrc", "/c/out/motd"),
+            ("/etc/motd", "/c/out", false, "/root/.ssh/config", "/c/out/web1/etc/motd"),
+            ("~/notes", "/c/out", false, "/../../x/../y", "/c/out/web1/x/y"),
+        ] {
+            let stat = "81a4 0 0 1 2 3 2 1 1 1 8 4096 0 0|1|1|1|root|root";
+            let probe = format!("{said}\0{stat}\0{}\0x\n", sha1_of(b"x\n"));
+            let decision = decide(&Fetch, json!({"src": src, "dest": dest, "flat": flat}), &probe, &Controller::default());
+            let Ok(Decision::Change(Change { apply: Apply::OnController { path, .. }, .. })) = decision else { panic!("{src} is new") };
+            assert_eq!(path, PathBuf::from(goes));
+        }
+        let refused = decide(
+            &Fetch,
+            json!({"src": "$X/..", "dest": "/c/out/", "flat": true}),
+            "/..\081a4 0 0 1 2 3 2 1 1 1 8 4096 0 0|1|1|1|root|root\0da39a3ee5e6b4b0d3255bfef95601890afd80709\0",
+            &Controller::default(),
+        );
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn a_hosts_name_does_not_lead_out() {
+        for name in ["..", "../x", "/etc", "a/../..", ""] {
+            assert!(folder_of_host(name).is_err(), "{name}");
+        }
+        assert_eq!(folder_of_host("rack1/web1").ok(), Some("rack1/web1"));
+    }
 }

@@ -221,6 +221,14 @@ impl Module for GetUrl {
         text.push_str("if [ -d \"$p\" ]; then echo \"$p is a directory\" >&2; exit 1; fi\n");
         text.push_str("say done; say \"$new\"; say \"$old\"\nb=''\nif [ \"$new\" != \"$old\" ]; then\n");
         let mut on_new = fix.clone();
+        if args.has("tmp_dest") {
+            // Renaming is one step only where both are on one file system.
+            text.push_str(&format!(
+                "u=$t; t=$(mktemp -- {}/.nodewright.XXXXXX) || {{ t=$u; exit 1; }}\n\
+                 cat -- \"$u\" > \"$t\" || {{ rm -f -- \"$u\"; exit 1; }}\nrm -f -- \"$u\"\n",
+                quote(&state.folder)
+            ));
+        }
         if let Some(entry) = &state.entry {
             let (uid, gid) = (entry.uid, entry.gid);
             text.push_str(&format!("chown {uid}:{gid} -- \"$t\" 2>/dev/null || chgrp {gid} -- \"$t\" 2>/dev/null || :\n"));
@@ -230,7 +238,7 @@ impl Module for GetUrl {
             }
         }
         text.push_str(&on_new.lines("\"$t\"", false));
-        text.push_str("sync -- \"$t\" 2>/dev/null || :\nmv -f -- \"$t\" \"$p\" || exit 1\nt=''\n");
+        text.push_str("into_place \"$t\" \"$p\" || exit 1\nt=''\n");
         text.push_str(&format!("else\n:\n{attributes}fi\nsay \"$b\"\nlook \"$p\"\n"));
         let since = state.entry.as_ref().filter(|_| asks_server).map(|entry| entry.mtime.seconds);
         let input = request(args, url, since)?;

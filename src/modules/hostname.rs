@@ -8,6 +8,7 @@
 //! `hostname`, `nodename`, `fqdn` and `domain` are the new ones.
 
 use super::look::{FUNCTIONS, Fields};
+use super::write_file::INTO_PLACE;
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote};
 
@@ -72,7 +73,9 @@ impl Module for Hostname {
             // Each by itself: all at once would set the pretty name too.
             format!("hostnamectl --static set-hostname {word} && hostnamectl --transient set-hostname {word}\n")
         } else {
-            format!("umask 022\nprintf '%s\\n' {word} > /etc/hostname.new && mv -f /etc/hostname.new /etc/hostname && hostname {word}\n")
+            format!(
+                "{INTO_PLACE}umask 022\nprintf '%s\\n' {word} > /etc/hostname.new && into_place /etc/hostname.new /etc/hostname && hostname {word}\n"
+            )
         };
         let doing = format!("name the host {name}");
         let finish = move |output: &Output, outcome| if output.success() { Ok(outcome) } else { Err(Failure::script(&doing, output)) };

@@ -8,6 +8,7 @@
 //! `mechanism`.
 
 use super::look::{FUNCTIONS, Fields};
+use super::write_file::CLEANING;
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script};
 
@@ -66,8 +67,11 @@ impl Module for LocaleGen {
             return Ok(outcome.into());
         }
         let content = list(&state, &names, wants);
-        let script =
-            "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\ncat > /etc/locale.gen || exit\nlocale-gen > /dev/null || exit\nlocale -a\n";
+        let script = format!(
+            "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\nm=$(umask)\n{CLEANING}p=$(readlink -f /etc/locale.gen) && t=$(mktemp \"$p.XXXXXX\") || exit\n\
+             cp -p -- \"$p\" \"$t\" && cat > \"$t\" && into_place \"$t\" \"$p\" || exit\nt=''\numask \"$m\"\n\
+             locale-gen > /dev/null || exit\nlocale -a\n"
+        );
         let change = Change::new(Outcome { changed: true, ..outcome }, Script::new(script).with_input(content.into_bytes()));
         Ok(change
             .finish(move |output, mut outcome| {

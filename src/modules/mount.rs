@@ -195,7 +195,10 @@ impl State {
                 // An entry that cannot be mounted would stop the next boot: the file goes back to what it was.
                 let or_restore = if writes && self.entry.is_some() {
                     steps.before.push_str(&format!("x=$(mktemp -d) && cp -p -- {} \"$x/fstab\" || exit 1\n", quote(&self.fstab)));
-                    format!("{{ cp -p -- \"$x/fstab\" {}; exit 1; }}", quote(&self.fstab))
+                    format!(
+                        "{{ t={0}.nodewright.$$ && cp -p -- \"$x/fstab\" \"$t\" && into_place \"$t\" {0}; exit 1; }}",
+                        quote(&self.fstab)
+                    )
                 } else {
                     "exit 1".to_owned()
                 };

@@ -6,14 +6,17 @@ use super::look::{Entry, FUNCTIONS, Fields};
 use super::write_file::{LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
 use crate::sh::{Input, Output, Script, quote, words};
-use crate::source::read_bytes;
+use crate::source::{read_bytes, read_file, refuse_endless};
 use crate::vault::{Plain, is_encrypted};
 use md5::Md5;
 use serde_json::Map;
 use sha1::{Digest, Sha1};
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// What is to be put there.
 pub enum Content {
@@ -289,7 +292,7 @@ impl Content {
 /// Whether a file of the controller is encrypted.
 pub fn is_encrypted_file(path: &Path) -> Result<bool, Failure> {
     let mut head = [0; 32];
-    let length = std::fs::File::open(path).and_then(|mut file| file.read(&mut head));
+    let length = refuse_endless(path).and_then(|()| std::fs::File::open(path)?.read(&mut head));
     let length = length.map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))?;
     Ok(is_encrypted(&head[..length]))
 }
@@ -311,7 +314,7 @@ pub fn mode_of(path: &Path) -> Result<u32, Failure> {
 
 /// A file of the controller.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))
+    read_file(path).map_err(|err| Failure::argument("src", format!("read {}: {err}", path.display())))
 }
 
 /// SHA-1 of a file of the controller, which may be larger than memory.
@@ -319,9 +322,34 @@ pub fn checksum_of(path: &Path) -> Result<String, Failure> {
     digest_of::<Sha1>(path)
 }
 
-fn digest_of<D: Digest>(path: &Path) -> Result<String, Failure> {
+/// Once for all hosts that want to know it, for as long as the file stays as it is.
+fn digest_of<D: Digest + 'static>(path: &Path) -> Result<String, Failure> {
+    type Known = Mutex<Option<((SystemTime, u64), String)>>;
+    static KNOWN: Mutex<BTreeMap<(PathBuf, TypeId), Arc<Known>>> = Mutex::new(BTreeMap::new());
     let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let metadata = path.metadata().map_err(failed)?;
+    let written = metadata.modified().map_err(failed)?;
+    let stamp = (written, metadata.len());
+    let known = {
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry((path.to_owned(), TypeId::of::<D>())).or_default().clone()
+    };
+    // Those who ask meanwhile wait for the answer.
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((then, digest)) = known.as_ref()
+        && *then == stamp
+    {
+        return Ok(digest.clone());
+    }
+    let digest = read_digest::<D>(path)?;
+    // A file may change twice within one tick of its clock: what was written just now is not relied on.
+    *known = written.elapsed().is_ok_and(|age| age > Duration::from_secs(2)).then(|| (stamp, digest.clone()));
+    Ok(digest)
+}
+
+fn read_digest<D: Digest>(path: &Path) -> Result<String, Failure> {
+    let failed = |err: std::io::Error| Failure::argument("src", format!("read {}: {err}", path.display()));
+    let mut file = refuse_endless(path).and_then(|()| std::fs::File::open(path)).map_err(failed)?;
     let (mut sum, mut buffer) = (D::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {

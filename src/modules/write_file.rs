@@ -70,23 +70,32 @@ impl Write<'_> {
         } else {
             text.push_str("b=''\n");
         }
-        // Where sync takes no file it syncs everything, which is as good. A link to a directory would be moved into.
-        text.push_str(
-            "sync -- \"$t\" 2>/dev/null || :\n\
-             if [ -d \"$p\" ]; then rm -f -- \"$p\" || exit 1; fi\n\
-             mv -f -- \"$t\" \"$p\" || exit 1\n\
-             t=''\n\
-             say \"$b\"\nlook \"$p\"\n",
-        );
+        text.push_str("into_place \"$t\" \"$p\" || exit 1\nt=''\nsay \"$b\"\nlook \"$p\"\n");
         Ok(text)
     }
 }
 
-/// Removes what a script that ends early leaves: the file `$t` and the folder `$x`.
-pub const CLEANING: &str = "t='' x=''\n\
-     trap 'rm -rf -- \"$t\" \"$x\"' EXIT\n\
-     trap 'exit 143' HUP INT TERM\n\
-     umask 077\n";
+macro_rules! into_place {
+    () => {
+        r#"into_place() {
+  sync -- "$1" 2>/dev/null || :
+  if [ -d "$2" ] && [ -L "$2" ]; then rm -f -- "$2" || return; fi
+  mv -f -- "$1" "$2"
+}
+"#
+    };
+}
+
+/// The shell function `into_place NEW PATH`, the only way in which a module's script makes a file the one at a path: `NEW` is finished, with its
+/// mode and owner, and stands in the same folder. It is on the disk before it has the name, so whatever dies whenever leaves the old file
+/// or the new one.
+///
+/// Where sync takes no file it syncs everything, which is as good. A link to a directory would be moved into.
+pub const INTO_PLACE: &str = into_place!();
+
+/// Removes what a script that ends early leaves: the file `$t` and the folder `$x`. Has [`INTO_PLACE`].
+pub const CLEANING: &str =
+    concat!("t='' x=''\n", "trap 'rm -rf -- \"$t\" \"$x\"' EXIT\n", "trap 'exit 143' HUP INT TERM\n", "umask 077\n", into_place!());
 
 /// Reads what a [`Write`] said, for [`crate::module::Change::finish`].
 pub fn finish_write(doing: String, path: String) -> impl FnOnce(&Output, Outcome) -> Result<Outcome, Failure> + Send + 'static {

@@ -5,6 +5,9 @@ use fancy_regex::Regex;
 
 pub type Captures<'t> = fancy_regex::Captures<'t, str>;
 
+/// The largest text that replacing may make.
+const MAX_REPLACED: usize = 64 << 20;
+
 /// Why a pattern or a template cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +17,8 @@ pub enum Error {
     Search(Box<fancy_regex::Error>),
     #[error("{what} in `{template}`")]
     Template { template: String, what: String },
+    #[error("the text would be larger than {} MiB", MAX_REPLACED >> 20)]
+    TooLarge,
     #[error("invalid group reference {0}")]
     Number(usize),
     #[error("unknown group name '{0}'")]
@@ -109,6 +114,9 @@ impl Pattern {
             let Some(whole) = found.get(0) else { continue };
             new.push_str(&text[copied..whole.start()]);
             new.push_str(&self.expand(template, found)?);
+            if new.len() > MAX_REPLACED {
+                return Err(Error::TooLarge);
+            }
             copied = whole.end();
         }
         new.push_str(&text[copied..]);

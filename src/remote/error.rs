@@ -84,6 +84,8 @@ pub enum RunError {
     /// It was started, and nobody knows how it ended.
     #[error("{why}: it is not known how this ended")]
     Gone { why: &'static str, stdout: Vec<u8>, stderr: Vec<u8> },
+    #[error("interrupted")]
+    Interrupted,
     #[error("it wrote more than {} MiB of output; its processes were killed", limit >> 20)]
     TooMuchOutput { limit: usize },
     #[error("cannot send `{what}` to the host: {reason}")]

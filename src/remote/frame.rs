@@ -36,6 +36,11 @@ impl Finder {
         Finder { marker, matched: 0, answer: None }
     }
 
+    /// What was found is not the end.
+    pub fn go_on(&mut self) {
+        self.answer = None;
+    }
+
     /// Hands everything before the marker to `body`, in order and exactly.
     pub fn feed(&mut self, piece: &[u8], mut body: impl FnMut(&[u8])) -> Found {
         let mut at = 0;

@@ -90,6 +90,14 @@ impl HostKeys {
         })
     }
 
+    /// What one file's text says of a host, and nothing else.
+    pub(super) fn of_text(name: &str, text: &str) -> HostKeys {
+        let mut known = Vec::new();
+        read(text.lines().enumerate(), Path::new("known_hosts"), &mut known);
+        let known = about(&known, name).collect();
+        HostKeys { name: name.to_owned(), known, pinned: None, accept_new: false, write_to: None, hash: false }
+    }
+
     /// What the host is asked to prove itself with: the kinds of key that we know first, or it would show another and look unknown.
     /// Certificates only where we know an authority. Never RSA with SHA-1.
     pub fn algorithms(&self) -> (Vec<Algorithm>, Vec<Algorithm>) {
@@ -321,15 +329,8 @@ mod tests {
     const TWO: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB2gQZkVYfrTo57NcoSNBi1QbhuH/KzV4IJX1pMqyYR6";
     const OTHER_KIND: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBH7uZ+tk6vfLNHubDQ6Z4E61g6c7Sfw9LkMzyvEqhQga0Az+89Uuh+gO8Z73xbrEuyvRBAcEbi2/iG0YUnZ2qVU=";
 
-    fn keys(file: &str, name: &str) -> HostKeys {
-        let mut known = Vec::new();
-        read(file.lines().enumerate(), Path::new("known_hosts"), &mut known);
-        let known = about(&known, name).collect();
-        HostKeys { name: name.into(), known, pinned: None, accept_new: false, write_to: None, hash: false }
-    }
-
     fn shows(file: &str, name: &str, key: &str) -> String {
-        match keys(file, name).check_key(&key.parse().unwrap()) {
+        match HostKeys::of_text(name, file).check_key(&key.parse().unwrap()) {
             Ok(()) => "known".into(),
             Err(HostKeyError::Unknown { .. }) => "unknown".into(),
             Err(HostKeyError::Changed { line, .. }) => format!("changed from line {line}"),
@@ -358,18 +359,18 @@ mod tests {
 
     #[test]
     fn the_kinds_that_are_known_are_asked_for_first() {
-        let (plain, certificates) = keys(&format!("web1 {OTHER_KIND}"), "web1").algorithms();
+        let (plain, certificates) = HostKeys::of_text("web1", &format!("web1 {OTHER_KIND}")).algorithms();
         assert_eq!(plain[0].to_string(), "ecdsa-sha2-nistp256");
         assert!(certificates.is_empty() && plain.len() == 6);
         assert!(!plain.contains(&Algorithm::Rsa { hash: None }));
-        assert_eq!(keys(&format!("@cert-authority *.lab {ONE}"), "a.lab").algorithms().1.len(), 6);
+        assert_eq!(HostKeys::of_text("a.lab", &format!("@cert-authority *.lab {ONE}")).algorithms().1.len(), 6);
     }
 
     #[test]
     fn a_new_key_is_written_after_an_unfinished_line() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("new/known_hosts");
-        let mut accepting = HostKeys { accept_new: true, write_to: Some(file.clone()), ..keys("", "web1") };
+        let mut accepting = HostKeys { accept_new: true, write_to: Some(file.clone()), ..HostKeys::of_text("web1", "") };
         accepting.check_key(&ONE.parse().unwrap()).unwrap();
         std::fs::write(&file, std::fs::read_to_string(&file).unwrap().trim_end()).unwrap();
         accepting.name = "web2".into();

@@ -3,10 +3,24 @@
 use super::error::ConnectError;
 use super::wire::{Piece, Process};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::sync::mpsc;
+
+/// More than this nobody needs, and some programs go through all the numbers there may be.
+const MOST_OPEN_FILES: u64 = 65_536;
+/// How many files might be open before we asked for more: so many may be for what we start.
+static OPEN_FILES_BEFORE: OnceLock<u64> = OnceLock::new();
+
+/// Lets this process have as many files open as the system allows it, and says how many that is. One connection takes one.
+pub fn allow_open_files() -> u64 {
+    // Where the system does not say, it will when there are too many.
+    let Ok((soft, hard)) = rlimit::getrlimit(rlimit::Resource::NOFILE) else { return 1024 };
+    OPEN_FILES_BEFORE.get_or_init(|| soft);
+    rlimit::increase_nofile_limit(hard.min(MOST_OPEN_FILES).max(soft)).unwrap_or(soft)
+}
 
 /// Who we are here: whom nobody has to become.
 pub(super) async fn user_name() -> String {
@@ -18,8 +32,9 @@ pub(super) async fn user_name() -> String {
 
 pub(super) fn start(command: &str) -> Result<Process, ConnectError> {
     let broken = |reason: String| ConnectError::Broken { address: "this machine".to_owned(), reason };
+    let limit = OPEN_FILES_BEFORE.get().map_or_else(String::new, |limit| format!("ulimit -S -n {limit}; "));
     let mut child = Command::new("/bin/sh")
-        .args(["-c", command])
+        .args(["-c", &format!("{limit}{command}")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -16,12 +16,15 @@ mod auth;
 mod error;
 mod escalate;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guarded;
 mod known_hosts;
 mod lines;
 mod local;
 mod meter;
 mod queue;
+mod shared_file;
 mod shell;
 mod ssh;
 mod ssh_config;
@@ -31,6 +34,7 @@ mod upload;
 mod wire;
 
 pub use error::{ConnectError, HostKeyError, RunError};
+pub use local::allow_open_files;
 pub use meter::Meter;
 
 /// A password: never shown by `{:?}`.
@@ -126,6 +130,9 @@ pub enum BecomeMethod {
 /// Gets the lines of a script's output while it runs.
 pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Hears how much of a large input is on its way already, and of how much.
+pub type OnSent = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
 /// How a script is run.
 #[derive(Clone, Default)]
 pub struct Run {
@@ -133,6 +140,11 @@ pub struct Run {
     /// The process group is killed after this.
     pub timeout: Option<Duration>,
     pub on_line: Option<OnLine>,
+    pub on_sent: Option<OnSent>,
+    /// Gets to know what is waited for.
+    pub on_wait: Option<OnLine>,
+    /// After so long without output and without work, it is asked what a job waits for.
+    pub stall_after: Option<Duration>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
     /// By [`Meter::ask`], where several scripts are decided on at once: they make one round trip, whenever each of them gets on its way.
@@ -220,21 +232,21 @@ impl Connection {
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
     pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, queue::Work::Probe(text::Probe { script, input })).await
     }
 
     /// Runs a script that changes something, as a job: detached, in its own process group, never twice.
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, queue::Work::Job(text::Job::new(&run, script, input, false))).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
     pub async fn start(&self, script: Script, run: Run) -> Result<String, RunError> {
         text::check(&script)?;
-        let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
+        let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         let job = text::Job::new(&run, script, input, true);
         let id = job.name.id.clone();
         self.call(&run, queue::Work::Job(job)).await.map(|_| id)
@@ -268,6 +280,16 @@ impl Connection {
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
     pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
         self.call(&run, queue::Work::Follow(job.id.clone())).await
+    }
+
+    /// Whether this is the only handle to it: then nothing goes on there either.
+    pub fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
+    /// Ends what is running: probes at once, jobs by a signal, and their end is waited for. Nothing new is begun from now on.
+    pub fn interrupt(&self) {
+        self.inner.wire.interrupts.send_replace(true);
     }
 
     /// Ends the shells and the connection.

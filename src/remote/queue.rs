@@ -18,11 +18,17 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// A script may write so much to each of its streams.
 const MOST_OUTPUT: usize = 64 << 20;
+/// What begins with this is no end.
+const WAITS: &str = "waits ";
+/// What was interrupted on a host that cannot be reached is not waited for any longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever waits for a lost connection gets to know it after this.
+const SOON: Duration = Duration::from_secs(2);
 /// A script that ends its shell so many times is not tried again.
 const TRIES: u32 = 3;
 
@@ -39,6 +45,7 @@ pub(super) struct Call {
     work: Work,
     timeout: Option<Duration>,
     on_line: Option<OnLine>,
+    on_wait: Option<OnLine>,
     reply: oneshot::Sender<Result<Output, RunError>>,
     out: Stream,
     err: Stream,
@@ -50,6 +57,8 @@ pub(super) struct Call {
     tries: u32,
     /// Over so many shells it was sent.
     n_sent: u32,
+    /// Its place among all that was written to the shell; 0 if it went with the first words.
+    order: u64,
     /// Its number among the questions to the host, if it has one yet.
     question: Option<u64>,
 }
@@ -75,6 +84,11 @@ impl Stream {
         });
         match found {
             Found::NotYet => (piece.len(), None),
+            // Between its pieces a job's output says what the job waits for.
+            Found::End { answer, used } if answer.starts_with(WAITS) => {
+                looking.go_on();
+                (used, Some(answer))
+            }
             Found::End { answer, used } => {
                 *finder = None;
                 if let Some(show) = on_line {
@@ -93,6 +107,7 @@ impl Call {
             work,
             timeout: run.timeout,
             on_line: run.on_line.clone(),
+            on_wait: run.on_wait.clone(),
             reply,
             out: Stream::default(),
             err: Stream::default(),
@@ -102,6 +117,7 @@ impl Call {
             boot: None,
             tries: 0,
             n_sent: 0,
+            order: 0,
             question: run.question,
         };
         (call, answer)
@@ -190,6 +206,13 @@ impl Call {
         forget
     }
 
+    /// Says what is waited for, in words that may be the host's.
+    fn waits(&self, what: &str) {
+        if let Some(tell) = &self.on_wait {
+            tell(&what.chars().filter(|letter| !letter.is_control()).take(400).collect::<String>());
+        }
+    }
+
     fn refuse(self, error: RunError) {
         let _ = self.reply.send(Err(error));
     }
@@ -199,6 +222,15 @@ impl Call {
 enum Kill {
     Group(String),
     Job(String),
+    /// With all that it wrote.
+    Flood(String),
+}
+
+/// What a shell is told to do beside the calls: end something, remove what a job left. Nothing answers it. It is known to be done when an
+/// answer to something that was written later has come, or the shell has come to its end; if the connection is lost before, it is told again.
+struct Errand {
+    text: Vec<u8>,
+    order: u64,
 }
 
 struct Open {
@@ -207,8 +239,6 @@ struct Open {
     group: String,
     boot: String,
     exited: bool,
-    /// Something was written that is not answered: what a job left is to be removed.
-    has_errands: bool,
     /// The number of the first words to it.
     ready: u64,
 }
@@ -227,17 +257,12 @@ impl Open {
             }
             let _ = stdin.shutdown().await;
         });
-        Open { writer, output, group, boot, exited: false, has_errands: false, ready }
+        Open { writer, output, group, boot, exited: false, ready }
     }
 
     /// A failure shows in the output: it ends.
     fn write(&self, text: Vec<u8>) {
         let _ = self.writer.send(text);
-    }
-
-    fn errand(&mut self, text: Vec<u8>) {
-        self.has_errands = true;
-        self.write(text);
     }
 }
 
@@ -250,6 +275,13 @@ struct Queue {
     sent: usize,
     shell: Option<Open>,
     kills: Vec<Kill>,
+    /// Those that may not have been done yet.
+    errands: Vec<Errand>,
+    /// Counts what is written.
+    order: u64,
+    /// The boot of the host when a shell was opened last.
+    boot: Option<String>,
+    is_interrupted: bool,
     /// Jobs of which the host may forget what they left.
     forgets: Forgets,
 }
@@ -278,12 +310,25 @@ enum Event {
     Piece(Option<Piece>),
     Late,
     Dropped,
+    Interrupted,
 }
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue =
-        Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new(), forgets: Forgets::default() };
+    let queue = Queue {
+        wire,
+        r#become,
+        incoming,
+        calls: VecDeque::new(),
+        sent: 0,
+        shell: None,
+        kills: Vec::new(),
+        errands: Vec::new(),
+        order: 0,
+        boot: None,
+        is_interrupted: false,
+        forgets: Forgets::default(),
+    };
     (sender, tokio::spawn(queue.serve()))
 }
 
@@ -307,6 +352,7 @@ impl Queue {
                 Event::Piece(None) => self.shell_ended(),
                 Event::Late => self.stop_first(true),
                 Event::Dropped => self.stop_first(false),
+                Event::Interrupted => self.interrupt(),
             }
         }
         self.end_shell().await;
@@ -324,7 +370,7 @@ impl Queue {
         if self.shell.is_some() {
             return true;
         }
-        let Queue { wire, r#become, incoming, calls, sent, forgets, .. } = self;
+        let Queue { wire, r#become, incoming, calls, sent, forgets, boot, .. } = self;
         let calls_here = Mutex::new(&mut *calls);
         let first = |question| {
             let mut calls = lock(&calls_here);
@@ -338,21 +384,47 @@ impl Queue {
             *sent = n;
             text
         };
+        let opening = shell::open(wire, r#become, first);
+        let told = async {
+            tokio::time::sleep(SOON).await;
+            // At first nothing was lost yet.
+            if boot.is_some() {
+                let limit = wire.reconnect_for().as_secs();
+                let words = format!("its connection, which was lost: it is tried again for {limit} s");
+                lock(&calls_here).iter().for_each(|call| call.waits(&words));
+            }
+            std::future::pending().await
+        };
+        let given_up = async {
+            wait_until(&wire.interrupts).await;
+            tokio::time::sleep(PATIENCE).await;
+        };
         let opened = tokio::select! {
-            opened = shell::open(wire, r#become, first) => Some(opened),
+            opened = opening => Some(opened),
             () = all_dropped(&calls_here), if !lock(&calls_here).is_empty() => None,
+            () = told => None,
+            () = given_up => Some(Err(RunError::Interrupted)),
         };
         match opened {
             Some(Ok(mut shell)) => {
                 let early = std::mem::take(&mut shell.early);
-                let mut shell = Open::new(shell);
-                for kill in self.kills.drain(..) {
-                    shell.errand(match kill {
-                        Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
-                        Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
-                    });
+                let shell = Open::new(shell);
+                // What was to be ended or removed is gone with the boot that it was of.
+                if self.boot.replace(shell.boot.clone()).is_some_and(|boot| boot != shell.boot) {
+                    self.errands.clear();
+                    self.kills.clear();
                 }
                 self.shell = Some(shell);
+                for errand in std::mem::take(&mut self.errands) {
+                    self.errand(errand.text);
+                }
+                for kill in std::mem::take(&mut self.kills) {
+                    self.errand(match kill {
+                        Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
+                        Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
+                        Kill::Flood(id) => format!("nw_kill_job {id} away\n").into_bytes(),
+                    });
+                }
                 if self.sent > 0 {
                     self.calls[0].begin();
                 }
@@ -387,6 +459,12 @@ impl Queue {
             if !is_alone && !(call.is_probe() && self.calls[0].is_probe()) {
                 break;
             }
+            if self.is_interrupted && self.calls[self.sent].n_sent == 0 {
+                if let Some(call) = self.calls.remove(self.sent) {
+                    call.refuse(RunError::Interrupted);
+                }
+                continue;
+            }
             let call = &mut self.calls[self.sent];
             if !call.is_probe() {
                 let boot = call.boot.get_or_insert_with(|| shell.boot.clone());
@@ -398,20 +476,25 @@ impl Queue {
                     continue;
                 }
             }
+            self.order += 1;
+            call.order = self.order;
             batch.extend(call.text(&self.wire.meter, shell.ready));
             self.sent += 1;
         }
         if !batch.is_empty() {
             if let Some(text) = self.forgets.text() {
-                shell.write(text);
+                self.errand(text);
             }
-            shell.write(batch);
+            if let Some(shell) = &self.shell {
+                shell.write(batch);
+            }
             self.calls[0].begin();
         }
     }
 
     async fn next_event(&mut self, is_open: bool) -> Event {
-        let Queue { incoming, calls, shell, sent, .. } = self;
+        let Queue { wire, incoming, calls, shell, sent, is_interrupted, .. } = self;
+        let interrupted = wait_until(&wire.interrupts);
         let first = if *sent > 0 { calls.front_mut() } else { None };
         let (late, dropped) = match first {
             Some(call) => {
@@ -425,6 +508,7 @@ impl Queue {
             piece = async { match shell { Some(shell) => shell.output.recv().await, None => std::future::pending().await } } => Event::Piece(piece),
             call = incoming.recv(), if is_open => Event::Incoming(call.map(Box::new)),
             () = async { match late { Some(late) => tokio::time::sleep_until(late).await, None => std::future::pending().await } } => Event::Late,
+            () = interrupted, if !*is_interrupted => Event::Interrupted,
             () = async { match dropped { Some(reply) => reply.closed().await, None => std::future::pending().await } } => Event::Dropped,
         }
     }
@@ -441,22 +525,20 @@ impl Queue {
     fn feed(&mut self, bytes: &[u8], stream: fn(&mut Call) -> &mut Stream) {
         let mut at = 0;
         for call in self.calls.iter_mut().take(self.sent) {
-            if at == bytes.len() {
-                break;
-            }
-            if stream(call).finder.is_none() {
-                continue;
-            }
-            let on_line = call.on_line.clone();
-            let stream = stream(call);
-            let (used, answer) = stream.feed(&bytes[at..], on_line.as_deref());
-            at += used;
-            if stream.data.len() > MOST_OUTPUT {
-                return self.refuse_flood();
-            }
-            // Only stdout's answer says something.
-            if let Some(answer) = answer.filter(|answer| !answer.is_empty()) {
-                call.answer = answer;
+            while at < bytes.len() && stream(call).finder.is_some() {
+                let on_line = call.on_line.clone();
+                let stream = stream(call);
+                let (used, answer) = stream.feed(&bytes[at..], on_line.as_deref());
+                at += used;
+                if stream.data.len() > MOST_OUTPUT {
+                    return self.refuse_flood();
+                }
+                match answer {
+                    Some(answer) if answer.starts_with(WAITS) => call.waits(&answer[WAITS.len()..]),
+                    // Only stdout's answer says something.
+                    Some(answer) if !answer.is_empty() => call.answer = answer,
+                    _ => {}
+                }
             }
         }
         while self.sent > 0 && self.calls[0].has_ended() {
@@ -466,10 +548,11 @@ impl Queue {
             {
                 self.forgets.late.insert(name.id.clone());
             }
-            if let Some(forget) = self.calls.pop_front().and_then(|call| call.settle(&self.wire.meter))
-                && let Some(shell) = &mut self.shell
-            {
-                shell.errand(forget);
+            if let Some(call) = self.calls.pop_front() {
+                self.errands.retain(|errand| errand.order > call.order);
+                if let Some(forget) = call.settle(&self.wire.meter) {
+                    self.errand(forget);
+                }
             }
             if self.sent > 0 {
                 self.calls[0].begin();
@@ -480,7 +563,10 @@ impl Queue {
     /// The first call writes without end. (Those after it have written nothing yet.)
     fn refuse_flood(&mut self) {
         if let Some(call) = self.calls.pop_front() {
-            self.kill(&call);
+            match &call.work {
+                Work::Job(text::Job { name, .. }) => self.kills.push(Kill::Flood(name.id.clone())),
+                _ => self.kill(&call),
+            }
             call.refuse(RunError::TooMuchOutput { limit: MOST_OUTPUT });
         }
         self.drop_shell();
@@ -495,6 +581,31 @@ impl Queue {
         if is_late {
             let after = call.timeout.unwrap_or_default();
             let _ = call.reply.send(Err(RunError::Timeout { after, stdout: call.out.data, stderr: call.err.data }));
+        }
+        self.drop_shell();
+    }
+
+    /// Jobs that were begun are ended by a signal and followed to their end; the rest is refused.
+    fn interrupt(&mut self) {
+        self.is_interrupted = true;
+        if self.calls.is_empty() {
+            return;
+        }
+        if self.sent > 0
+            && self.calls[0].is_probe()
+            && let Some(probe) = self.calls.pop_front()
+        {
+            self.kill(&probe);
+            probe.refuse(RunError::Interrupted);
+        }
+        for call in std::mem::take(&mut self.calls) {
+            match &call.work {
+                Work::Job(text::Job { name, aside: false, .. }) if call.n_sent > 0 => {
+                    self.kills.push(Kill::Job(name.id.clone()));
+                    self.calls.push_back(call);
+                }
+                _ => call.refuse(RunError::Interrupted),
+            }
         }
         self.drop_shell();
     }
@@ -534,21 +645,47 @@ impl Queue {
         self.sent = 0;
     }
 
+    fn errand(&mut self, text: Vec<u8>) {
+        self.order += 1;
+        if let Some(shell) = &self.shell {
+            shell.write(text.clone());
+        }
+        self.errands.push(Errand { text, order: self.order });
+    }
+
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
-        let Some(mut shell) = self.shell.take() else { return };
         if let Some(text) = self.forgets.text() {
-            shell.errand(text);
+            self.errand(text);
         }
-        let Open { writer, mut output, has_errands, .. } = shell;
-        drop(writer);
-        if !has_errands {
-            return;
+        for _ in 0..3 {
+            // Nobody needs to wait for a shell that has nothing to do.
+            if self.errands.is_empty() || !tokio::time::timeout(Duration::from_secs(5), self.ensure_shell()).await.unwrap_or(false) {
+                return;
+            }
+            let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
+            drop(writer);
+            let end = async {
+                while let Some(piece) = output.recv().await {
+                    if let Piece::Exit(_) = piece {
+                        return true;
+                    }
+                }
+                false
+            };
+            let question = self.wire.meter.ask();
+            let has_ended = tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true);
+            self.wire.meter.answered(question);
+            if has_ended {
+                return;
+            }
         }
-        let question = self.wire.meter.ask();
-        let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
-        self.wire.meter.answered(question);
     }
+}
+
+async fn wait_until(flag: &watch::Sender<bool>) {
+    // The sender is the one that we have.
+    let _ = flag.subscribe().wait_for(|is_set| *is_set).await;
 }
 
 /// The probes before which nothing is to be done: they need to know nothing of the shell.

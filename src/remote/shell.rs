@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// One stream may be so far ahead of the other when the shell answers.
 const MOST_EARLY: usize = 4 << 20;
 
-type Stdin = Box<dyn AsyncWrite + Send + Unpin>;
+pub(super) type Stdin = Box<dyn AsyncWrite + Send + Unpin>;
 
 pub(super) struct Shell {
     /// Free again when the first words and what was to go with them are written.

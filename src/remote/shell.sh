@@ -30,6 +30,14 @@ nw_copy() {
   if [ -s "$nw_job/err" ]; then cat <&8 >&2 || return; fi
 }
 
+# Why a job could not be set up. Where there is no space left, some shells know of an I/O error only.
+nw_refuse() {
+  case $(df -P "$nw_jobs" 2>/dev/null) in
+    *100%*) nw_end fail "no space left in $nw_jobs" ;;
+    *) nw_end fail $nw_why ;;
+  esac
+}
+
 # Makes a file, for the first who tries.
 nw_claim() {
   set -C
@@ -42,13 +50,14 @@ nw_claim() {
 # Shows what a job writes while it runs, if it runs for long. Stopped by USR1; then the caller copies the rest, from where this left off:
 # the descriptors are shared. Killed at once if the caller was the first to claim the output.
 nw_show() {
-  nw_stop=
+  nw_stop= nw_heard=
   trap 'nw_stop=1' USR1
   while [ -z "$nw_stop" ]; do
     { sleep 0.2 || sleep 1; } >/dev/null 2>&1 7<&- 8<&- &
     wait $!
     [ -e "$nw_job/shown" ] || nw_claim "$nw_job/shown" || exit
     nw_copy || exit
+    nw_heed
   done
 }
 
@@ -76,7 +85,8 @@ nw_start() { # TIMEOUT
 }
 
 # Starts the job that lies in $nw_job, unless it was started before, and follows it to its end.
-nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
+nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN SECONDS_OF_SILENCE
+  nw_stall=$4
   if nw_claim "$nw_job/started"; then
     exec 7<"$nw_job/out" 8<"$nw_job/err"
     nw_show </dev/null &
@@ -89,10 +99,11 @@ nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN
     [ "$2" = 0 ] || dd bs=1 skip="$2" count=0 <&7 2>/dev/null
     [ "$3" = 0 ] || dd bs=1 skip="$3" count=0 <&8 2>/dev/null
     # The supervisor needs a moment from being started to writing its number down.
-    nw_n=0
+    nw_n=0 nw_heard=
     while read -r nw_state nw_x <"$nw_job/state" && [ "$nw_state" != end ] && nw_copy; do
       if nw_is_alive "$nw_job"; then nw_n=0; else nw_n=$((nw_n + 1)); fi
       [ $nw_n -lt 25 ] || break
+      nw_heed
       { sleep 0.2 || sleep 1; } </dev/null 2>/dev/null
     done
   fi
@@ -151,11 +162,18 @@ nw_sweep() {
   done
 }
 
-nw_kill() { # PROCESS_GROUP
-  "$nw_setsid" "$nw_sh" -c 'kill -TERM -"$1"; sleep 5; kill -KILL -"$1"' nodewright "$1" </dev/null >/dev/null 2>&1 &
+nw_kill() { # PROCESS_GROUP [DIRECTORY_TO_REMOVE]
+  "$nw_setsid" "$nw_sh" -c 'kill -TERM -"$1"; sleep 5; kill -KILL -"$1"; [ -z "$2" ] || rm -rf -- "$2"' nodewright "$1" "$2" </dev/null >/dev/null 2>&1 &
 }
 
-nw_kill_job() { # ID
+nw_kill_job() { # ID [away: with all that it wrote]
   nw_group_of_job=
-  { read -r nw_group_of_job <"$nw_jobs/$1/group"; } 2>/dev/null && nw_kill "$nw_group_of_job"
+  { read -r nw_group_of_job <"$nw_jobs/$1/group"; } 2>/dev/null || return 0
+  if [ -n "$2" ]; then
+    # What is still being written goes on at the beginning of the file.
+    : >"$nw_jobs/$1/out"; : >"$nw_jobs/$1/err"
+    nw_kill "$nw_group_of_job" "$nw_jobs/$1"
+  else
+    nw_kill "$nw_group_of_job"
+  fi
 }

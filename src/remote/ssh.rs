@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A host that says nothing for three times this long is gone, if ssh_config asks for nothing else: it is noticed within half a minute.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(8);
@@ -278,6 +278,12 @@ impl Session {
 async fn tcp(config: &HostConfig, patience: Duration, meter: &Arc<Meter>) -> Result<Box<dyn Stream>, ConnectError> {
     let address = config.address();
     let connecting = async {
+        // Each that is looked up needs open files, and a thread; an address needs neither.
+        static LOOKING_UP: Semaphore = Semaphore::const_new(16);
+        let _place = match config.hostname.parse::<std::net::IpAddr>() {
+            Ok(_) => None,
+            Err(_) => LOOKING_UP.acquire().await.ok(),
+        };
         let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
         let unresolved = |source| ConnectError::Resolve { host: config.hostname.clone(), source: Arc::new(source) };
         let counts = |address: &std::net::SocketAddr| match config.family {

@@ -95,7 +95,7 @@ fn config_error(host: &str, reason: impl Into<String>) -> ConnectError {
     ConnectError::Config { host: host.to_owned(), reason: reason.into() }
 }
 
-fn parse_jump(text: &str) -> Option<Jump> {
+pub(super) fn parse_jump(text: &str) -> Option<Jump> {
     let text = text.strip_prefix("ssh://").unwrap_or(text);
     let (user, rest) = match text.rsplit_once('@') {
         Some((user, rest)) => (Some(user.to_owned()), rest),
@@ -197,7 +197,7 @@ async fn ask_ssh(ssh: &Ssh, host: &str) -> Result<Option<String>, ConnectError> 
     }
 }
 
-fn from_answer(host: &str, answer: &str) -> Result<HostConfig, ConnectError> {
+pub(super) fn from_answer(host: &str, answer: &str) -> Result<HostConfig, ConnectError> {
     let mut config = HostConfig { hostname: host.to_owned(), port: 22, agent: agent_of_environment(), ..HostConfig::default() };
     for line in answer.lines() {
         let Some((word, value)) = line.split_once(' ') else { continue };
@@ -278,7 +278,7 @@ fn home(path: &str) -> String {
 }
 
 /// The `%` tokens that paths and proxy commands use.
-fn expand(text: &str, host: &str, config: &HostConfig) -> String {
+pub(super) fn expand(text: &str, host: &str, config: &HostConfig) -> String {
     let mut expanded = String::new();
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
@@ -341,7 +341,7 @@ fn add_usual_keys(config: &mut HostConfig) {
     }
 }
 
-fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen: &mut Vec<String>) -> Result<(), ConnectError> {
+pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen: &mut Vec<String>) -> Result<(), ConnectError> {
     const KNOWN: &[&str] = &[
         "hostname",
         "port",

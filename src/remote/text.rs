@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 const SHELL: &str = include_str!("shell.sh");
+const STALL: &str = include_str!("stall.sh");
 const SUPERVISOR: &str = include_str!("supervisor.sh");
 
 pub(super) struct Probe {
@@ -27,6 +28,8 @@ pub(super) struct Job {
     pub script: Script,
     pub input: Prepared,
     pub timeout: Option<Duration>,
+    /// After so long a silence it is looked after.
+    pub stall_after: Option<Duration>,
     /// It is started and not followed.
     pub aside: bool,
 }
@@ -34,7 +37,17 @@ pub(super) struct Job {
 impl Job {
     pub fn new(run: &Run, script: Script, input: Prepared, aside: bool) -> Job {
         let (title, timeout) = (run.title.clone(), run.timeout);
-        Job { name: run.job.clone().unwrap_or_default(), stays: aside || run.job.is_some(), title, script, input, timeout, aside }
+        let stall_after = run.stall_after.filter(|_| !aside);
+        Job {
+            name: run.job.clone().unwrap_or_default(),
+            stays: aside || run.job.is_some(),
+            title,
+            script,
+            input,
+            timeout,
+            stall_after,
+            aside,
+        }
     }
 }
 
@@ -70,7 +83,7 @@ pub(super) fn hello(wire: &Wire, marker: &str) -> Vec<u8> {
     let Wire { sh, run, meter, .. } = wire;
     let clock = if meter.reads_clock() { CLOCK } else { "" };
     format!(
-        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\n{clock}nw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
+        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\n{STALL}\n{clock}nw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
         quote(sh),
         quote(SUPERVISOR),
     )
@@ -133,7 +146,7 @@ pub(super) fn probe(probe: &Probe, reads_clock: bool, marker: &str) -> Vec<u8> {
 /// Starts the job if that did not happen yet, and shows the rest of its output.
 /// One compound command: a shell that got only half of it does nothing.
 pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
-    let Job { name: JobName { id, sent }, title, script, input, timeout, aside, stays: _ } = job;
+    let Job { name: JobName { id, sent }, title, script, input, timeout, stall_after, aside, stays: _ } = job;
     // Nothing is there: did it never come, or was it lost with what is gone at a reboot, or swept?
     let lost = match sent {
         None => String::new(),
@@ -169,8 +182,12 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
     }
     let seconds = timeout.map_or("0".to_owned(), seconds);
     let Seen { out, err } = seen;
-    let call = if *aside { format!("nw_start {seconds}") } else { format!("nw_apply {seconds} {out} {err}") };
-    text.extend_from_slice(format!("; }} 2>&1 </dev/null ); then {call}\nelse nw_end fail $nw_why; fi\n}}\n").as_bytes());
+    let call = if *aside {
+        format!("nw_start {seconds}")
+    } else {
+        format!("nw_apply {seconds} {out} {err} {}", stall_after.map_or(0, |after| after.as_secs()))
+    };
+    text.extend_from_slice(format!("; }} 2>&1 </dev/null ); then {call}\nelse nw_refuse; fi\n}}\n").as_bytes());
     text
 }
 
@@ -179,7 +196,7 @@ pub(super) fn follow(id: &str, seen: Seen, marker: &str) -> Vec<u8> {
     let Seen { out, err } = seen;
     format!(
         "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}\n\
-         if [ -e \"$nw_job/started\" ]; then nw_apply 0 {out} {err}; else nw_end gone; fi\n}}\n"
+         if [ -e \"$nw_job/started\" ]; then nw_apply 0 {out} {err} 0; else nw_end gone; fi\n}}\n"
     )
     .into_bytes()
 }

@@ -4,15 +4,20 @@
 
 use super::error::RunError;
 use super::frame::{Finder, Found, MARK, random_id};
+use super::shared_file::SharedFile;
+use super::shell::{self, Stdin};
 use super::wire::{Piece, Wire};
-use super::{Become, shell};
+use super::{OnSent, Run, lock};
 use crate::sh::Input;
 use std::path::Path;
-use tokio::io::{AsyncBufRead, AsyncWriteExt, BufReader};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 
 /// Up to this much is sent within the script.
 const INLINE: u64 = 128 * 1024;
 const BUFFER: usize = 256 * 1024;
+const PROGRESS: Duration = Duration::from_millis(500);
 
 pub(super) enum Prepared {
     None,
@@ -21,18 +26,19 @@ pub(super) enum Prepared {
     Spooled(String),
 }
 
-pub(super) async fn prepare(wire: &Wire, r#become: &Option<Become>, input: &Input) -> Result<Prepared, RunError> {
+pub(super) async fn prepare(wire: &Wire, run: &Run, input: &Input) -> Result<Prepared, RunError> {
     match input {
         Input::None => Ok(Prepared::None),
         Input::Bytes(bytes) if bytes.len() as u64 <= INLINE => Ok(Prepared::Inline(bytes.to_vec())),
-        Input::Bytes(bytes) => spool(wire, r#become, Source::Bytes(bytes)).await,
+        Input::Bytes(bytes) => spool(wire, run, Source::Bytes(bytes)).await,
         Input::File(path) => {
             let cannot_read = |source: std::io::Error| RunError::Send { what: path.display().to_string(), reason: source.to_string() };
             let length = tokio::fs::metadata(path).await.map_err(cannot_read)?.len();
             if length <= INLINE {
                 return Ok(Prepared::Inline(tokio::fs::read(path).await.map_err(cannot_read)?));
             }
-            spool(wire, r#become, Source::File(path)).await
+            let file = SharedFile::open(path).map_err(cannot_read)?;
+            spool(wire, run, Source::File(path, &file)).await
         }
     }
 }
@@ -40,34 +46,71 @@ pub(super) async fn prepare(wire: &Wire, r#become: &Option<Become>, input: &Inpu
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Bytes(&'a [u8]),
-    File(&'a Path),
+    File(&'a Path, &'a SharedFile),
 }
 
 impl Source<'_> {
     fn error(self, reason: impl ToString) -> RunError {
         let what = match self {
             Source::Bytes(bytes) => format!("{} bytes", bytes.len()),
-            Source::File(path) => path.display().to_string(),
+            Source::File(path, _) => path.display().to_string(),
         };
         RunError::Send { what, reason: reason.to_string() }
     }
+
+    fn length(self) -> u64 {
+        match self {
+            Source::Bytes(bytes) => bytes.len() as u64,
+            Source::File(_, file) => file.length(),
+        }
+    }
+
+    async fn write(self, to: &mut Stdin, told: &(dyn Fn(u64) + Send + Sync)) -> std::io::Result<()> {
+        let mut at = 0;
+        match self {
+            Source::Bytes(bytes) => {
+                for piece in bytes.chunks(BUFFER) {
+                    to.write_all(piece).await?;
+                    at += piece.len() as u64;
+                    told(at);
+                }
+            }
+            Source::File(_, file) => {
+                while at < file.length() {
+                    let piece = file.piece(at).await?;
+                    to.write_all(&piece).await?;
+                    at += piece.len() as u64;
+                    told(at);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Result<Prepared, RunError> {
+/// Says now and then how far it is.
+fn progress(on_sent: Option<&OnSent>, length: u64) -> impl Fn(u64) + Send + Sync {
+    let last = Mutex::new(Instant::now());
+    move |sent| {
+        let Some(on_sent) = on_sent else { return };
+        let mut last = lock(&last);
+        if last.elapsed() >= PROGRESS {
+            *last = Instant::now();
+            on_sent(sent, length);
+        }
+    }
+}
+
+async fn spool(wire: &Wire, run: &Run, source: Source<'_>) -> Result<Prepared, RunError> {
     let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
     let mut begun = String::new();
     loop {
-        let shell = shell::open(wire, r#become, |_| Vec::new()).await?;
+        let shell = shell::open(wire, &run.r#become, |_| Vec::new()).await?;
         let directory = format!("/var/tmp/nodewright-in-{}", random_id());
         let path = format!("{directory}/in");
         let question = wire.meter.ask();
-        let sent = match source {
-            Source::Bytes(bytes) => send(shell, &directory, &begun, bytes).await,
-            Source::File(file) => {
-                let opened = tokio::fs::File::open(file).await.map_err(|error| source.error(error))?;
-                send(shell, &directory, &begun, BufReader::with_capacity(BUFFER, opened)).await
-            }
-        };
+        let told = progress(run.on_sent.as_ref(), source.length());
+        let sent = send(shell, &directory, &begun, source, &told).await;
         // That it can be sent, and that it has come.
         wire.meter.answered(question + 1);
         match sent {
@@ -84,7 +127,13 @@ enum Failure {
 }
 
 /// Sends to the file `in` of a new directory. What an earlier try `begun` is removed.
-async fn send(shell: shell::Shell, directory: &str, begun: &str, mut from: impl AsyncBufRead + Unpin) -> Result<(), Failure> {
+async fn send(
+    shell: shell::Shell,
+    directory: &str,
+    begun: &str,
+    source: Source<'_>,
+    told: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), Failure> {
     let shell::Shell { stdin, mut output, .. } = shell;
     let Ok(Ok(mut stdin)) = stdin.await else { return Err(Failure::Lost) };
     let marker = random_id();
@@ -112,7 +161,7 @@ async fn send(shell: shell::Shell, directory: &str, begun: &str, mut from: impl 
     };
     end(true).await?;
     let copy = async {
-        tokio::io::copy_buf(&mut from, &mut stdin).await?;
+        source.write(&mut stdin, told).await?;
         stdin.shutdown().await?;
         drop(stdin);
         Ok::<(), std::io::Error>(())

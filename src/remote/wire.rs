@@ -49,6 +49,8 @@ pub(super) struct Wire {
     /// Streams of files use a channel each, and sshd allows ten in all.
     pub uploads: tokio::sync::Semaphore,
     pub meter: Arc<Meter>,
+    /// What is running is to end, and nothing new to begin.
+    pub interrupts: tokio::sync::watch::Sender<bool>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
 }
 
@@ -135,6 +137,7 @@ impl Wire {
             refused: Mutex::default(),
             uploads: tokio::sync::Semaphore::new(2),
             meter,
+            interrupts: tokio::sync::watch::channel(false).0,
             session: tokio::sync::Mutex::new(Some(Arc::new(session))),
         })
     }

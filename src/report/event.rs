@@ -11,6 +11,11 @@ use std::time::Duration;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// A run that was cut off goes on. So many tasks each host has done already; they are told with `before`.
+    Resuming {
+        run: String,
+        done: IndexMap<String, usize>,
+    },
     PlaybookStarted {
         playbook: String,
         n_plays: usize,
@@ -41,6 +46,13 @@ pub enum Event {
         task: usize,
         host: String,
         line: String,
+    },
+    /// How much of a large file is on its way to the host, in bytes: of the task it is for.
+    HostSends {
+        task: usize,
+        host: String,
+        sent: u64,
+        total: u64,
     },
     /// Something that the host waits for: `apt's lock, held by unattended-upgr (pid 812)`.
     HostWaits {
@@ -92,6 +104,8 @@ pub enum Event {
         file: String,
         hosts: Vec<String>,
         item: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        before: bool,
     },
     /// What a host's turn at a task cost. Told only if somebody asked (`--profile`), as the next two.
     TaskCost {
@@ -117,6 +131,10 @@ pub enum Event {
         peak_memory: Option<u64>,
     },
     NoMoreHosts,
+    /// The run is asked to end early: what that means now.
+    Interrupted {
+        text: String,
+    },
     /// Something is asked on the terminal before the run goes on.
     Asked {
         question: String,
@@ -170,6 +188,9 @@ pub struct HostResult {
     pub ignored: bool,
     /// The failure is followed by a `rescue`.
     pub rescued: bool,
+    /// It was done before the run was cut off, and is not done again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     /// The loop item's label, for an item.
     pub item: Option<String>,
     /// The whole loop is done; `result.results` holds the items.

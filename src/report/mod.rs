@@ -37,38 +37,39 @@ pub trait Sink: Send {
 
 /// Takes events from all over a run and tells them to its sinks, in order, in a thread of its own.
 pub struct Reporter {
-    sender: Option<mpsc::Sender<Event>>,
+    /// None: that was all.
+    sender: mpsc::Sender<Option<Event>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Reporter {
     pub fn start(mut sinks: Vec<Box<dyn Sink>>) -> Reporter {
-        let (sender, receiver) = mpsc::channel::<Event>();
+        let (sender, receiver) = mpsc::channel::<Option<Event>>();
         let thread = std::thread::spawn(move || {
-            for event in receiver {
+            for event in receiver.into_iter().map_while(|event| event) {
                 sinks.iter_mut().for_each(|sink| sink.tell(&event));
             }
         });
-        Reporter { sender: Some(sender), thread: Some(thread) }
+        Reporter { sender, thread: Some(thread) }
     }
 
-    /// A function that tells an event. It holds the reporter open until it is dropped.
+    /// A function that tells an event.
     pub fn teller(&self) -> impl Fn(Event) + Send + Sync + 'static + use<> {
-        let sender = self.sender.clone().expect("the reporter is open until it is dropped");
+        let sender = self.sender.clone();
         move |mut event| {
             if secrets::any() {
                 mask::mask(&mut event);
             }
-            // Only a sink's panic closes the channel, and then there is nobody left to tell.
-            drop(sender.send(event));
+            // When a sink has panicked, or the run is over, there is nobody left to tell.
+            drop(sender.send(Some(event)));
         }
     }
 }
 
 impl Drop for Reporter {
-    /// Waits until everything has been told.
+    /// Waits until everything has been told. What somebody may still have to tell of a run that is over is not waited for.
     fn drop(&mut self) {
-        drop(self.sender.take());
+        drop(self.sender.send(None));
         if let Some(thread) = self.thread.take() {
             // A sink that panicked has said so itself.
             let _ = thread.join();

@@ -4,7 +4,7 @@ use super::lines::{Line, Lines, Style, ToLines};
 use super::{Event, Sink};
 use crate::python::bytes::shown;
 use indexmap::IndexMap;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,9 @@ impl Sink for Terminal {
             }
             Event::HostStarted { task, host } => self.begin(*task, host),
             Event::HostOutput { task, host, line } => self.say(*task, host, line),
+            Event::HostSends { task, host, sent, total } => {
+                self.say(*task, host, &format!("{} of {} sent", HumanBytes(*sent), HumanBytes(*total)));
+            }
             Event::HostWaits { task, host, what } => self.say(*task, host, &format!("waits for {what}")),
             Event::HostFinished { task, result } => self.end(*task, &result.host),
             Event::Included { task, hosts, .. } => hosts.iter().for_each(|host| self.end(*task, host)),

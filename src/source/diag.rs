@@ -114,6 +114,11 @@ impl Diag {
                     group.element(SnippetLevel::NOTE.message(format!("{span}: {words} (the file is encrypted: its text is not shown)")));
                 continue;
             }
+            if line_of(span).len() > LONGEST_LINE {
+                let words = if words.is_empty() { "here" } else { words };
+                group = group.element(SnippetLevel::NOTE.message(format!("{span}: {words} (the line is too long to be shown)")));
+                continue;
+            }
             let kind = if n == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let text = &span.source.text;
             let start = floor_char(text, span.start.min(text.len()));
@@ -135,6 +140,18 @@ impl Diag {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.decor_style(DecorStyle::Unicode).render(&report)
     }
+}
+
+/// A longer line is not drawn: laying it out takes time that grows with the square of it, and nobody finds a caret in it.
+const LONGEST_LINE: usize = 20_000;
+
+/// The line in which a span begins.
+fn line_of(span: &Span) -> &str {
+    let text = &span.source.text;
+    let at = floor_char(text, span.start.min(text.len()));
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+    &text[start..end]
 }
 
 impl fmt::Display for Diag {

@@ -61,9 +61,45 @@ impl ReadError {
     }
 }
 
+/// The largest text that is read. Values take many times a text's length, and what is larger was never meant as one.
+const LARGEST_TEXT: u64 = 64 << 20;
+
+/// Refuses a named pipe, on which one waits for ever, and a device, which has no end. What a shell has opened for us (`<(command)`,
+/// `/dev/stdin`) is read.
+pub fn refuse_endless(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata(path)?.file_type();
+    let is_known = ["/dev/fd", "/dev/stdin", "/dev/null", "/proc/self/fd"].iter().any(|known| path.starts_with(known));
+    let what = match () {
+        () if is_known => return Ok(()),
+        () if kind.is_fifo() => "a named pipe",
+        () if kind.is_char_device() || kind.is_block_device() => "a device",
+        () if kind.is_socket() => "a socket",
+        () => return Ok(()),
+    };
+    Err(std::io::Error::other(format!("it is {what}, not a file")))
+}
+
+/// What is in a file that has an end.
+pub fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    refuse_endless(path)?;
+    std::fs::read(path)
+}
+
+/// The same as text, which has a largest size.
+pub fn read_text(path: &Path) -> std::io::Result<String> {
+    refuse_large(path)?;
+    String::from_utf8(read_file(path)?).map_err(|err| std::io::Error::new(std::io::ErrorKind::InvalidData, err.utf8_error()))
+}
+
+fn refuse_large(path: &Path) -> std::io::Result<()> {
+    let size = std::fs::metadata(path)?.len();
+    if size <= LARGEST_TEXT { Ok(()) } else { Err(std::io::Error::other(format!("it is larger than {} MiB", LARGEST_TEXT >> 20))) }
+}
+
 /// A file's bytes, decrypted if they are encrypted, and whether they were.
 pub fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, bool), ReadError> {
-    let bytes = std::fs::read(path).map_err(|err| ReadError::Read { path: path.to_owned(), err })?;
+    let bytes = read_file(path).map_err(|err| ReadError::Read { path: path.to_owned(), err })?;
     if !vault::is_encrypted(&bytes) {
         return Ok((Zeroizing::new(bytes), false));
     }
@@ -74,6 +110,7 @@ pub fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, bool), ReadError> 
 impl Source {
     /// Reads a file whole, decrypted if need be. The name in messages is `path` as given.
     pub fn read(path: &Path) -> Result<Arc<Source>, ReadError> {
+        refuse_large(path).map_err(|err| ReadError::Read { path: path.to_owned(), err })?;
         let (mut bytes, is_secret) = read_bytes(path)?;
         let text = String::from_utf8(std::mem::take(&mut *bytes))
             .map_err(|err| ReadError::NotUtf8 { path: path.to_owned(), at: err.utf8_error().valid_up_to() })?;

@@ -4,7 +4,7 @@ use super::args::Args;
 use super::fail::{Fail, Lack, Res, check, marker};
 use super::lazy::Run;
 use super::objects::{MutMap, Stamp};
-use super::value::{self, ValueMap, as_int, int, items, list, map, text, type_name};
+use super::value::{self, MAX_ITEMS, ValueMap, as_int, int, items, list, map, text, type_name};
 use super::{eval, lookups};
 use minijinja::Value;
 use minijinja::value::{Object, ObjectRepr};
@@ -41,7 +41,7 @@ pub(super) fn find(name: &str) -> Option<GlobalFn> {
 }
 
 /// The longest list that `range` may make.
-const MAX_RANGE: i128 = 10_000_000;
+const MAX_RANGE: i128 = MAX_ITEMS as i128;
 
 pub(super) fn call(run: &Arc<Run>, function: &GlobalFn, mut args: Args) -> Res {
     let name = match function {

@@ -24,7 +24,7 @@ pub(super) struct Run {
 }
 
 /// More steps than any template needs that ends.
-const MAX_STEPS: u64 = 20_000_000;
+const MAX_STEPS: u64 = 5_000_000;
 
 impl Run {
     pub fn new(view: Arc<View>) -> Arc<Run> {

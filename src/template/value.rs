@@ -250,6 +250,29 @@ pub(super) fn contains(container: &Value, needle: &Value) -> Res<bool> {
     }
 }
 
+/// The largest text that a template may make, and the longest list. A line of a template can ask for more than any memory holds.
+pub(super) const MAX_TEXT: usize = 64 << 20;
+pub(super) const MAX_ITEMS: usize = 2_000_000;
+
+/// Called before a text of this length is made.
+pub(super) fn fits(length: usize) -> Res<()> {
+    if length <= MAX_TEXT { Ok(()) } else { Err(Fail::error(format!("the text is larger than {} MiB", MAX_TEXT >> 20))) }
+}
+
+/// `text.replace(old, new)`, at most so many times.
+pub(super) fn replaced(text: &str, old: &str, new: &str, count: Option<usize>) -> Res {
+    let found = if new.len() > old.len() { text.matches(old).take(count.unwrap_or(usize::MAX)).count() } else { 0 };
+    fits(found.saturating_mul(new.len()).saturating_add(text.len()))?;
+    Ok(Value::from(count.map_or_else(|| text.replace(old, new), |count| text.replacen(old, new, count))))
+}
+
+/// Texts with another between them.
+pub(super) fn joined(parts: &[String], between: &str) -> Res {
+    let between_all = between.len().saturating_mul(parts.len());
+    fits(parts.iter().fold(between_all, |sum, part| sum.saturating_add(part.len())))?;
+    Ok(Value::from(parts.join(between)))
+}
+
 /// Python's `str()`.
 pub(super) fn text(value: &Value) -> Res<String> {
     check(value)?;
@@ -289,6 +312,7 @@ fn write_text(out: &mut String, value: &Value, quoted: bool, tuples: bool) -> Re
                     out.push_str(", ");
                 }
                 write_text(out, item, true, tuples)?;
+                fits(out.len())?;
             }
             out.push_str(match (is_tuple, items.len()) {
                 (true, 1) => ",)",
@@ -305,6 +329,7 @@ fn write_text(out: &mut String, value: &Value, quoted: bool, tuples: bool) -> Re
                 write_text(out, key, true, tuples)?;
                 out.push_str(": ");
                 write_text(out, item, true, tuples)?;
+                fits(out.len())?;
             }
             out.push('}');
         }

@@ -81,7 +81,8 @@ impl Host {
     }
 
     pub async fn forget_jobs(&self) {
-        self.inside("rm -rf /run/nodewright /home/*/.cache /var/tmp/nodewright-in-*").await;
+        // Notes of what is done stay: what a run before sent may arrive only now.
+        self.inside("rm -rf /var/tmp/nodewright-in-*; find /run/nodewright /home/*/.cache/nodewright/jobs -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +").await;
     }
 
     /// What jobs left behind, as soon as nothing is left, or after a while.

@@ -222,7 +222,31 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// Runs a task's change and kills it, with all that it has started, after a while; whether it was still running then.
+    pub fn run_killed(&self, step: &Step, after: Duration) -> bool {
+        let Some(Registered::OnHost(module)) = module::find(&step.module) else { panic!("no module `{}`", step.module) };
+        let context = Controller { project: self.project(), check: false };
+        let args = Args::convert(module.spec(), self.fill(&step.args).as_object().expect("arguments")).expect("they are right");
+        let output = module.probe(&args, &context).expect("a probe").map_or_else(nothing, |probe| self.execute(&probe));
+        let Ok(Decision::Change(change)) = module.decide(&args, &output, &context) else { panic!("there is something to change") };
+        let Apply::OnHost(script) = change.apply else { panic!("it changes the host") };
+        let mut child =
+            self.command(&script).process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the shell starts");
+        std::thread::sleep(after);
+        let was_running = child.try_wait().expect("a child").is_none();
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).stderr(Stdio::null()).status();
+        child.wait().expect("a child");
+        was_running
+    }
+
     fn execute(&self, script: &Script) -> Output {
+        let (started, clock) = (SystemTime::now(), Instant::now());
+        let output = self.command(script).output().expect("the shell starts");
+        let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
+        Output { status, stdout: output.stdout, stderr: output.stderr, started, elapsed: clock.elapsed() }
+    }
+
+    fn command(&self, script: &Script) -> Command {
         let text = self.folder.path().join("script");
         std::fs::write(&text, format!("umask 022\n{}", script.text)).expect("a script");
         let mut command = Command::new(self.shell.program);
@@ -244,10 +268,7 @@ impl<'a> Host<'a> {
             Input::File(path) => drop(std::fs::copy(path, &input).expect("an input")),
         }
         command.stdin(Stdio::from(std::fs::File::open(&input).expect("an input")));
-        let (started, clock) = (SystemTime::now(), Instant::now());
-        let output = command.output().expect("the shell starts");
-        let status = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
-        Output { status, stdout: output.stdout, stderr: output.stderr, started, elapsed: clock.elapsed() }
+        command
     }
 
     fn fill(&self, value: &Json) -> Json {

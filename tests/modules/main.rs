@@ -4,6 +4,7 @@
 
 mod downloads;
 mod host;
+mod hostile;
 mod mounts;
 mod uri;
 

@@ -56,14 +56,19 @@ impl Module for ScriptFile {
         let Some((name, arguments)) = first else { return Err(Failure::new("no script given")) };
         let file = context.find_file("files", &name)?;
         let decrypted = if args.is("decrypt") { put::decrypted(&file)? } else { None };
+        let size = match &decrypted {
+            Some(plain) => plain.len() as u64,
+            None => std::fs::metadata(&file).map_err(|err| Failure::new(format!("read {}: {err}", file.display())))?.len(),
+        };
         let base = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
 
         let enter = args.str("chdir").map(|chdir| guard::enter(chdir, "chdir")).unwrap_or_default();
         // `$0` is the file: what the user wrote stays text of a shell of its own, where its mistakes harm nothing of ours.
         let call = format!("{} \"$0\" {arguments}", args.str("executable").unwrap_or_default());
         let text = format!(
-            "name={base}\n{RECEIVE}{enter}/bin/sh -c {call} \"$folder/$name\" </dev/null\nstatus=$?\nexit $status\n",
+            "name={base}; blocks={blocks}\n{RECEIVE}{enter}/bin/sh -c {call} \"$folder/$name\" </dev/null\nstatus=$?\nexit $status\n",
             base = quote(&base),
+            blocks = size / 1024 + 1,
             call = quote(call.trim_start()),
         );
         let is_guarded = args.has("creates") || args.has("removes");
@@ -81,14 +86,14 @@ impl Module for ScriptFile {
     }
 }
 
-/// Takes the file from standard input into a folder of its own, where it may be executed: `/tmp` is often mounted noexec.
+/// Takes the file from standard input into a folder of its own, where it may be executed and has room: `/tmp` is often mounted noexec, or full.
 const RECEIVE: &str = r#"umask 077
 folder=
 trap '[ -z "$folder" ] || rm -rf -- "$folder"' EXIT
 trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
 for base in "${TMPDIR:-/tmp}" "$HOME" /var/tmp; do
   [ -n "$base" ] && folder=$(mktemp -d "$base/nodewright.XXXXXX") || continue
-  : >"$folder/$name" && chmod 700 "$folder/$name" && [ -x "$folder/$name" ] && break
+  dd if=/dev/zero of="$folder/$name" bs=1024 count="$blocks" 2>/dev/null && chmod 700 "$folder/$name" && [ -x "$folder/$name" ] && break
   rm -rf -- "$folder"; folder=
 done
 [ -n "$folder" ] || { echo "no folder to put the script in" >&2; exit 1; }

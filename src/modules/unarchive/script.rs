@@ -117,7 +117,23 @@ else
   tar_words --list; mv "$x/out" "$x/names"
   unset TAR_OPTIONS
 fi
+# Whether a folder on the way to $1 is a link that leads out of $d; $clear is the folder that was last found not to be.
+root=$(pwd -P) clear=''
+leads_out() {
+  case $1 in */*) ;; *) return 1 ;; esac
+  [ "${1%/*}" != "$clear" ] || return 1
+  rest=${1%/*}/ way=''
+  while [ -n "$rest" ]; do
+    way=$way${rest%%/*}/ rest=${rest#*/}
+    if [ -L "${way%/}" ]; then
+      case $(cd -- "$way" 2> /dev/null && pwd -P)/ in "${root%/}"/* | /) ;; *) return 0 ;; esac
+    fi
+  done
+  clear=${1%/*}
+  return 1
+}
 while IFS= read -r n; do
+  if leads_out "./${n#/}"; then no "the archive's member \`$n\` would land outside of $d: a folder on its way is a link"; fi
   case /$n/ in */../*) no "the archive's member \`$n\` would land outside of $d" ;; esac
   case $n in /*) [ -z "$may_be_absolute" ] || no "the archive's member \`$n\` would land outside of $d" ;; esac
 done < "$x/names"

@@ -192,8 +192,7 @@ if [ ! -f "$p" ] || ! cmp -s -- "$x/content" "$p"; then
   else
     chmod "$(printf '%o' $((0666 & ~0$m)))" -- "$t" || exit 1
   fi
-  sync -- "$t" 2> /dev/null || :
-  mv -f -- "$t" "$p" || exit 1
+  into_place "$t" "$p" || exit 1
   t=''
 fi
 "#;

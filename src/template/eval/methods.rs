@@ -5,7 +5,7 @@ use crate::template::fail::{Fail, Lack, Res, check};
 use crate::template::filters;
 use crate::template::lazy::Run;
 use crate::template::objects::{Delta, MutMap, MutSeq, Stamp};
-use crate::template::value::{self, Type, as_int, equal, int, items, list, pairs, raw_items, repr, text, type_name, type_of};
+use crate::template::value::{self, Type, as_int, equal, int, items, list, pairs, raw_items, replaced, repr, text, type_name, type_of};
 use jiff::civil::DateTime;
 use minijinja::Value;
 use std::sync::Arc;
@@ -72,10 +72,7 @@ fn string(this: &str, name: &str, args: &mut Args) -> Res<Option<Value>> {
         "replace" => {
             let (from, to) = (args.need_text("old")?, args.need_text("new")?);
             let count = args.int_or("count", -1)?;
-            Value::from(match usize::try_from(count) {
-                Ok(count) => this.replacen(&from, &to, count),
-                Err(_) => this.replace(&from, &to),
-            })
+            replaced(this, &from, &to, usize::try_from(count).ok())?
         }
         "find" | "index" | "rfind" | "rindex" => {
             let needle = args.need_text("sub")?;

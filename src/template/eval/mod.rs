@@ -291,7 +291,7 @@ impl Eval {
             ast::BinOpKind::Lte => return value::order(&left, &right, "<=").map(|order| Value::from(order.is_le())),
             ast::BinOpKind::Gt => return value::order(&left, &right, ">").map(|order| Value::from(order.is_gt())),
             ast::BinOpKind::Gte => return value::order(&left, &right, ">=").map(|order| Value::from(order.is_ge())),
-            ast::BinOpKind::Concat => return Ok(Value::from(text(&left)? + &text(&right)?)),
+            ast::BinOpKind::Concat => return value::joined(&[text(&left)?, text(&right)?], ""),
             ast::BinOpKind::Add => "+",
             ast::BinOpKind::Sub => "-",
             ast::BinOpKind::Mul => "*",

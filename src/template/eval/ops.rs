@@ -2,7 +2,9 @@
 
 use crate::template::fail::{Fail, Res, check};
 use crate::template::objects::{Delta, Stamp};
-use crate::template::value::{self, Type, as_float, as_int, int, is_number, list, raw_items, repr, text, type_name, type_of};
+use crate::template::value::{
+    self, MAX_ITEMS, Type, as_float, as_int, int, is_number, joined, list, raw_items, repr, text, type_name, type_of,
+};
 use minijinja::Value;
 
 /// The longest string or list that `*` may make.
@@ -21,8 +23,14 @@ pub(in crate::template) fn binary(op: &str, a: &Value, b: &Value) -> Res {
         return arithmetic(op, a, b);
     }
     match (op, type_of(a), type_of(b)) {
-        ("+", Type::Str, Type::Str) => Ok(Value::from(text(a)? + &text(b)?)),
-        ("+", Type::List, Type::List) => Ok(list(raw_items(a)?.into_iter().chain(raw_items(b)?))),
+        ("+", Type::Str, Type::Str) => joined(&[text(a)?, text(b)?], ""),
+        ("+", Type::List, Type::List) => {
+            let (a, b) = (raw_items(a)?, raw_items(b)?);
+            if a.len() + b.len() > MAX_ITEMS {
+                return Err(Fail::error(format!("the list is longer than {MAX_ITEMS} items")));
+            }
+            Ok(list(a.into_iter().chain(b)))
+        }
         ("+", Type::Str, _) => Err(Fail::error(format!("can only concatenate str (not \"{}\") to str", type_name(b)))
             .hint("`~` joins values of any kind into a string")),
         ("+", Type::List, _) => Err(Fail::error(format!("can only concatenate list (not \"{}\") to list", type_name(b)))),
@@ -80,7 +88,8 @@ fn floor_div(a: i128, b: i128) -> Option<i128> {
 fn repeat(what: &Value, times: &Value) -> Res {
     let times = usize::try_from(as_int(times).unwrap_or(0).max(0)).unwrap_or(usize::MAX);
     let len = what.len().unwrap_or(0);
-    if len.checked_mul(times).is_none_or(|all| all > MAX_REPEAT) {
+    let most = if what.as_str().is_some() { MAX_REPEAT } else { MAX_ITEMS };
+    if len.checked_mul(times).is_none_or(|all| all > most) {
         return Err(Fail::error("the result of `*` is too large"));
     }
     match what.as_str() {

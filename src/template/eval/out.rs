@@ -1,6 +1,6 @@
 //! The output of a template: text, or one value that keeps its type.
 
-use crate::template::fail::{Fail, FailKind, Lack, Res, check};
+use crate::template::fail::{FailKind, Lack, Res, check};
 use crate::template::is_omit;
 use crate::template::value;
 use minijinja::Value;
@@ -12,9 +12,6 @@ pub(super) struct Out {
     pieces: usize,
     native: bool,
 }
-
-/// The largest text a template may make.
-const MAX_OUTPUT: usize = 256 << 20;
 
 impl Out {
     pub fn native() -> Out {
@@ -28,9 +25,7 @@ impl Out {
     pub fn raw(&mut self, text: &str) -> Res<()> {
         self.spill()?;
         self.pieces += 1;
-        if self.text.len() + text.len() > MAX_OUTPUT {
-            return Err(Fail::error("the template makes too much output"));
-        }
+        value::fits(self.text.len() + text.len())?;
         self.text.push_str(text);
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::template::args::Args;
 use crate::template::eval::member;
 use crate::template::fail::{Fail, Lack, Res, marker};
 use crate::template::lazy::Run;
-use crate::template::value::{self, Type, as_int, items, list, pairs, raw_items, text, tuple, type_of};
+use crate::template::value::{self, Type, as_int, fits, items, joined, list, pairs, raw_items, text, tuple, type_of};
 use minijinja::Value;
 use std::sync::Arc;
 
@@ -53,15 +53,18 @@ fn length(_: &Arc<Run>, value: Value, _: &mut Args) -> Res {
 fn join(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let separator = args.text_or("d", "")?;
     let attribute = args.get("attribute").filter(|attribute| !attribute.is_none());
-    let mut parts = Vec::new();
+    let (mut parts, mut length) = (Vec::new(), 0);
     for item in raw_items(&value)? {
         let item = match &attribute {
             Some(path) => by_path(&item, path)?,
             None => item,
         };
-        parts.push(text(&item)?);
+        let part = text(&item)?;
+        length += part.len();
+        fits(length)?;
+        parts.push(part);
     }
-    Ok(Value::from(parts.join(&separator)))
+    joined(&parts, &separator)
 }
 
 fn reverse(_: &Arc<Run>, value: Value, _: &mut Args) -> Res {

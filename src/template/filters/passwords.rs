@@ -94,6 +94,9 @@ impl Scheme {
             Scheme::Sha256 | Scheme::Sha512 => {
                 let (number, usual) = if self == Scheme::Sha256 { (5, 535_000) } else { (6, 656_000) };
                 let rounds = rounds.unwrap_or(usual).clamp(1000, 999_999_999) as u32;
+                if rounds > MAX_ROUNDS {
+                    return Err(Fail::error(format!("{rounds} rounds would take hours: more than {MAX_ROUNDS} are refused")));
+                }
                 let params = sha_crypt::Params::new(rounds).map_err(|err| Fail::error(err.to_string()))?;
                 let (password, bytes) = (password.as_bytes(), salt.as_bytes());
                 let hash = match self {
@@ -111,12 +114,19 @@ impl Scheme {
                     other => return Err(Fail::error(format!("invalid bcrypt ident: '{other}' (2a, 2b or 2y)"))),
                 };
                 let cost = u32::try_from(rounds.unwrap_or(12)).unwrap_or(u32::MAX);
+                if cost > MAX_COST {
+                    return Err(Fail::error(format!("a cost of {cost} would take hours: more than {MAX_COST} is refused")));
+                }
                 let parts = bcrypt::hash_with_salt(password, cost, bcrypt_salt(salt)).map_err(|err| Fail::error(err.to_string()))?;
                 Ok(parts.format_for_version(version))
             }
         }
     }
 }
+
+/// Some seconds. Whoever logs in would wait as long.
+const MAX_ROUNDS: u32 = 10_000_000;
+const MAX_COST: u32 = 18;
 
 /// 22 characters of six bits each are 16 bytes; the last bits are nothing.
 fn bcrypt_salt(salt: &str) -> [u8; 16] {

@@ -5,7 +5,7 @@ use crate::template::args::Args;
 use crate::template::eval::{capitalize, format_percent};
 use crate::template::fail::{Fail, Res};
 use crate::template::lazy::Run;
-use crate::template::value::{self, as_int, list, map, text};
+use crate::template::value::{self, as_int, joined, list, map, replaced, text};
 use minijinja::Value;
 use std::sync::Arc;
 
@@ -67,10 +67,7 @@ fn trim(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
 fn replace(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
     let (old, new) = (args.need_text("old")?, args.need_text("new")?);
     let text = text(&value)?;
-    Ok(Value::from(match args.int("count")?.and_then(|count| usize::try_from(count).ok()) {
-        Some(count) => text.replacen(&old, &new, count),
-        None => text.replace(&old, &new),
-    }))
+    replaced(&text, &old, &new, args.int("count")?.and_then(|count| usize::try_from(count).ok()))
 }
 
 fn indent(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
@@ -149,14 +146,15 @@ fn wordwrap(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         let mut current = String::new();
         let mut width_now = 0;
         for word in line.split(' ') {
-            let mut word: Vec<char> = word.chars().collect();
+            let letters: Vec<char> = word.chars().collect();
+            let mut word = &letters[..];
             if width_now > 0 && width_now + 1 + word.len() > width {
                 wrapped.push(std::mem::take(&mut current));
                 width_now = 0;
             }
             while break_long && word.len() > width {
-                let rest = word.split_off(width);
-                wrapped.push(word.into_iter().collect());
+                let (full, rest) = word.split_at(width);
+                wrapped.push(full.iter().collect());
                 word = rest;
             }
             if width_now > 0 {
@@ -168,7 +166,7 @@ fn wordwrap(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {
         }
         wrapped.push(current);
     }
-    Ok(Value::from(wrapped.join(&newline)))
+    joined(&wrapped, &newline)
 }
 
 fn comment(_: &Arc<Run>, value: Value, args: &mut Args) -> Res {

@@ -3,6 +3,7 @@
 use super::Lookup;
 use super::files::on_controller;
 use super::inline::{self, integer};
+use crate::secrets;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::filters::{PythonRandom, Scheme};
@@ -83,7 +84,9 @@ fn password(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
                 None => return Err(Fail::error(format!("Unrecognized value after key=value parameters given to password lookup: {word}"))),
             }
         }
-        passwords.push(Value::from(one(run, path, &wanted)?));
+        let password = one(run, path, &wanted)?;
+        secrets::register(&password);
+        passwords.push(Value::from(password));
     }
     Ok(passwords)
 }
@@ -125,7 +128,7 @@ fn one(run: &Arc<Run>, path: &str, wanted: &Wanted) -> Res<String> {
     let keep = path != Path::new("/dev/null");
     let (mut kept, mut changed) = match keep && path.exists() {
         true => {
-            let content = std::fs::read_to_string(&path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
+            let content = crate::source::read_text(&path).map_err(|err| Fail::error(format!("cannot read `{}`: {err}", path.display())))?;
             (Kept::read(content.trim_end_matches(['\n', '\r'])), false)
         }
         false => (Kept { password: new_password(wanted)?, ..Kept::default() }, true),

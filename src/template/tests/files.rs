@@ -1,6 +1,7 @@
 //! Tests of the controller's files.
 
 use super::Test;
+use crate::source::refuse_endless;
 use crate::template::fail::{Fail, Res};
 use crate::template::value::text;
 use minijinja::Value;
@@ -40,7 +41,7 @@ fn is_mount(path: &Path) -> bool {
 fn vaulted_file(value: &Value) -> Res<bool> {
     let path = text(value)?;
     let mut head = [0; 16];
-    let read = std::fs::File::open(&path).and_then(|mut file| file.read(&mut head));
+    let read = refuse_endless(Path::new(&path)).and_then(|()| std::fs::File::open(&path)?.read(&mut head));
     let length = read.map_err(|err| Fail::error(format!("cannot read `{path}`: {err}")))?;
     Ok(crate::vault::is_encrypted(&head[..length]))
 }
