@@ -229,3 +229,39 @@ fn an_encrypted_file_is_not_quoted_where_it_is_wrong() {
     }
     assert!(Path::new(&desk.path("whole.yml")).exists());
 }
+
+/// The small form of `scripts/secrets-search`: what is secret is in no output, whatever form it takes, and in no process list.
+#[test]
+fn a_secret_is_shown_in_no_form_and_is_no_argument() {
+    const WORD: &str = "Zq91'&\"$x tiger";
+    let desk = Desk::new();
+    desk.write("secret.yml", &format!("word: {}\n", serde_json::Value::from(WORD)), 0o600);
+    desk.ok("ansible-vault encrypt --vault-id old secret.yml");
+    desk.write(
+        "site.yml",
+        r#"- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars_files: [secret.yml]
+  tasks:
+    - name: Says {{ word }}
+      debug: {msg: [ "{{ word }}", "{{ ('me:' ~ word) | b64encode }}", "{{ word | urlencode }}", "{{ word | quote }}", "{{ {'a': word} | to_json }}" ]}
+      loop: ["{{ word }}"]
+    - shell: "printf '%s' {{ word | quote }} >&2; tr '\\0' ' ' </proc/$$/cmdline; exit 3"
+      ignore_errors: true
+    - copy: {content: "{{ word }}", dest: "{{ playbook_dir }}/target", mode: "0600"}
+    - fail: {msg: "{{ word }}"}
+"#,
+        0o600,
+    );
+    for more in ["-vvv --diff --check", "-vvvv --diff"] {
+        let output = desk.run(&format!("ansible-playbook --vault-id old {more} site.yml"), "");
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        let all = said(&output);
+        for part in ["Zq91", "tiger", "WnE5MS", "cTkxJ", "%24x", "IHRpZ2"] {
+            assert!(!all.contains(part), "`{part}` is in\n{all}");
+        }
+        assert!(all.contains("Says ********") && (more.contains("check") || all.contains("/bin/sh -c eval ")), "{all}");
+    }
+    assert_eq!(desk.read("target"), WORD);
+}

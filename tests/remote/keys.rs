@@ -75,6 +75,7 @@ async fn an_unknown_host_key_is_refused_until_new_ones_are_accepted() {
         let ssh = Ssh { accept_new_host_keys, ..ssh.clone() };
         let said = error(ssh).await.to_string();
         assert!(said.contains("CHANGED") && said.contains("/known_hosts:2 has ssh-ed25519 SHA256:"), "{said}");
+        assert!(said.contains(&format!("ssh-keygen -R '[127.0.0.1]:{}' -f /", sshd.port)), "{said}");
     }
     let said = error(Ssh { pinned_host_key: Some(words), ..ssh }).await.to_string();
     assert!(said.contains("but the inventory pins"), "{said}");
