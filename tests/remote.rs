@@ -1,5 +1,7 @@
 //! The wire against a real sshd on loopback, through a proxy that cuts connections.
 
+#[path = "remote/edges.rs"]
+mod edges;
 #[path = "remote/keys.rs"]
 mod keys;
 #[path = "remote/lost.rs"]
