@@ -2,6 +2,8 @@
 
 #[path = "remote/costs.rs"]
 mod costs;
+#[path = "remote/edges.rs"]
+mod edges;
 #[path = "remote/keys.rs"]
 mod keys;
 #[path = "remote/lost.rs"]

@@ -30,14 +30,6 @@ nw_copy() {
   if [ -s "$nw_job/err" ]; then cat <&8 >&2 || return; fi
 }
 
-# Why a job could not be set up. Where there is no space left, some shells know of an I/O error only.
-nw_refuse() {
-  case $(df -P "$nw_jobs" 2>/dev/null) in
-    *100%*) nw_end fail "no space left in $nw_jobs" ;;
-    *) nw_end fail $nw_why ;;
-  esac
-}
-
 # Makes a file, for the first who tries.
 nw_claim() {
   set -C
@@ -115,6 +107,14 @@ nw_apply() { # TIMEOUT BYTES_OF_STDOUT_SEEN BYTES_OF_STDERR_SEEN SECONDS_OF_SILE
     end*) nw_end "$nw_state" ;;
     *) nw_end gone ;;
   esac
+}
+
+# The job that was to lie in $nw_job cannot be made: nothing of it stays. Not every shell says that a disk is full.
+nw_no_job() { # WHY
+  [ -e "$nw_job/started" ] || rm -rf -- "$nw_job"
+  nw_x=$(df -P "$nw_jobs" 2>/dev/null | { read -r nw_x; read -r nw_x nw_x nw_x nw_free nw_x; echo "$nw_free"; })
+  case $nw_x in [0-9] | [0-9][0-9]) set -- "$@" '(the disk is full: make room there)' ;; esac
+  nw_end fail "in $nw_jobs: $*"
 }
 
 # How a job stands that nobody follows; what it wrote, if it ended.

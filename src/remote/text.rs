@@ -187,7 +187,7 @@ pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
     } else {
         format!("nw_apply {seconds} {out} {err} {}", stall_after.map_or(0, |after| after.as_secs()))
     };
-    text.extend_from_slice(format!("; }} 2>&1 </dev/null ); then {call}\nelse nw_refuse; fi\n}}\n").as_bytes());
+    text.extend_from_slice(format!("; }} 2>&1 </dev/null ); then {call}\nelse nw_no_job $nw_why; fi\n}}\n").as_bytes());
     text
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-struct Host {
-    port: u16,
+pub struct Host {
+    pub port: u16,
     directory: TempDir,
     child: Child,
 }
@@ -23,7 +23,7 @@ impl Drop for Host {
 }
 
 impl Host {
-    async fn start(setting: &str) -> Option<Host> {
+    pub async fn start(setting: &str) -> Option<Host> {
         for needed in ["/usr/sbin/sshd", "/usr/bin/sudo", "/usr/bin/unshare", "/usr/sbin/useradd"] {
             if !Path::new(needed).exists() {
                 eprintln!("skipped: {needed} is not there");
@@ -50,7 +50,7 @@ impl Host {
         Some(Host { port, directory, child })
     }
 
-    fn ssh(&self, user: &str) -> Ssh {
+    pub fn ssh(&self, user: &str) -> Ssh {
         Ssh {
             host: "127.0.0.1".into(),
             port: Some(self.port),
@@ -62,12 +62,12 @@ impl Host {
         }
     }
 
-    async fn connect(&self, user: &str) -> Connection {
+    pub async fn connect(&self, user: &str) -> Connection {
         Connection::connect(&target(self.ssh(user))).await.unwrap()
     }
 }
 
-fn sudo(user: &str, password: Option<&str>) -> Run {
+pub fn sudo(user: &str, password: Option<&str>) -> Run {
     let password = password.map(Into::into);
     Run { r#become: Some(Become { method: BecomeMethod::Sudo, user: user.into(), password, ..Become::default() }), ..Run::default() }
 }

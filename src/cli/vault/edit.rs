@@ -3,6 +3,7 @@
 use crate::config::Config;
 use anyhow::{Context, bail};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
@@ -12,9 +13,10 @@ use zeroize::Zeroizing;
 pub fn in_editor(plain: &[u8], name: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     sweep();
     let prefix = format!("{PREFIX}{}-", std::process::id());
-    let made = homes().iter().find_map(|home| tempfile::Builder::new().prefix(&prefix).tempdir_in(home).ok());
-    let elsewhere = || tempfile::Builder::new().prefix(&prefix).tempdir();
-    let dir = made.map_or_else(elsewhere, Ok).context("cannot create a folder for the editor's file")?;
+    let mut folder = tempfile::Builder::new();
+    folder.prefix(&prefix).permissions(std::fs::Permissions::from_mode(0o700));
+    let made = homes().iter().find_map(|home| folder.tempdir_in(home).ok());
+    let dir = made.map_or_else(|| folder.tempdir(), Ok).context("cannot create a folder for the editor's file")?;
     let extension = name.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
     let mut file = tempfile::Builder::new().suffix(&extension).tempfile_in(dir.path()).context("cannot create a file for the editor")?;
     let written = file.write_all(plain).and_then(|()| file.flush()).context("cannot write the editor's file");
