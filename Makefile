@@ -1,11 +1,14 @@
 # What one can do here. `make demo` and `make test` install what they need.
-.PHONY: demo test check lint deny fuzz build needs clean
+.PHONY: demo bench test check lint deny fuzz build needs clean
 
 demo: needs        ## two throwaway hosts on this machine become a Kubernetes cluster
 	scripts/demo
 
 test: needs        ## every test; those that need root and nspawn name themselves where they are skipped
 	scripts/test
+
+bench: needs       ## nodewright beside its rivals on lab hosts, and the ratios that must hold; half an hour, or SIZES=2 for a few minutes
+	scripts/bench
 
 check: lint        ## what to run before a commit: formatting, clippy, the fast tests
 	cargo test --locked --lib

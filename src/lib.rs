@@ -18,6 +18,7 @@
 //! | [`remote`] | the wire: transports, shells, become, jobs, known hosts, ssh_config |
 //! | [`engine`] | plays over hosts: strategy, blocks, tasks, loops, handlers |
 //! | [`report`] | events and their sinks |
+//! | [`journal`] | what a run did, kept: for `resume`, `history` and `show` |
 //! | [`secrets`] | values that no output may show |
 //! | [`vault`] | the envelope of ansible-vault and the passwords to it |
 //! | [`lab`] | throwaway local hosts to run all this on |
@@ -27,8 +28,10 @@
 mod ask;
 pub mod cli;
 pub mod config;
+pub mod cost;
 pub mod engine;
 pub mod inventory;
+pub mod journal;
 pub mod lab;
 pub mod module;
 pub mod modules;

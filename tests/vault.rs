@@ -45,6 +45,7 @@ impl Desk {
         let words = shell_words::split(line).expect("the case is a command line");
         let mut command = Command::new(self.path(&words[0]));
         command.args(&words[1..]).current_dir(self.0.path()).env("TMPDIR", self.path("tmp")).env("EDITOR", "./add");
+        command.env("XDG_RUNTIME_DIR", self.path("tmp"));
         for name in ["ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_INVENTORY"] {
             command.env_remove(name);
         }
@@ -97,6 +98,33 @@ fn an_edit_that_fails_or_changes_nothing_leaves_the_file() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert_eq!(desk.read("site.yml"), before);
     assert_eq!(std::fs::read_dir(desk.path("tmp")).expect("the folder is there").count(), 0, "the editor's file is gone");
+}
+
+#[test]
+fn what_was_edited_is_gone_also_when_the_program_is_ended() {
+    let desk = Desk::new();
+    desk.write("site.yml", "key: value\n", 0o644);
+    desk.ok("ansible-vault encrypt --vault-id old site.yml");
+    let before = desk.read("site.yml");
+    // The editor's copy lies beside, as editors have it.
+    for (signal, why) in [("TERM", "we were to end"), ("HUP", "the terminal is gone")] {
+        desk.write(
+            "add",
+            &format!("#!/bin/sh\ncp \"$1\" \"$1~\"; stat -c %a \"${{1%/*}}\" >seen\nkill -{signal} $PPID\nexec sleep 60\n"),
+            0o755,
+        );
+        let output = desk.run("ansible-vault edit --vault-id old site.yml", "");
+        assert!(output.status.code() == Some(1) && said(&output).contains(why), "{}", said(&output));
+        assert_eq!((desk.read("seen").as_str(), desk.read("site.yml")), ("700\n", before.clone()));
+        assert_eq!(std::fs::read_dir(desk.path("tmp")).expect("the folder is there").count(), 0, "{signal}");
+    }
+    // Without a chance to tidy up, the next one does.
+    desk.write("add", "#!/bin/sh\nkill -KILL $PPID\n", 0o755);
+    desk.run("ansible-vault edit --vault-id old site.yml", "");
+    assert_eq!(std::fs::read_dir(desk.path("tmp")).expect("the folder is there").count(), 1);
+    desk.write("add", "#!/bin/sh\nexit 0\n", 0o755);
+    desk.ok("ansible-vault edit --vault-id old site.yml");
+    assert_eq!(std::fs::read_dir(desk.path("tmp")).expect("the folder is there").count(), 0);
 }
 
 #[test]

@@ -108,6 +108,9 @@ impl Context for Controller {
     fn python(&self) -> Option<String> {
         None
     }
+    fn tells_secret(&self, text: &str) -> bool {
+        text.contains("secret")
+    }
     fn playbook_dir(&self) -> PathBuf {
         PathBuf::from("/c")
     }

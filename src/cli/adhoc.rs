@@ -104,10 +104,13 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         force_handlers: config.flag("DEFAULT_FORCE_HANDLERS"),
         read_ahead: !args.running.no_read_ahead,
         verbosity,
+        tells_results: true,
         connection: args.connecting.settings(&config)?,
         inventory_sources: sources,
         start_at_task: None,
         step: false,
+        costs_since: None,
+        keeping: None,
         config: config.clone(),
     };
     let sinks = sinks(&args, &settings, manner);

@@ -2,6 +2,7 @@
 
 use super::{Findings, Manner, extra_vars, foresee, reading};
 use crate::config::Config;
+use crate::secrets::without;
 use crate::source::Level;
 use crate::template::Templar;
 use std::path::PathBuf;
@@ -45,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         return Err(Findings(warnings).into());
     }
     for warning in warnings.iter().chain(&found) {
-        anstream::eprintln!("{}\n", warning.render(true));
+        anstream::eprintln!("{}\n", without(warning.render(true)));
     }
     Ok(0)
 }

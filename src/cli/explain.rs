@@ -4,6 +4,7 @@ use super::options::Hosts;
 use super::{Manner, extra_vars, reading};
 use crate::config::Config;
 use crate::engine::{Definition, Run, Settings};
+use crate::secrets::without;
 use crate::source::Diag;
 use crate::template::Templar;
 use crate::vars::Level;
@@ -54,7 +55,8 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         let mark = if Some(n) == winner { '*' } else { ' ' };
         let value = definition.value.as_deref().unwrap_or("(asked for)");
         let scope = definition.scope.as_ref().map(|scope| format!(", {scope}")).unwrap_or_default();
-        anstream::println!("{mark} {:<34} {} = {value}{scope}", words(definition.level), definition.place);
+        let line = format!("{mark} {:<34} {} = {value}{scope}", words(definition.level), definition.place);
+        anstream::println!("{}", without(line));
     }
     match winner {
         Some(winner) if winner + 1 == definitions.len() => anstream::println!("* wins"),

@@ -16,7 +16,7 @@ pub fn read(arguments: &[String]) -> anyhow::Result<VarMap> {
     for argument in arguments {
         let argument = argument.trim();
         if let Some(path) = argument.strip_prefix('@') {
-            let source = Source::read(Path::new(path)).map_err(ReadError::into_diag)?;
+            let source = Source::read_noted(Path::new(path)).map_err(ReadError::into_diag)?;
             combine(&mut vars, mapping(&source)?);
         } else if argument.starts_with(['{', '[']) {
             combine(&mut vars, mapping(&Source::given(GIVEN, argument))?);

@@ -197,6 +197,7 @@ fn vars_file(node: &Node, play: &Play) -> Option<VarMap> {
     let name = node.as_str().filter(|_| !node.is_template())?;
     let path = [play.dir.join("vars").join(name), play.dir.join(name)].into_iter().find(|path| path.is_file())?;
     let (node, _) = yaml::load_one(&Source::read(&path).ok()?).ok()?;
+    yaml::keep_secret(&node);
     let pairs = node.as_map()?;
     pairs.iter().map(|(key, value)| Some((key.as_str()?.to_owned(), Variable::from(value.clone())))).collect()
 }

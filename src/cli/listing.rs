@@ -2,6 +2,7 @@
 
 use crate::engine::{Listed, Run};
 use crate::playbook::Playbook;
+use crate::secrets::without;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ impl Wanted {
         if self.list_tasks {
             println!("    tasks:");
             for (name, tags) in &play.tasks {
-                println!("      {name}\tTAGS: [{}]", tags.join(", "));
+                println!("      {}\tTAGS: [{}]", without(name.as_str()), tags.join(", "));
             }
         }
         if self.list_tags {

@@ -6,14 +6,19 @@ mod check;
 mod explain;
 pub mod extra_vars;
 mod foresee;
+mod history;
 mod inventory;
+mod keeping;
 mod lab;
 mod listing;
 mod options;
 mod reading;
+mod resume;
 mod run;
+mod show;
 mod vault;
 
+use crate::secrets::{mask_panics, without};
 use crate::source::Diag;
 use anstream::eprintln;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -36,6 +41,9 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Explain(explain::Args),
+    Resume(resume::Args),
+    History(history::Args),
+    Show(show::Args),
     Lab(lab::LabArgs),
 }
 
@@ -60,6 +68,8 @@ mod exit {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    mask_panics();
+    write_no_cores();
     let called = std::env::args_os().next().unwrap_or_default();
     match Path::new(&called).file_name().and_then(|name| name.to_str()) {
         Some("ansible") => drop_in::<adhoc::Args>("ansible", adhoc::run),
@@ -70,11 +80,19 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What lies in memory stays there when the program crashes. A limit that cannot be set is no reason to refuse work: the system may have none.
+fn write_no_cores() {
+    let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
+}
+
 fn own() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
         Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
+        Command::Resume(args) => done(resume::run(&args), Manner::Own),
+        Command::History(args) => done(history::run(&args), Manner::Own),
+        Command::Show(args) => done(show::run(&args), Manner::Own),
         Command::Lab(args) => lab::run(&args).unwrap_or_else(|err| done(Err(err), Manner::Own)),
     }
 }
@@ -138,11 +156,11 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
     };
     match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>(), manner) {
         (Some(findings), _, Manner::Own) => findings.print(),
-        (Some(findings), _, Manner::Ansible) => findings.0.iter().for_each(|diag| eprintln!("[ERROR]: {}", diag.with_origin())),
-        (_, Some(diag), Manner::Own) => eprintln!("{}", diag.render(true)),
-        (_, Some(diag), Manner::Ansible) => eprintln!("[ERROR]: {}", diag.with_origin()),
-        (_, _, Manner::Own) => eprintln!("error: {err:#}"),
-        (_, _, Manner::Ansible) => eprintln!("[ERROR]: {err:#}"),
+        (Some(findings), _, Manner::Ansible) => findings.0.iter().for_each(|diag| eprintln!("[ERROR]: {}", without(diag.with_origin()))),
+        (_, Some(diag), Manner::Own) => eprintln!("{}", without(diag.render(true))),
+        (_, Some(diag), Manner::Ansible) => eprintln!("[ERROR]: {}", without(diag.with_origin())),
+        (_, _, Manner::Own) => eprintln!("error: {}", without(format!("{err:#}"))),
+        (_, _, Manner::Ansible) => eprintln!("[ERROR]: {}", without(format!("{err:#}"))),
     }
     ExitCode::from(exit)
 }
@@ -173,7 +191,7 @@ struct Findings(Vec<Diag>);
 impl Findings {
     fn print(&self) {
         for diag in &self.0 {
-            eprintln!("{}\n", diag.render(true));
+            eprintln!("{}\n", without(diag.render(true)));
         }
         if self.0.len() > 1 {
             eprintln!("{}; nothing was run", n_errors(&self.0));

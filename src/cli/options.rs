@@ -141,6 +141,8 @@ impl Connecting {
             connection: self.connection.clone().or_else(|| config.text("DEFAULT_TRANSPORT").map(str::to_owned)),
             accept_new_host_keys: self.accept_new_host_keys || !config.flag("HOST_KEY_CHECKING"),
             connect_timeout: self.timeout.or_else(|| config.number("DEFAULT_TIMEOUT")?.try_into().ok()).map(Duration::from_secs),
+            connect_retries: config.number("SSH_RETRIES").and_then(|number| number.try_into().ok()),
+            reconnect_for: config.number("NODEWRIGHT_RECONNECT_FOR").and_then(|seconds| seconds.try_into().ok()).map(Duration::from_secs),
             ssh_args: [
                 (SshArgs::Main, "", &None, "ssh_args", "SSH_ARGS"),
                 (SshArgs::Common, "--ssh-common-args", &self.ssh_common_args, "ssh_common_args", "SSH_COMMON_ARGS"),

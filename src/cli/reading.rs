@@ -4,6 +4,7 @@ use super::{Findings, Manner};
 use crate::config::Config;
 use crate::inventory::{GroupNames, Inventory, PLUGINS, Rules};
 use crate::playbook::{Loader, Playbook, shipped};
+use crate::secrets::without;
 use crate::source::{Diag, Level, Node, yaml};
 use crate::template::{self, Templar, Untrusted};
 use crate::vars::{Level as Precedence, VarMap, View};
@@ -132,7 +133,7 @@ fn rules(
 pub fn tell_remarks(inventory: &Inventory, verbosity: u8) {
     for (from, words) in &inventory.remarks {
         if verbosity >= *from {
-            println!("{words}");
+            println!("{}", without(words.as_str()));
         }
     }
 }

@@ -1,18 +1,20 @@
 //! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, extra_vars, foresee, greet, listing, reading};
+use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
-use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Reporter, Sink, Style, Terminal};
+use crate::journal::{EventSink, Journal, Keeping, Past};
+use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
+use crate::secrets::without;
 use crate::source::{Diag, Level};
 use crate::template::Templar;
 use anyhow::{Context, bail};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Run playbooks on the hosts of an inventory
 ///
@@ -43,6 +45,20 @@ pub struct Args {
     /// Ask before each task
     #[arg(long)]
     step: bool,
+    /// Tell where the time went, after the run: per task and per host
+    ///
+    /// A host's turn at a task is divided into three parts that add up to it. Remote: it was waited for the host while the host ran scripts, by the
+    /// host's own clock (which most shells know in steps of 10 ms: small values are right in their sum, not one by one). Wire: it was waited for the
+    /// host otherwise; the way there and back, connecting, logging in, sudo and shells, sending files. Controller: the rest. A host is idle when it is not
+    /// its turn, because others are not ready yet. Round trips are the longest chain of waits: what travels together counts once.
+    #[arg(long)]
+    profile: bool,
+    /// Write all of that into a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    profile_to: Option<PathBuf>,
+    /// Keep no journal: the run cannot be resumed, and `history` does not list it
+    #[arg(long)]
+    no_journal: bool,
     #[command(flatten)]
     listing: listing::Wanted,
     /// How to tell of the run: live on a terminal, plain lines elsewhere, one event per line as JSON
@@ -55,6 +71,15 @@ pub struct Args {
 /// # Errors
 /// What is wrong with arguments, settings, inventory or playbooks. What goes wrong on hosts is in the exit code.
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
+    run_with(args, manner, None)
+}
+
+/// Runs the playbooks, or goes on with an earlier run of them.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
+    let began = Instant::now();
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -96,7 +121,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         warnings.extend(found.into_iter().map(|diag| Diag { level: Level::Warning, ..diag }));
     }
     let tags = |given: &[String], setting: &str| if given.is_empty() { config.list(setting).to_vec() } else { given.to_vec() };
-    let settings = Settings {
+    let mut settings = Settings {
         forks: args.running.forks(&config),
         limit: args.hosts.limit().map(str::to_owned),
         tags: TagSelection::new(tags(&args.tags, "TAGS_RUN"), tags(&args.skip_tags, "TAGS_SKIP")),
@@ -106,18 +131,52 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         force_handlers: args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
         read_ahead: !args.running.no_read_ahead,
         verbosity,
+        tells_results: args.output == "json",
         connection: args.connecting.settings(&config)?,
         inventory_sources: sources,
         start_at_task: args.start_at_task,
         step: args.step,
+        costs_since: (args.profile || args.profile_to.is_some()).then_some(began),
+        keeping: None,
         config,
     };
-    let sinks = vec![sink(&args.output, &settings, manner)];
+    let mut sinks = vec![sink(&args.output, &settings, manner)];
+    if settings.costs_since.is_some() {
+        // Not a result of the run: what reads its output goes on reading the same.
+        let out = args.profile.then(std::io::stderr);
+        sinks.push(Box::new(Profile::new(out, args.profile_to)));
+    }
     if args.listing.anything() {
         tell_warnings(&warnings, manner);
         let run = Run::new(settings, inventory, loader, templar, |_| {});
         return args.listing.tell(&run, &playbooks);
     }
+    settings.keeping = match resumed {
+        Some(run) => {
+            let (_, past, seal) = Past::read(run)?;
+            let journal = Journal::reopen(run, seal, past.files.clone())?;
+            Some(Keeping { journal: Arc::new(journal), past })
+        }
+        None if args.no_journal => None,
+        None => {
+            let command_line: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+            let asked = keeping::Asked {
+                args: &command_line,
+                extra_vars: &args.hosts.extra_vars,
+                playbooks: &args.playbooks,
+                check: settings.check,
+                verbosity,
+            };
+            let begun = keeping::begin(&asked, manner).unwrap_or_else(|err| {
+                // Under Ansible's name nobody has asked for it.
+                if manner == Manner::Own || verbosity > 0 {
+                    warnings.push(Diag::warning(format!("no journal is kept of this run: {err:#}")));
+                }
+                None
+            });
+            begun.map(|journal| Keeping { journal: Arc::new(journal), past: Past::default() })
+        }
+    };
     let warnings: Vec<String> = warnings.iter().map(|warning| shown(warning, manner)).collect();
     let flush_cache = args.hosts.flush_cache;
     carry_out(settings, inventory, loader, templar, warnings, sinks, |run| async move {
@@ -135,9 +194,13 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     loader: crate::playbook::Loader,
     templar: Arc<Templar>,
     warnings: Vec<String>,
-    sinks: Vec<Box<dyn Sink>>,
+    mut sinks: Vec<Box<dyn Sink>>,
     plays: impl FnOnce(Arc<Run>) -> F,
 ) -> anyhow::Result<u8> {
+    let journal = settings.keeping.as_ref().map(|keeping| keeping.journal.clone());
+    if let Some(journal) = &journal {
+        sinks.push(Box::new(EventSink(journal.clone())));
+    }
     let reporter = Reporter::start(sinks);
     let tell = reporter.teller();
     warnings.into_iter().for_each(|text| tell(Event::Warning { text }));
@@ -158,6 +221,9 @@ pub fn carry_out<F: Future<Output = crate::engine::Ending>>(
     });
     runtime.shutdown_timeout(Duration::from_secs(2));
     drop(reporter);
+    if let Some(journal) = journal {
+        journal.end(ending as u8);
+    }
     Ok(ending as u8)
 }
 
@@ -172,8 +238,8 @@ pub fn shown(warning: &Diag, manner: Manner) -> String {
 pub fn tell_warnings(warnings: &[Diag], manner: Manner) {
     for warning in warnings {
         match manner {
-            Manner::Own => anstream::eprintln!("{}\n", warning.render(true)),
-            Manner::Ansible => eprintln!("[WARNING]: {}", warning.with_origin()),
+            Manner::Own => anstream::eprintln!("{}\n", without(warning.render(true))),
+            Manner::Ansible => eprintln!("[WARNING]: {}", without(warning.with_origin())),
         }
     }
 }

@@ -178,6 +178,7 @@ fn is_world_writable(dir: &Path) -> bool {
 
 fn read_file(path: &Path) -> anyhow::Result<Sections> {
     let text = crate::source::read_text(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    crate::source::note(path, text.as_bytes());
     let mut parser = configparser::ini::Ini::new();
     parser.set_multiline(true);
     parser.set_comment_symbols(&['#', ';']);

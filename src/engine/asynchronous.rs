@@ -150,7 +150,8 @@ async fn start(
     let wire = act.wire.clone();
     run.ahead.background_begins();
     let begun = async {
-        let job = wire.start(act.script.clone(), terms.seconds).await?;
+        let name = task_run.name_job(place, act.probe.as_ref(), view)?;
+        let job = wire.start(act.script.clone(), terms.seconds, name).await?;
         let outcome = json!({ "changed": act.outcome.changed, "data": act.outcome.data });
         let content = json!({ "started": true, "finished": false, "ansible_job_id": jid, JOB: job, OUTCOME: outcome });
         write_file(&wire, &dir(task_run, view)?, jid, &content).await

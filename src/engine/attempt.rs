@@ -185,13 +185,23 @@ struct Retrying {
 impl TaskRun {
     /// One item: its condition first, then as many attempts as it takes.
     pub async fn item(&self, view: &Arc<View>) -> Attempt {
-        let attempt = match self.playing.first_false(self.task(), view) {
-            Ok(None) => self.forgive(self.unforgiven(view).await, view),
-            Ok(Some(condition)) => Attempt::skipped(condition),
-            Err(diag) => self.forgive(Attempt::failed(&diag), view),
+        let attempt = match self.item_again(view).await {
+            Some(known) => known,
+            None => self.item_now(view).await,
         };
         self.in_flight.record(&attempt.result);
         attempt
+    }
+
+    async fn item_now(&self, view: &Arc<View>) -> Attempt {
+        match self.playing.first_false(self.task(), view) {
+            Ok(None) => self.forgive(self.unforgiven(view).await, view),
+            Ok(Some(condition)) => {
+                self.write_passed(&condition);
+                Attempt::skipped(condition)
+            }
+            Err(diag) => self.forgive(Attempt::failed(&diag), view),
+        }
     }
 
     /// Ignores what the task says is to be ignored.
@@ -209,7 +219,7 @@ impl TaskRun {
         Ok(Forgiving { errors, unreachable: flag("ignore_unreachable", &keywords.ignore_unreachable)? })
     }
 
-    async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
+    pub(super) async fn unforgiven(&self, view: &Arc<View>) -> Attempt {
         if let Err(diag) = self.forgiving(view) {
             return Attempt::failed(&diag);
         }
@@ -253,6 +263,9 @@ impl TaskRun {
                 }
                 return attempt;
             }
+            if self.turn.has(made) && self.turn.has(made + 1) {
+                continue;
+            }
             let hidden = attempt.executed.hidden || self.is_no_log(view);
             let mut result = attempt.result.clone();
             result.extend(self.in_flight.of_item());
@@ -278,14 +291,21 @@ impl TaskRun {
 
     /// One attempt, judged. `number`: which it is, where there may be several.
     async fn attempt(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>, number: Option<u32>) -> Attempt {
-        let executed = match self.background(view) {
-            Err(diag) => Executed::diagnosed(&diag),
-            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
-            Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
-                Err(executed) => executed,
-                Ok(Some(done)) => done,
-                Ok(None) => execute::on_host(self, place, place_view, view).await,
-            },
+        let executed = match self.begin_attempt(number.unwrap_or(0)) {
+            Some(kept) if !kept.again => self.executed_again(kept, place, view),
+            Some(kept) => {
+                let executed = self.execute(place, place_view, view).await;
+                if kept.failed && !executed.failed {
+                    self.begin_anew();
+                }
+                executed
+            }
+            None => {
+                self.go_live();
+                let executed = self.execute(place, place_view, view).await;
+                self.write_did(&executed, view);
+                executed
+            }
         };
         let mut attempt = Attempt::of(executed);
         if matches!(attempt.status, Status::Skipped | Status::Unreachable) {
@@ -298,6 +318,19 @@ impl TaskRun {
         let view = self.with_kept(&attempt, view);
         self.judge(&mut attempt, &view);
         attempt
+    }
+
+    /// Has the task's module do its work.
+    async fn execute(&self, place: &Place, place_view: &Arc<View>, view: &Arc<View>) -> Executed {
+        match self.background(view) {
+            Err(diag) => Executed::diagnosed(&diag),
+            Ok(Some(terms)) => asynchronous::run(self, &terms, place, place_view, view).await,
+            Ok(None) => match self.in_time(actions::run(self, place, view), view).await {
+                Err(executed) => executed,
+                Ok(Some(done)) => done,
+                Ok(None) => execute::on_host(self, place, place_view, view).await,
+            },
+        }
     }
 
     /// What the conditions on a result see beside the task's variables: what the task has just set.
@@ -345,7 +378,7 @@ impl TaskRun {
     }
 
     /// Where it is done, and the variables of that place: the host itself, or whom it is delegated to.
-    fn place(&self, view: &Arc<View>) -> Result<(Place, Option<String>, Arc<View>), Diag> {
+    pub fn place(&self, view: &Arc<View>) -> Result<(Place, Option<String>, Arc<View>), Diag> {
         let keywords = &self.task().keywords;
         let delegate = match &keywords.delegate_to {
             Some(node) => {

@@ -1,17 +1,21 @@
 //! From variables to an open connection: whom to connect to, as whom to act, one connection per host and target.
 
 use super::Run;
+use super::costs::Meters;
 use super::play::Playing;
 use super::ssh_args;
 use crate::playbook::Keywords;
-use crate::remote::{Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport};
+use crate::remote::{
+    Become, BecomeMethod, ConnectError, Connection, Run as Running, RunError, Secret, Ssh, Target, Transport, UnfinishedJob,
+};
 use crate::source::{Diag, Node};
 use crate::vars::{Variable, View};
 use minijinja::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// What the command line says about connecting; variables and keywords beat it.
@@ -24,6 +28,9 @@ pub struct ConnectionSettings {
     pub connection: Option<String>,
     pub accept_new_host_keys: bool,
     pub connect_timeout: Option<Duration>,
+    pub connect_retries: Option<u32>,
+    /// How long a connection that was lost is tried to be made again.
+    pub reconnect_for: Option<Duration>,
     /// Arguments of ssh with what brought them, each kind once at most.
     pub ssh_args: Vec<(SshArgs, &'static str, String)>,
     pub port: Option<u16>,
@@ -45,48 +52,102 @@ pub enum SshArgs {
 }
 
 /// The open connections of a run.
-#[derive(Default)]
 pub struct Connections {
+    pub meters: Meters,
+    /// Jobs of an earlier life of this run: their tasks wait for them.
+    own: Arc<HashSet<String>>,
     open: Mutex<Vec<(Target, Arc<Open>)>>,
 }
 
 #[derive(Default)]
 struct Open {
     connection: OnceCell<Connection>,
-    /// Users of whom it is known that no job of an earlier run goes on.
-    settled: tokio::sync::Mutex<HashSet<Option<Become>>>,
+    /// Of each user: whether jobs of an earlier run go on.
+    leftovers: Mutex<HashMap<Option<Become>, Arc<Leftovers>>>,
+}
+
+/// Jobs that outlived their run, at one place. The question goes out before anything else that is asked there, and nobody waits for its
+/// answer to ask on; but what was answered meanwhile counts only if there were none.
+pub struct Leftovers {
+    r#become: Option<Become>,
+    own: Arc<HashSet<String>>,
+    question: Mutex<Option<Question>>,
+    /// Whether some were waited for.
+    known: OnceCell<bool>,
+}
+
+type Question = Pin<Box<dyn Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send>>;
+
+impl Leftovers {
+    fn at(place: &Place, connection: &Connection, own: &Arc<HashSet<String>>) -> Leftovers {
+        // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
+        if place.target.transport == Transport::Local {
+            return Leftovers { r#become: None, own: own.clone(), question: Mutex::default(), known: OnceCell::new_with(Some(false)) };
+        }
+        let r#become = place.r#become.clone();
+        let question: Question = Box::pin(connection.unfinished_jobs(Running { r#become: r#become.clone(), ..Running::default() }));
+        Leftovers { r#become, own: own.clone(), question: Mutex::new(Some(question)), known: OnceCell::new() }
+    }
+
+    pub fn are_known(&self) -> bool {
+        self.known.initialized()
+    }
+
+    /// Waits until nothing of an earlier run goes on any more, and tells `waits` for what. Says whether there was something.
+    pub async fn end(&self, connection: &Connection, waits: impl Fn(String)) -> Result<bool, RunError> {
+        let run = || Running { r#become: self.r#become.clone(), ..Running::default() };
+        let ending = async {
+            let question = self.question.lock().expect("no panic holds the lock").take();
+            let jobs = match question {
+                Some(question) => question.await?,
+                // Whoever asked before did not wait for the answer.
+                None => connection.unfinished_jobs(run()).await?,
+            };
+            let jobs: Vec<_> = jobs.into_iter().filter(|job| !self.own.contains(&job.id)).collect();
+            for job in &jobs {
+                let seconds = job.since.elapsed().unwrap_or_default().as_secs();
+                waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
+                match connection.wait_for_job(job, run()).await {
+                    // How it ended is the tasks' to find out: they look at what is there.
+                    Ok(_) | Err(RunError::Gone { .. }) => {}
+                    Err(err) => return Err(err),
+                }
+            }
+            Ok(!jobs.is_empty())
+        };
+        self.known.get_or_try_init(|| ending).await.copied()
+    }
 }
 
 impl Connections {
-    /// The connection to a target, made now if there is none.
-    pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
-        self.entry(target).connection.get_or_try_init(|| Connection::connect(target)).await.cloned()
+    /// `costs_since`: as in [`super::Settings`].
+    pub fn new(costs_since: Option<Instant>, own: HashSet<String>) -> Connections {
+        Connections { meters: Meters::new(costs_since), own: Arc::new(own), open: Mutex::default() }
     }
 
-    /// The connection to a place, on which nothing of an earlier run goes on any more: jobs that outlived their run are waited for, and `waits` is told.
-    pub async fn settled(&self, place: &Place, waits: impl Fn(String)) -> Result<Connection, Trouble> {
-        let connection = self.to(&place.target).await.map_err(Trouble::Connect)?;
-        // On this machine other runs may be at work for good reasons of their own: nothing here was cut off from its controller.
-        if place.target.transport == Transport::Local {
-            return Ok(connection);
-        }
-        let open = self.entry(&place.target);
-        let mut settled = open.settled.lock().await;
-        if settled.contains(&place.r#become) {
-            return Ok(connection);
-        }
-        let run = || Running { r#become: place.r#become.clone(), ..Running::default() };
-        for job in connection.unfinished_jobs(run()).await.map_err(Trouble::Run)? {
-            let seconds = job.since.elapsed().unwrap_or_default().as_secs();
-            waits(format!("`{}`, which an earlier run started {seconds} s ago and which still goes on", job.what));
-            match connection.wait_for_job(&job, run()).await {
-                // How it ended is the tasks' to find out: they look at what is there.
-                Ok(_) | Err(RunError::Gone { .. }) => {}
-                Err(err) => return Err(Trouble::Run(err)),
-            }
-        }
-        settled.insert(place.r#become.clone());
-        Ok(connection)
+    /// The connection to a target, made now if there is none.
+    pub async fn to(&self, target: &Target) -> Result<Connection, ConnectError> {
+        self.entry(target).connection.get_or_try_init(|| Connection::measured(target, self.meters.of(target))).await.cloned()
+    }
+
+    /// The connection to a place, and what an earlier run may have left going on there: that is asked first of all.
+    pub async fn at(&self, place: &Place) -> Result<(Connection, Arc<Leftovers>), ConnectError> {
+        let entry = self.entry(&place.target);
+        let connection =
+            entry.connection.get_or_try_init(|| Connection::measured(&place.target, self.meters.of(&place.target))).await?.clone();
+        let mut leftovers = entry.leftovers.lock().expect("no panic holds the lock");
+        let of_user = leftovers.entry(place.r#become.clone()).or_insert_with(|| Arc::new(Leftovers::at(place, &connection, &self.own)));
+        Ok((connection, of_user.clone()))
+    }
+
+    /// The connection to a place, if it is open and settled already.
+    pub fn ready(&self, place: &Place) -> Option<Connection> {
+        let open = self.open.lock().expect("no panic holds the lock");
+        let (_, entry) = open.iter().find(|(target, _)| *target == place.target)?;
+        let connection = entry.connection.get()?;
+        let leftovers = entry.leftovers.lock().expect("no panic holds the lock");
+        let is_settled = leftovers.get(&place.r#become).is_some_and(|leftovers| leftovers.are_known());
+        (is_settled || place.target.transport == Transport::Local).then(|| connection.clone())
     }
 
     /// Ends the connection to a target; the next use makes a new one (`reset_connection`, after a reboot).
@@ -119,15 +180,6 @@ impl Connections {
         open.push((target.clone(), entry.clone()));
         entry
     }
-}
-
-/// Why a place cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    #[error(transparent)]
-    Connect(ConnectError),
-    #[error(transparent)]
-    Run(RunError),
 }
 
 /// Where a task is done: which connection, as which user.
@@ -200,6 +252,14 @@ impl Playing {
             None => settings.connect_timeout,
         };
         ssh.connect_timeout = ssh.connect_timeout.or(timeout);
+        ssh.connect_retries = match read.text(&["ansible_ssh_retries"])? {
+            Some(number) => {
+                let wrong = |_| Diag::error(format!("`ansible_ssh_retries` of `{host}` is `{number}`, which is no number of retries"));
+                Some(number.parse().map_err(wrong)?)
+            }
+            None => settings.connect_retries,
+        };
+        ssh.reconnect_for = settings.reconnect_for;
         let password = read.text(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.map(Secret::from);
         ssh.password = password.or_else(|| settings.password.clone());
         self.ssh_args(SshArgs::Common, host, read, &mut ssh)?;

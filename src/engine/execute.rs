@@ -1,21 +1,25 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
-use super::connect::Place;
+use super::connect::{Leftovers, Place};
+use super::costs::{Spent, Waiting};
 use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::{Run, plain};
+use crate::cost::Counts;
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::{Connection, JobState, Run as Running, RunError};
+use crate::remote::{Connection, JobName, JobState, Run as Running, RunError};
 use crate::report::Event;
+use crate::secrets;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
 use crate::template;
 use crate::vars::{VarMap, Variable, View};
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -169,7 +173,7 @@ pub async fn on_host(task_run: &TaskRun, place: &Place, place_view: &Arc<View>, 
         return Executed::failed(format!("BUG: `{}` is the engine's own and has no action", task_run.task().action.name));
     };
     let done = match decide(task_run, module, place, place_view, view).await {
-        Ok(Decided { step, diff_mode }) => step.finish(&task_run.playing.run).await.map(|outcome| Executed::of(outcome, diff_mode)),
+        Ok(Decided { step, diff_mode }) => step.finish(task_run, place, view).await.map(|outcome| Executed::of(outcome, diff_mode)),
         Err(trouble) => Err(trouble),
     };
     let mut executed = done.unwrap_or_else(|trouble| Executed::of_trouble(task_run.task(), trouble));
@@ -208,17 +212,28 @@ pub struct Act {
     pub outcome: Outcome,
     finish: Option<Finish>,
     module: &'static str,
+    /// The host's answer to a probe has led to it.
+    decided: bool,
+    /// That answer.
+    pub probe: Option<Output>,
 }
 
 impl Step {
-    async fn finish(self, run: &Run) -> Result<Outcome, Trouble> {
+    async fn finish(self, task_run: &TaskRun, place: &Place, view: &Arc<View>) -> Result<Outcome, Trouble> {
+        let run = &task_run.playing.run;
         let act = match self {
             Step::Done(outcome) => return Ok(outcome),
             Step::Act(act) => act,
         };
+        if act.decided {
+            run.ahead.change_decided();
+        }
         run.ahead.something_changes();
-        let output = act.wire.apply(act.script.clone()).await;
+        let job = task_run.name_job(place, act.probe.as_ref(), view)?;
+        let id = job.as_ref().map(|job| job.id.clone());
+        let output = act.wire.apply(act.script.clone(), job).await;
         run.ahead.something_changes();
+        task_run.saw_end(&act.wire, id);
         Ok(act.understand(&output?)?)
     }
 }
@@ -247,8 +262,14 @@ pub async fn decide(
     let diff_mode = context.diff_mode;
     let done = |outcome| Ok(Decided { step: Step::Done(outcome), diff_mode });
     let wire = Wire::open(task_run, place, view).await?;
-    let output = match module.probe(&args, &context)? {
-        Some(script) => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
+    let probe = module.probe(&args, &context)?;
+    let decided = probe.is_some();
+    let output = match probe {
+        // What the module was told before it changed anything: now it would be told something else.
+        Some(script) => match task_run.turn.probed() {
+            Some(output) => output,
+            None => run.probe(task_run, &wire, place, with_environment(script, &environment)).await?,
+        },
         None => nothing_said(),
     };
     let change = match module.decide(&args, &output, &context)? {
@@ -269,7 +290,8 @@ pub async fn decide(
         }
         Apply::OnHost(script) => {
             let script = with_environment(script, &environment);
-            let act = Act { wire, script, outcome, finish, module: module.spec().short_name() };
+            let probe = decided.then_some(output);
+            let act = Act { wire, script, outcome, finish, module: module.spec().short_name(), decided, probe };
             Ok(Decided { step: Step::Act(Box::new(act)), diff_mode })
         }
     }
@@ -293,6 +315,10 @@ fn prepare(
     let args = arguments(playing, task, view)?;
     refuse_bytes(task.action.module.spec().name, &args)?;
     let args = Args::convert(task.action.module.spec(), &args)?;
+    args.secrets(task.action.module.spec()).for_each(|secret| secrets::register(&secret));
+    if keywords.no_log.as_ref().is_some_and(|node| run.bool_of(node, view).unwrap_or(true)) {
+        CONTENTS.iter().filter_map(|name| args.str(name)).for_each(secrets::register);
+    }
     let context = HostContext {
         playing: playing.clone(),
         task: task.clone(),
@@ -304,6 +330,10 @@ fn prepare(
     };
     Ok(Prepared { args, context, environment: environment(playing, task, view)? })
 }
+
+/// Arguments that hold what is written or sent: of a task with `no_log`, another task may show them. What else it has are names and paths,
+/// and commands, whose words are everybody's.
+const CONTENTS: [&str; 6] = ["block", "body", "content", "line", "stdin", "value"];
 
 /// What is not UTF-8 can be written to files, and given to no module else: hosts are asked in texts.
 fn refuse_bytes(module: &str, args: &Map<String, Json>) -> Result<(), Failure> {
@@ -329,8 +359,9 @@ pub fn probe_of(
     task: &Arc<Task>,
     module: &dyn AnyModule,
     view: &Arc<View>,
+    place_view: &Arc<View>,
 ) -> Result<Option<Script>, Trouble> {
-    let Prepared { args, context, environment } = prepare(playing, host, task, view, view)?;
+    let Prepared { args, context, environment } = prepare(playing, host, task, view, place_view)?;
     Ok(module.probe(&args, &context)?.map(|script| with_environment(script, &environment)))
 }
 
@@ -414,7 +445,10 @@ pub fn arguments(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Map
 #[derive(Clone)]
 pub struct Wire {
     connection: Connection,
+    leftovers: Arc<Leftovers>,
+    waits: Arc<dyn Fn(String) + Send + Sync>,
     running: Running,
+    spent: Option<Arc<Spent>>,
 }
 
 impl Wire {
@@ -422,8 +456,11 @@ impl Wire {
         let run = &task_run.playing.run;
         let keywords = &task_run.task().keywords;
         let timeout = run.timeout_of(keywords, view)?;
-        let waits = |what| run.emit(Event::HostWaits { task: task_run.number, host: task_run.host.to_string(), what });
-        let connection = run.connections.settled(place, waits).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        let waiting = task_run.waiting(&place.target);
+        let (connection, leftovers) = run.connections.at(place).await.map_err(|err| Trouble::Unreachable(super::chain(&err)))?;
+        drop(waiting);
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let waits = move |what| events.emit(Event::HostWaits { task: number, host: host.clone(), what });
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let no_log = task_run.is_no_log(view);
         let on_line = move |line: &str| {
@@ -431,32 +468,75 @@ impl Wire {
                 events.emit(Event::HostOutput { task: number, host: host.clone(), line: line.to_owned() });
             }
         };
-        let running = Running { r#become: place.r#become.clone(), timeout, on_line: Some(Arc::new(on_line)), title: task_run.name.clone() };
-        Ok(Wire { connection, running })
+        let running = Running {
+            r#become: place.r#become.clone(),
+            timeout,
+            on_line: Some(Arc::new(on_line)),
+            title: task_run.name.clone(),
+            job: None,
+        };
+        Ok(Wire { connection, leftovers, waits: Arc::new(waits), running, spent: task_run.spent.clone() })
+    }
+
+    /// From now on the task waits for the host, until this is dropped.
+    pub fn waiting(&self) -> Option<Waiting> {
+        self.spent.as_ref().map(|spent| Waiting::new(spent, self.connection.meter().clone()))
+    }
+
+    /// The same way for scripts for which the task does not wait, or not at once.
+    pub fn unwaited(&self) -> Wire {
+        Wire { spent: None, ..self.clone() }
+    }
+
+    pub fn count(&self, count: impl FnOnce(&mut Counts)) {
+        self.connection.meter().count(count);
     }
 
     /// Runs a script that only reads.
     pub async fn ask(&self, script: Script) -> Result<Output, RunError> {
+        let _waiting = self.waiting();
         let quiet = Running { on_line: None, ..self.running.clone() };
+        if !self.leftovers.are_known() {
+            let (answer, had_to_wait) = tokio::join!(self.connection.probe(script.clone(), quiet.clone()), self.settle());
+            if !had_to_wait? {
+                return answer;
+            }
+        }
         self.connection.probe(script, quiet).await
     }
 
+    /// Nothing is changed while a job of an earlier run goes on.
+    async fn settle(&self) -> Result<bool, RunError> {
+        self.leftovers.end(&self.connection, self.waits.as_ref()).await
+    }
+
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.
-    pub async fn start(&self, script: Script, seconds: u64) -> Result<String, RunError> {
-        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), ..self.running.clone() };
+    pub async fn start(&self, script: Script, seconds: u64, job: Option<JobName>) -> Result<String, RunError> {
+        let _waiting = self.waiting();
+        self.settle().await?;
+        let alone = Running { on_line: None, timeout: Some(Duration::from_secs(seconds)), job, ..self.running.clone() };
         self.connection.start(script, alone).await
     }
 
     pub async fn look(&self, job: &str) -> Result<JobState, RunError> {
+        let _waiting = self.waiting();
         self.connection.look(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
     pub async fn forget(&self, job: &str) -> Result<(), RunError> {
+        let _waiting = self.waiting();
         self.connection.forget(job, Running { on_line: None, ..self.running.clone() }).await
     }
 
-    async fn apply(&self, script: Script) -> Result<Output, RunError> {
-        self.connection.apply(script, self.running.clone()).await
+    async fn apply(&self, script: Script, job: Option<JobName>) -> Result<Output, RunError> {
+        let _waiting = self.waiting();
+        self.settle().await?;
+        self.connection.apply(script, Running { job, ..self.running.clone() }).await
+    }
+
+    /// Lets the host forget a job, whenever it is spoken to next.
+    pub fn forget_later(&self, job: String) {
+        self.connection.forget_later(job, &self.running.r#become);
     }
 }
 
@@ -567,6 +647,11 @@ impl Context for HostContext {
         }
     }
 
+    fn named_facts(&self) -> Option<&BTreeSet<String>> {
+        // Who gathers facts by a task of their own gets what they ask for.
+        if Arc::ptr_eq(&self.task, &self.playing.gathering) { self.playing.run.named_facts.get() } else { None }
+    }
+
     fn python(&self) -> Option<String> {
         let value = match self.place_view.get("ansible_python_interpreter")? {
             Variable::Data(value) => value.clone(),
@@ -581,5 +666,9 @@ impl Context for HostContext {
 
     fn inventory_hostname(&self) -> &str {
         &self.host
+    }
+
+    fn tells_secret(&self, text: &str) -> bool {
+        secrets::tells(text)
     }
 }

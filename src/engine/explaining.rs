@@ -250,7 +250,7 @@ fn in_play(play: &Play) -> Option<String> {
 
 /// A value as its file has it, on one line; what is encrypted stays so.
 fn written(node: &Node) -> String {
-    if matches!(node.kind, crate::source::Kind::Vault(_)) {
+    if node.span.source.is_secret || matches!(node.kind, crate::source::Kind::Vault(_)) {
         return "(encrypted)".to_owned();
     }
     let text = node.span.text();

@@ -68,12 +68,12 @@ pub fn enter(
     walkers: &mut [Walker],
     number: usize,
     steps: &[(usize, Step)],
-    wanted: Vec<(usize, Vec<Include>)>,
+    wanted: Vec<(usize, Vec<Include>, bool)>,
 ) -> Vec<(usize, TaskEnd)> {
     // The same file for the same item is one include for all hosts; its ordinal is its place among those that were seen.
     let mut seen: Vec<Seen> = Vec::new();
     let mut failed = Vec::new();
-    for (at, includes) in wanted {
+    for (at, includes, before) in wanted {
         let Some((_, step)) = steps.iter().find(|(own, _)| *own == at) else { continue };
         let mut files = Vec::new();
         let mut trouble = None;
@@ -85,13 +85,14 @@ pub fn enter(
                 seen.iter().position(|seen| seen.key == key && seen.item == include.item && !seen.hosts.iter().any(|other| other == host));
             let ordinal = known.unwrap_or_else(|| {
                 let loaded = load(playing, step, &include).map(Arc::new);
-                seen.push(Seen { key, item: include.item.clone(), shown: include.shown(), loaded, hosts: Vec::new() });
+                seen.push(Seen { key, item: include.item.clone(), shown: include.shown(), loaded, hosts: Vec::new(), before: true });
                 seen.len() - 1
             });
             match &seen[ordinal].loaded {
                 Ok(entries) => {
                     files.push(Included { ordinal: ordinal as u32, entries: entries.clone(), vars: include.vars });
                     seen[ordinal].hosts.push(walkers[at].host.to_string());
+                    seen[ordinal].before &= before;
                 }
                 Err(findings) => trouble = Some(findings.clone()),
             }
@@ -101,14 +102,17 @@ pub fn enter(
             None => walkers[at].cursor.include(files),
         }
     }
-    for Seen { shown, item, hosts, .. } in seen {
+    if let Some(keeping) = &playing.run.settings.keeping {
+        keeping.journal.note_files();
+    }
+    for Seen { shown, item, hosts, before, .. } in seen {
         if hosts.is_empty() {
             continue;
         }
         for host in &hosts {
             playing.run.count(host, |stats| stats.ok += 1);
         }
-        playing.run.emit(Event::Included { task: number, file: shown, hosts, item });
+        playing.run.emit(Event::Included { task: number, file: shown, hosts, item, before });
     }
     failed
 }
@@ -119,11 +123,12 @@ fn tell_failure(playing: &Playing, walker: &Walker, number: usize, task: &Task, 
     let rescued = walker.cursor.would_rescue();
     let result = HostResult {
         host: walker.host.to_string(),
-        module: task.action.module.spec().short_name(),
+        module: task.action.module.spec().short_name().into(),
         delegated_to: None,
         status: Status::Failed,
         ignored: false,
         rescued,
+        before: false,
         item: None,
         is_loop: false,
         result: json!({ "changed": false, "failed": true, "msg": words }),
@@ -136,6 +141,7 @@ fn tell_failure(playing: &Playing, walker: &Walker, number: usize, task: &Task, 
         status: Status::Failed,
         ignored: false,
         rescued,
+        is_past: false,
         result: result.result.clone(),
         includes: Vec::new(),
         notify: Vec::new(),
@@ -152,6 +158,8 @@ struct Seen {
     shown: String,
     loaded: Result<Arc<Vec<Entry>>, Vec<Diag>>,
     hosts: Vec<String>,
+    /// An earlier life of the run has included it for all of them.
+    before: bool,
 }
 
 /// Who tries again by including itself comes to dozens.

@@ -2,8 +2,9 @@
 
 use super::attempt::{Attempt, Forgiving};
 use super::execute::Executed;
+use super::play::Playing;
 use super::task::TaskRun;
-use crate::playbook::{Loop, LoopControl};
+use crate::playbook::{Loop, LoopControl, Task};
 use crate::report::{Event, Status};
 use crate::source::{Diag, Node};
 use crate::vars::{Level, VarMap, Variable, View};
@@ -22,6 +23,36 @@ struct Control {
     with_allitems: bool,
 }
 
+/// A loop's items, and how each is seen.
+pub struct Items {
+    list: Vec<Value>,
+    control: Control,
+    /// The list as it stands in a file, if it stands there as it is.
+    written: Option<Arc<Node>>,
+}
+
+/// A loop that is being done.
+pub struct Doing {
+    items: Arc<Items>,
+    index: usize,
+    /// The task's variables, without the item's.
+    view: Arc<View>,
+    /// How many changes had been decided on when the loop began.
+    pub n_decided: usize,
+}
+
+impl Doing {
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The items whose turn comes after the present one, with what each sees.
+    pub fn coming(&self) -> impl Iterator<Item = (usize, Arc<View>)> {
+        let end = if self.items.pauses() { 0 } else { self.items.len() };
+        (self.index + 1..end).map(|index| (index, self.items.view(index, &self.view)))
+    }
+}
+
 /// What the items of a loop came to so far.
 #[derive(Default)]
 struct All {
@@ -35,10 +66,10 @@ struct All {
     delegated_to: Option<String>,
 }
 
-impl TaskRun {
+impl Playing {
     /// The items of a loop, rendered.
     pub fn items(&self, looped: &Loop, view: &Arc<View>) -> Result<Vec<Value>, Diag> {
-        let templar = &self.playing.run.templar;
+        let templar = &self.run.templar;
         if let Some(lookup) = &looped.lookup {
             return templar.lookup(lookup, &looped.over, view);
         }
@@ -52,39 +83,68 @@ impl TaskRun {
         Ok(over.try_iter().into_iter().flatten().collect())
     }
 
+    /// The items as they are to be seen.
+    pub fn seen(&self, list: Vec<Value>, looped: &Loop, task: &Task, view: &Arc<View>) -> Result<Items, Diag> {
+        let control = self.control(&looped.control, task, view)?;
+        let literal = looped.over.as_seq().map(|_| Arc::new(looped.over.clone()));
+        let written = literal.or_else(|| self.run.templar.written(&looped.over, view)).filter(|written| {
+            // Of what holds no list these make the very same list.
+            let is_same = match looped.lookup.as_deref() {
+                None => true,
+                Some("items" | "list" | "flattened") => written.as_seq().is_some_and(|all| all.iter().all(|node| node.as_seq().is_none())),
+                Some(_) => false,
+            };
+            is_same && written.as_seq().is_some_and(|all| all.len() == list.len()) && is_literal(written)
+        });
+        Ok(Items { list, control, written })
+    }
+
+    fn control(&self, control: &LoopControl, task: &Task, view: &Arc<View>) -> Result<Control, Diag> {
+        let run = &self.run;
+        let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, view)).transpose();
+        let pause = run.number("pause", &control.pause, false, view)?;
+        let variable = |word: &str, node: &Option<Node>| {
+            let name = text(node)?.filter(|name| !name.is_empty());
+            match name.as_deref().is_none_or(super::actions::is_name) {
+                true => Ok(name),
+                false => Err(Diag::error(format!("Invalid '{word}': Invalid variable name '{}'.", name.unwrap_or_default()))
+                    .at(node.as_ref().map_or(&task.span, |node| &node.span))),
+            }
+        };
+        Ok(Control {
+            loop_var: variable("loop_var", &control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
+            index_var: variable("index_var", &control.index_var)?,
+            pause: pause.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|pause| !pause.is_zero()),
+            extended: run.flag("extended", &control.extended, view)?.unwrap_or(false),
+            with_allitems: run.flag("extended_allitems", &control.extended_allitems, view)?.unwrap_or(true),
+        })
+    }
+}
+
+impl TaskRun {
     /// Runs the items one after another and puts their results together. A failed item does not keep the others from their turn.
     /// With them comes what the last item saw.
     pub async fn each(&self, looped: &Loop, items: Vec<Value>, mut view: Arc<View>) -> (Attempt, Arc<View>) {
         if items.is_empty() {
             return (nothing_to_do(), view);
         }
-        let control = match self.control(&looped.control, &view) {
-            Ok(control) => control,
+        let items = match self.playing.seen(items, looped, self.task(), &view) {
+            Ok(items) => Arc::new(items),
             Err(diag) => return (self.forgive(Attempt::told(&diag), &view), view),
         };
-        let list = looped.over.as_seq().map(|_| Arc::new(looped.over.clone()));
-        let written = list.or_else(|| self.playing.run.templar.written(&looped.over, &view)).filter(|list| {
-            // Of what holds no list these make the very same list.
-            let is_same = match looped.lookup.as_deref() {
-                None => true,
-                Some("items" | "list" | "flattened") => list.as_seq().is_some_and(|all| all.iter().all(|node| node.as_seq().is_none())),
-                Some(_) => false,
-            };
-            is_same && list.as_seq().is_some_and(|all| all.len() == items.len()) && is_literal(list)
-        });
+        let control = &items.control;
+        let n_decided = self.playing.run.ahead.n_decided();
         let mut all = All::default();
         let mut last_view = view.clone();
-        for (index, item) in items.iter().enumerate() {
-            if let (Some(pause), 1..) = (control.pause, index) {
+        let hides = self.is_no_log(&view);
+        for (index, item) in items.list.iter().enumerate() {
+            self.turn.begin_item(index, item, hides);
+            if let (Some(pause), 1.., false) = (control.pause, index, self.turn.has(0)) {
                 tokio::time::sleep(pause).await;
             }
             let started = Instant::now();
-            let mut vars = control.variables(&items, index);
-            // A text that somebody wrote may be a condition, which what a host printed may not.
-            if let Some(written) = written.as_ref().and_then(|list| list.as_seq()?.get(index)) {
-                vars.insert(control.loop_var.clone(), Variable::Node(Arc::new(written.clone())));
-            }
-            let vars = Arc::new(vars);
+            let vars = items.variables(index);
+            self.set_doing(Doing { items: items.clone(), index, view: view.clone(), n_decided });
             let item_view = self.with_registered(&Arc::new(view.with(Level::Loop, vars.clone())));
             last_view = item_view.clone();
             let of_item = control.of_item(&vars, item, index);
@@ -124,27 +184,6 @@ impl TaskRun {
         (all.attempt(), last_view)
     }
 
-    fn control(&self, control: &LoopControl, view: &Arc<View>) -> Result<Control, Diag> {
-        let run = &self.playing.run;
-        let text = |node: &Option<Node>| node.as_ref().map(|node| run.text_of(node, view)).transpose();
-        let pause = run.number("pause", &control.pause, false, view)?;
-        let variable = |word: &str, node: &Option<Node>| {
-            let name = text(node)?.filter(|name| !name.is_empty());
-            match name.as_deref().is_none_or(super::actions::is_name) {
-                true => Ok(name),
-                false => Err(Diag::error(format!("Invalid '{word}': Invalid variable name '{}'.", name.unwrap_or_default()))
-                    .at(node.as_ref().map_or(&self.task().span, |node| &node.span))),
-            }
-        };
-        Ok(Control {
-            loop_var: variable("loop_var", &control.loop_var)?.unwrap_or_else(|| "item".to_owned()),
-            index_var: variable("index_var", &control.index_var)?,
-            pause: pause.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).filter(|pause| !pause.is_zero()),
-            extended: run.flag("extended", &control.extended, view)?.unwrap_or(false),
-            with_allitems: run.flag("extended_allitems", &control.extended_allitems, view)?.unwrap_or(true),
-        })
-    }
-
     /// Whether an item is the last one that has its turn. A condition that cannot be evaluated is the item's failure, and ends the loop.
     fn stops(&self, control: &LoopControl, attempt: &mut Attempt, item_view: &Arc<View>) -> bool {
         let Some(condition) = &control.break_when else { return false };
@@ -159,6 +198,31 @@ impl TaskRun {
                 true
             }
         }
+    }
+}
+
+impl Items {
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is time between the items, in which something is to happen.
+    pub fn pauses(&self) -> bool {
+        self.control.pause.is_some()
+    }
+
+    /// What an item sees of the task's variables and of itself.
+    pub fn view(&self, index: usize, view: &Arc<View>) -> Arc<View> {
+        Arc::new(view.with(Level::Loop, self.variables(index)))
+    }
+
+    fn variables(&self, index: usize) -> Arc<VarMap> {
+        let mut vars = self.control.variables(&self.list, index);
+        // A text that somebody wrote may be a condition, which what a host printed may not.
+        if let Some(written) = self.written.as_ref().and_then(|list| list.as_seq()?.get(index)) {
+            vars.insert(self.control.loop_var.clone(), Variable::Node(Arc::new(written.clone())));
+        }
+        Arc::new(vars)
     }
 }
 

@@ -31,6 +31,11 @@ impl Memory {
         Memory { hosts: Mutex::default(), cache }
     }
 
+    /// Whether facts are kept for later runs.
+    pub fn is_kept(&self) -> bool {
+        self.cache.is_some()
+    }
+
     pub fn of(&self, host: &str) -> Known {
         let mut hosts = self.hosts.lock().expect("no panic holds the lock");
         match hosts.get(host) {

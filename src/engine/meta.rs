@@ -161,11 +161,12 @@ impl Playing {
 fn skipped(walker: &Walker, action: &str, why: &str) -> HostResult {
     HostResult {
         host: walker.host.to_string(),
-        module: "meta",
+        module: "meta".into(),
         delegated_to: None,
         status: Status::Skipped,
         ignored: false,
         rescued: false,
+        before: false,
         item: None,
         is_loop: false,
         result: json!({ "changed": false, "msg": action, "skip_reason": why }),

@@ -11,6 +11,7 @@ mod asynchronous;
 mod attempt;
 mod batches;
 mod connect;
+mod costs;
 mod cursor;
 mod custom_stats;
 mod execute;
@@ -20,10 +21,12 @@ mod handlers;
 mod in_flight;
 mod include;
 mod include_vars;
+mod journaling;
 mod listing;
 mod looping;
 mod memory;
 mod meta;
+mod named_facts;
 mod outcome;
 mod play;
 mod prompt;
@@ -43,6 +46,7 @@ pub use tags::TagSelection;
 
 use crate::config::Config;
 use crate::inventory::Inventory;
+use crate::journal::Keeping;
 use crate::playbook::{Loader, Playbook};
 use crate::report::{Event, Stats};
 use crate::source::Diag;
@@ -51,10 +55,10 @@ use crate::vars::VarMap;
 use connect::Connections;
 use indexmap::IndexMap;
 use memory::Memory;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Instant;
 
 /// What the command line and the environment ask of a run.
@@ -71,6 +75,10 @@ pub struct Settings {
     /// Send probes of coming tasks early.
     pub read_ahead: bool,
     pub verbosity: u8,
+    /// When the program began to work, if it is to be told what everything costs.
+    pub costs_since: Option<Instant>,
+    /// Results are told in full, gathered facts among them.
+    pub tells_results: bool,
     pub connection: ConnectionSettings,
     /// As given on the command line, for the variable `ansible_inventory_sources`.
     pub inventory_sources: Vec<String>,
@@ -78,6 +86,8 @@ pub struct Settings {
     pub start_at_task: Option<String>,
     /// Ask before each task.
     pub step: bool,
+    /// Where what is done is written down, and what was done before.
+    pub keeping: Option<Keeping>,
     pub config: Arc<Config>,
 }
 
@@ -94,10 +104,13 @@ impl Settings {
             force_handlers: false,
             read_ahead: true,
             verbosity: 0,
+            costs_since: None,
+            tells_results: true,
             connection: ConnectionSettings::default(),
             inventory_sources: Vec::new(),
             start_at_task: None,
             step: false,
+            keeping: None,
             config,
         }
     }
@@ -141,6 +154,8 @@ pub struct Run {
     settings: Settings,
     templar: Arc<Templar>,
     loader: Loader,
+    /// The facts that may be asked for, if that is known.
+    named_facts: OnceLock<BTreeSet<String>>,
     inventory: RwLock<Inventory>,
     memory: Memory,
     decrypted: vars_files::Decrypted,
@@ -153,6 +168,9 @@ pub struct Run {
     out: Mutex<HashMap<Arc<str>, Loss>>,
     events: Box<dyn Fn(Event) + Send + Sync>,
     next_task: AtomicUsize,
+    /// Turns in the journal, and prompts.
+    next_turn: AtomicUsize,
+    next_prompts: AtomicUsize,
     start_at: Mutex<Option<String>>,
     /// Ask before each task; no longer, when that was answered so.
     asks: AtomicBool,
@@ -177,23 +195,29 @@ impl Run {
             events(Event::Warning { text: words });
             None
         });
+        let past = settings.keeping.as_ref().map(|keeping| &keeping.past);
+        let next_turn = AtomicUsize::new(past.map_or(0, |past| past.next_turn));
+        let connections = Connections::new(settings.costs_since, past.map(|past| past.jobs.clone()).unwrap_or_default());
         let forks = Arc::new(tokio::sync::Semaphore::new(settings.forks.max(1)));
         let (start_at, asks) = (Mutex::new(settings.start_at_task.clone()), AtomicBool::new(settings.step));
         Arc::new(Run {
             settings,
             templar,
             loader,
+            named_facts: OnceLock::new(),
             inventory: RwLock::new(inventory),
             memory: Memory::new(cache),
             decrypted: vars_files::Decrypted::default(),
             custom_stats: custom_stats::CustomStats::default(),
-            connections: Connections::default(),
+            connections,
             ahead: ahead::Ahead::default(),
             background: asynchronous::Background::default(),
             stats: Mutex::default(),
             out: Mutex::default(),
             events: Box::new(events),
             next_task: AtomicUsize::new(0),
+            next_turn,
+            next_prompts: AtomicUsize::new(0),
             start_at,
             asks,
             added: Mutex::default(),
@@ -207,6 +231,12 @@ impl Run {
     /// Runs the plays in order and tells the recap. Connections are closed at the end.
     pub async fn playbooks(self: &Arc<Self>, playbooks: Vec<(PathBuf, Playbook)>) -> Ending {
         let started = Instant::now();
+        self.tell_past();
+        if !self.shows_facts()
+            && let Some(named) = named_facts::of(self, &playbooks)
+        {
+            let _ = self.named_facts.set(named);
+        }
         'all: for (path, playbook) in playbooks {
             self.emit(Event::PlaybookStarted { playbook: path.display().to_string(), n_plays: playbook.plays.len() });
             for play in playbook.plays {
@@ -225,8 +255,14 @@ impl Run {
         let mut hosts = self.stats.lock().expect("no panic holds the lock").clone();
         hosts.sort_keys();
         let ending = self.ending();
+        self.tell_costs(started);
         self.emit(Event::Recap { hosts, custom: self.custom_stats.told(), elapsed: started.elapsed() });
         ending
+    }
+
+    /// Whether whatever facts are gathered can be seen.
+    fn shows_facts(&self) -> bool {
+        self.settings.tells_results || self.settings.verbosity > 0 || self.memory.is_kept()
     }
 
     /// Forgets the facts that earlier runs kept: `--flush-cache`.
@@ -268,6 +304,9 @@ impl Run {
 
     fn emit(&self, event: Event) {
         for text in crate::template::take_warnings() {
+            (self.events)(Event::Warning { text });
+        }
+        if let Some(text) = self.settings.keeping.as_ref().and_then(|keeping| keeping.journal.complaint()) {
             (self.events)(Event::Warning { text });
         }
         (self.events)(event);

@@ -100,11 +100,12 @@ impl TaskRun {
         let hidden = self.is_no_log(view) || attempt.executed.hidden;
         HostResult {
             host: self.host.to_string(),
-            module: self.task().action.module.spec().short_name(),
+            module: self.task().action.module.spec().short_name().into(),
             delegated_to: attempt.delegated_to.clone().filter(|delegate| *delegate != *self.host),
             status: attempt.status,
             ignored: false,
             rescued: attempt.has_failed() && self.rescues && item.is_none(),
+            before: if item.is_some() { self.is_item_past() } else { self.turn.is_past() },
             item: item.map(|item| if hidden { "(censored due to no_log)".to_owned() } else { item }),
             is_loop: attempt.is_loop,
             result: {

@@ -1,13 +1,16 @@
 //! `vars_prompt`: variables that the user is asked for before a play.
 
 use super::Run;
+use crate::journal::Record;
 use crate::playbook::Play;
 use crate::source::{Diag, Node, Source};
 use crate::vars::{Level, VarMap, Variable, View};
 use crate::{ask, secrets};
 use minijinja::Value;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What one prompt asks.
 struct Prompt<'a> {
@@ -22,6 +25,10 @@ struct Prompt<'a> {
 /// Asks for all of them. What extra vars say already is not asked. Without a terminal nobody is asked: the default counts.
 pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag> {
     let mut vars = VarMap::new();
+    let number = run.next_prompts.fetch_add(1, Ordering::Relaxed);
+    let known = run.settings.keeping.as_ref().and_then(|keeping| keeping.past.answers(number));
+    let mut given = BTreeMap::new();
+    let mut any_private = false;
     let mut is_warned = false;
     for node in &play.vars_prompt {
         let text = |key: &str| match node.get(key).filter(|value| !value.is_null()) {
@@ -39,17 +46,29 @@ pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag>
         };
         let prompt =
             Prompt { name, words, default: text("default")?, private: flag("private", true)?, confirm: flag("confirm", false)?, node };
-        if !std::io::stdin().is_terminal() && !is_warned {
+        let before = known.and_then(|known| known.get(&prompt.name));
+        if before.is_none() && !std::io::stdin().is_terminal() && !is_warned {
             run.warn("Not prompting as we are not in interactive mode");
             is_warned = true;
         }
-        let answer = prompt.answer()?;
-        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name they are shown, as they are there.
-        if prompt.private && !run.loader.is_lenient {
+        let answer = before.map_or_else(|| prompt.answer(), |answer| Ok(answer.clone()))?;
+        any_private |= prompt.private;
+        given.insert(prompt.name.clone(), answer.clone());
+        // Every prompt is private unless it says otherwise, also for words that are none: under Ansible's name these are shown, as they are there.
+        if prompt.private && (!run.loader.is_lenient || node.get("private").is_some()) {
             secrets::register(&answer);
         }
         let answer = match text("encrypt")? {
-            Some(kind) => encrypted(run, &answer, &kind, text("salt")?, text("salt_size")?, node)?,
+            Some(kind) => {
+                // The salt may be a new one each time.
+                let key = format!("{} ({kind})", prompt.name);
+                let hash = match known.and_then(|known| known.get(&key)) {
+                    Some(hash) => hash.clone(),
+                    None => encrypted(run, &answer, &kind, text("salt")?, text("salt_size")?, node)?,
+                };
+                given.insert(key, hash.clone());
+                hash
+            }
             None => answer,
         };
         let variable = match flag("unsafe", false)? {
@@ -61,6 +80,10 @@ pub fn answers(run: &Run, play: &Play, view: &Arc<View>) -> Result<VarMap, Diag>
             }
         };
         vars.insert(prompt.name, variable);
+    }
+    if let Some(keeping) = run.settings.keeping.as_ref().filter(|_| known.is_none() && !given.is_empty()) {
+        let answered = |answers, sealed| Record::Answered { play: number, answers, sealed };
+        keeping.journal.write_either(given, any_private, answered);
     }
     Ok(vars)
 }

@@ -20,6 +20,8 @@ const FOLLOWED: &[&str] = &[
     "preferredauthentications",
     "proxycommand",
     "pubkeyauthentication",
+    "serveralivecountmax",
+    "serveraliveinterval",
     "stricthostkeychecking",
     "userknownhostsfile",
 ];
@@ -44,8 +46,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "ipqos",
     "loglevel",
     "numberofpasswordprompts",
-    "serveralivecountmax",
-    "serveraliveinterval",
     "tcpkeepalive",
     "updatehostkeys",
     "visualhostkey",

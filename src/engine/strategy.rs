@@ -1,6 +1,7 @@
 //! Which host does which task next. `linear`: all hosts of the batch do a task before any goes on. `free`: each host on its own.
 
 use super::cursor::Step;
+use super::journaling::Turn;
 use super::play::{Playing, Walker, identity};
 use super::task::{TaskEnd, TaskRun};
 use super::{include, meta};
@@ -130,6 +131,12 @@ async fn do_task(playing: &Arc<Playing>, walkers: &mut [Walker], mut steps: Vec<
         steps.iter().for_each(|(at, _)| walkers[*at].cursor.advance());
         return End::Done;
     }
+    // What one host did for all, that host has done.
+    if terms.as_ref().is_ok_and(|terms| terms.run_once)
+        && let Some(doer) = steps.iter().position(|(at, step)| playing.was_done_by(&walkers[*at].host, &step.task))
+    {
+        steps[..=doer].rotate_right(1);
+    }
     let number = playing.announce(&steps[0].1, &name, terms.as_ref().is_ok_and(|terms| terms.check_mode));
 
     let ends = perform(playing, walkers, &steps, number, &name, &terms).await;
@@ -149,8 +156,10 @@ async fn perform(
     let throttle = terms.as_ref().ok().and_then(|terms| terms.throttle).unwrap_or(Semaphore::MAX_PERMITS);
     let slots = playing.slots(&steps[0].1.task, throttle);
     let doers = if run_once { &steps[..1] } else { steps };
+    // All of them before any begins: who fails makes the others forget what they did later on.
+    let turns: Vec<Turn> = doers.iter().map(|(at, step)| Turn::begin(playing, &walkers[*at].host, &step.task)).collect();
     let mut doing = JoinSet::new();
-    for (at, step) in doers {
+    for ((at, step), turn) in doers.iter().zip(turns) {
         // Also those that have failed: a rescue or a later play may ask for it.
         let others = playing.batch.iter().filter(|host| **host != walkers[*at].host && !playing.run.is_unreachable(host));
         let one = TaskRun {
@@ -163,7 +172,10 @@ async fn perform(
             also: if run_once { others.cloned().collect() } else { Vec::new() },
             cursor: walkers[*at].cursor.clone(),
             in_flight: Arc::default(),
+            turn,
+            doing: Mutex::default(),
             before: Mutex::default(),
+            spent: playing.run.spending(),
         };
         // Taken here, so that the hosts begin in order.
         let places = (slots.clone().acquire_owned().await, playing.run.forks.clone().acquire_owned().await);
@@ -214,7 +226,7 @@ fn settle(
         } else if end.includes.is_empty() {
             walkers[at].cursor.advance();
         } else {
-            includes.push((at, std::mem::take(&mut end.includes)));
+            includes.push((at, std::mem::take(&mut end.includes), end.is_past));
         }
         if let Err(diag) = playing.notify(&mut walkers[at], &end.notify, steps[0].1.is_handler) {
             playing.run.broke(&diag);

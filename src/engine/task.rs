@@ -2,9 +2,12 @@
 //! told of it is in `outcome`.
 
 use super::attempt::Attempt;
+use super::costs::Spent;
 use super::cursor::{Cursor, Step};
 use super::in_flight::InFlight;
 use super::include::Include;
+use super::journaling::Turn;
+use super::looping::Doing;
 use super::memory::Known;
 use super::play::Playing;
 use crate::playbook::Task;
@@ -32,8 +35,14 @@ pub struct TaskRun {
     /// Where the host is, for reading ahead.
     pub cursor: Cursor,
     pub in_flight: Arc<InFlight>,
+    /// The turn in the journal.
+    pub turn: Turn,
+    /// The loop that is being done, as far as it has come.
+    pub doing: Mutex<Option<Doing>>,
     /// What was known of the hosts for which it has kept something, before it did.
     pub before: Mutex<HashMap<Arc<str>, Known>>,
+    /// What it costs, if somebody asked.
+    pub spent: Option<Arc<Spent>>,
 }
 
 /// How a task ended on a host.
@@ -41,6 +50,8 @@ pub struct TaskEnd {
     pub status: Status,
     pub ignored: bool,
     pub rescued: bool,
+    /// An earlier life of the run has done it.
+    pub is_past: bool,
     pub result: Json,
     pub includes: Vec<Include>,
     /// Handlers to notify: rendered names, of a task that changed something.
@@ -62,7 +73,9 @@ impl TaskEnd {
 impl TaskRun {
     pub async fn run(mut self) -> TaskEnd {
         let started = Instant::now();
-        self.playing.run.emit(Event::HostStarted { task: self.number, host: self.host.to_string() });
+        if !self.turn.is_past() {
+            self.playing.run.emit(Event::HostStarted { task: self.number, host: self.host.to_string() });
+        }
         let view = match self.playing.view(&self.host, Some(self.task()), &self.step.include_vars) {
             Ok(view) => self.with_task(view),
             Err(diag) => return self.end(Attempt::failed(&diag), &Arc::default(), started),
@@ -83,7 +96,7 @@ impl TaskRun {
         let task = self.task().clone();
         let (attempt, view) = match &task.looped {
             None => (self.item(&view).await, view),
-            Some(looped) => match self.items(looped, &view) {
+            Some(looped) => match self.playing.items(looped, &view) {
                 Ok(items) => self.each(looped, items, view).await,
                 // A loop over something undefined is no error where the task would be skipped anyway.
                 Err(diag) => match self.playing.first_false(&task, &view) {
@@ -149,11 +162,18 @@ impl TaskRun {
         };
         let result = self.host_result(&attempt, None, started.elapsed(), view);
         let rescued = result.rescued && !ignored;
-        let end = TaskEnd { status: attempt.status, ignored, rescued, result: Json::Object(attempt.result), includes, notify };
+        let is_past = self.turn.is_past();
+        let end = TaskEnd { status: attempt.status, ignored, rescued, is_past, result: Json::Object(attempt.result), includes, notify };
         if !end.is_including() {
             self.playing.run.emit(Event::HostFinished { task: self.number, result: HostResult { ignored, rescued, ..result } });
         }
+        self.tell_cost(started.elapsed());
         end
+    }
+
+    /// The next item of the loop has its turn.
+    pub fn set_doing(&self, doing: Doing) {
+        *self.doing.lock().expect("no panic holds the lock") = Some(doing);
     }
 
     pub fn task(&self) -> &Arc<Task> {

@@ -256,7 +256,9 @@ impl Object for HostVars {
             return None;
         }
         let locked = self.run.inventory().locked(host);
-        if let Some(locked) = locked {
+        if let Some(locked) = locked
+            && !template::outside::is_trying()
+        {
             self.run.warn(format!("not all variables of `{host}` are known: {}", locked.title));
         }
         let mut view = host_view(&self.run, host);

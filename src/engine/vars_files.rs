@@ -20,7 +20,7 @@ impl Run {
         if let Some(node) = kept().get(file) {
             return Ok(node.clone());
         }
-        let source = Source::read(file).map_err(ReadError::into_diag)?;
+        let source = Source::read_noted(file).map_err(ReadError::into_diag)?;
         let (node, _) = yaml::load_one(&source)?;
         if source.is_secret {
             yaml::keep_secret(&node);

@@ -39,14 +39,19 @@ impl Action<'_> {
                 let words = args.str("prompt").unwrap_or("Press enter to continue, Ctrl+C to interrupt").to_owned();
                 let answer = tokio::task::spawn_blocking(move || {
                     if !echo {
-                        return rpassword::prompt_password(format!("{words}: "));
+                        let answer = crate::ask::hidden(&format!("{words}: "))?;
+                        crate::secrets::register(&answer);
+                        return Ok(answer.to_string());
                     }
                     write!(std::io::stderr(), "{words}: ")?;
                     let mut line = String::new();
                     std::io::stdin().lock().read_line(&mut line)?;
                     Ok(line.trim_end().to_owned())
                 });
-                let answer = answer.await.map_err(|err| err.to_string()).and_then(|answer| answer.map_err(|err| err.to_string()));
+                let answer = answer
+                    .await
+                    .map_err(|err| err.to_string())
+                    .and_then(|answer: std::io::Result<String>| answer.map_err(|err| err.to_string()));
                 executed
                     .data
                     .insert("user_input".into(), answer.map_err(|err| Diag::error(format!("cannot read the answer: {err}")))?.into());
@@ -75,6 +80,7 @@ impl Action<'_> {
     pub async fn wait_for_connection(&self) -> Result<Executed, Diag> {
         let args = self.args()?;
         let started = Instant::now();
+        let _waiting = self.task_run.waiting(&self.place.target);
         tokio::time::sleep(seconds(&args, "delay", 0)).await;
         match self.reconnect(started + seconds(&args, "timeout", 600), seconds(&args, "sleep", 1)).await {
             Ok(_) => {
@@ -123,6 +129,7 @@ impl Action<'_> {
             return Ok(Executed::failed("Running reboot with local connection would reboot the control node."));
         }
         let started = Instant::now();
+        let _waiting = self.task_run.waiting(&self.place.target);
         let delay = seconds(&args, "pre_reboot_delay", 0);
         let deadline = started + seconds(&args, "reboot_timeout", 600) + delay;
         let boot_time = Script::new(args.str("boot_time_command").unwrap_or_default());
@@ -210,6 +217,7 @@ impl Action<'_> {
             timeout: Some(Duration::from_secs(60)),
             on_line: None,
             title: self.task_run.name.clone(),
+            job: None,
         }
     }
 }

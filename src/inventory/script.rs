@@ -1,6 +1,7 @@
 //! Executable inventories: `--list` says all, in JSON; `--host NAME` is asked where `_meta` is missing.
 
 use super::Inventory;
+use crate::secrets::without;
 use crate::source::{Diag, Kind, Node, Source, yaml};
 use anyhow::Context;
 use std::path::Path;
@@ -121,7 +122,7 @@ fn run(path: &Path, absolute: &Path, args: &[&str], show_errors: bool) -> Result
     }
     let (node, _) = yaml::load_one(&whole)?;
     if show_errors && !said.trim().is_empty() {
-        anstream::eprintln!("[ERROR]: {}", said.trim_end());
+        anstream::eprintln!("[ERROR]: {}", without(said.trim_end()));
     }
     Ok(node)
 }

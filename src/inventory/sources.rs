@@ -97,7 +97,7 @@ fn parse(inventory: &mut Inventory, plugin: &str, given: &str, warnings: &mut Ve
     if plugin == "script" {
         return script::add(inventory, path, &file, warnings);
     }
-    let source = Source::read(path)?;
+    let source = Source::read_noted(path)?;
     if plugin == "ini" {
         return Ok(ini::add(inventory, &source, &file, warnings)?);
     }
@@ -158,7 +158,7 @@ fn add_file(inventory: &mut Inventory, path: &Path, warnings: &mut Vec<Diag>) ->
     if is_executable(path)? && is_program(path)? {
         return script::add(inventory, path, &file, warnings);
     }
-    let source = Source::read(path)?;
+    let source = Source::read_noted(path)?;
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => Ok(toml::add(inventory, &source, &file, warnings)?),
         Some("yaml" | "yml" | "json") => add_yaml(inventory, &source, &file, warnings),

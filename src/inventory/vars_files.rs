@@ -111,7 +111,7 @@ fn list(dir: &Path, files: &mut Vec<PathBuf>) -> Result<(), Diag> {
 }
 
 fn read_file(path: &Path, vars: &mut VarMap, warnings: &mut Vec<Diag>) -> Result<(), Diag> {
-    let source = Source::read(path).map_err(ReadError::into_diag)?;
+    let source = Source::read_noted(path).map_err(ReadError::into_diag)?;
     let (root, found) = yaml::load_one(&source)?;
     yaml::keep_secret(&root);
     warnings.extend(found);

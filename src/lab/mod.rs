@@ -21,6 +21,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use error::LabError;
 pub use requirements::real_repositories_answer;
@@ -31,8 +32,11 @@ use network::Network;
 use scripts::Scripts;
 use server::Server;
 
-/// Addresses end at .109.
-const MOST_HOSTS: usize = 99;
+/// Addresses end at .254.
+const MOST_HOSTS: usize = 244;
+
+/// How many hosts are made or booted at a time: with more, none would be up before the time that a boot may take.
+const AT_ONCE: usize = 12;
 
 /// One lab, whether it is up or not.
 pub struct Lab {
@@ -107,6 +111,7 @@ impl Lab {
             self.remove_hosts(Some(&network))?;
         }
         let hosts = self.wanted_hosts(up.nodes)?;
+        requirements::allow_watches(hosts.len())?;
         let key = self.make_key()?;
         let server = Server::new(&self.directory, network.gateway());
         if !up.real_packages {
@@ -291,16 +296,21 @@ impl Lab {
     }
 }
 
-/// Does the same to all hosts at once; the first failure, in the hosts' order, is the result.
+/// Does the same to all hosts, several at once; the first failure, in the hosts' order, is the result.
 fn side_by_side(hosts: &[Host], work: impl Fn(&Host) -> Result<(), LabError> + Sync) -> Result<(), LabError> {
-    std::thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> = hosts.iter().map(|host| scope.spawn(move || work(host))).collect();
+    let next = AtomicUsize::new(0);
+    let take = || hosts.get(next.fetch_add(1, Ordering::Relaxed));
+    let mut failures: Vec<(u8, LabError)> = std::thread::scope(|scope| {
+        let worker = || {
+            let ended = std::iter::from_fn(take).map(|host| (host.index, work(host)));
+            ended.filter_map(|(index, result)| Some((index, result.err()?))).collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..hosts.len().min(AT_ONCE)).map(|_| scope.spawn(worker)).collect();
         // A panic in a thread is a panic here: nothing is known about its host
-        let results: Vec<_> =
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect();
-        results.into_iter().collect()
-    })
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    failures.sort_by_key(|(index, _)| *index);
+    failures.into_iter().next().map_or(Ok(()), |(_, err)| Err(err))
 }
 
 #[cfg(test)]

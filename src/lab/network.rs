@@ -109,7 +109,7 @@ impl Network {
     }
 
     fn interface(&self, index: u8) -> String {
-        format!("nw-{}.{index}", self.lab)
+        format!("nw-{}.{index:x}", self.lab)
     }
 
     fn forward(&self) -> Result<(), LabError> {
@@ -143,7 +143,7 @@ fn words<'a>(verb: &'a str, (table, rule): &'a (&'static str, Vec<String>)) -> V
     [&["-w", "-t", table, verb][..], &rule.iter().map(String::as_str).collect::<Vec<_>>()].concat()
 }
 
-/// `nw-` and the lab's name; with nine letters of name and a host's number it stays within the kernel's fifteen.
+/// `nw-` and the lab's name; with nine letters of name and a host's number in two hexadecimal digits it stays within the kernel's fifteen.
 fn bridge(lab: &str) -> String {
     format!("nw-{lab}")
 }
@@ -176,9 +176,9 @@ mod tests {
     #[test]
     fn interface_names_fit_the_kernel() {
         let network = Network { lab: "abcdefghi".to_owned(), third: 7 };
-        let [bridge, interface, mac, address, gateway] = network.of_host(99);
-        assert_eq!((bridge.as_str(), interface.as_str()), ("nw-abcdefghi", "nw-abcdefghi.99"));
+        let [bridge, interface, mac, address, gateway] = network.of_host(244);
+        assert_eq!((bridge.as_str(), interface.as_str()), ("nw-abcdefghi", "nw-abcdefghi.f4"));
         assert!(interface.len() <= 15);
-        assert_eq!((mac.as_str(), address.as_str(), gateway.as_str()), ("02:4e:57:4d:07:63", "10.77.7.109/24", "10.77.7.1"));
+        assert_eq!((mac.as_str(), address.as_str(), gateway.as_str()), ("02:4e:57:4d:07:f4", "10.77.7.254/24", "10.77.7.1"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a lab needs from the machine: Linux, root, a few commands. Missing commands are installed where apt-get can;
 //! everything else is said, with the way to get it.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -24,6 +25,9 @@ const COMMANDS: &[(&str, &str)] = &[
     ("gpg", "gpg"),
     ("zstd", "zstd"),
 ];
+
+const WATCHERS: &str = "/proc/sys/fs/inotify/max_user_instances";
+const WATCHERS_PER_HOST: usize = 16;
 
 /// Checks, and installs what can be installed. `tell` hears of installations.
 pub fn satisfy(tell: &dyn Fn(&str)) -> Result<(), LabError> {
@@ -60,6 +64,17 @@ pub fn real_repositories_answer() -> bool {
         let args = ["-fsSL", "--max-time", "8", "-o", "/dev/null", address];
         Command::new("curl").args(args).stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     })
+}
+
+/// Every host's systemd watches files, and the kernel counts watchers per user, which is root for all of them: 128 are enough for a
+/// dozen hosts. Raises the limit where it is too low for `n_hosts`; like packet forwarding, it stays as it is afterwards.
+pub fn allow_watches(n_hosts: usize) -> Result<(), LabError> {
+    let said = fs::read_to_string(WATCHERS).map_err(LabError::path("read", WATCHERS))?;
+    let wanted = 128 + WATCHERS_PER_HOST * n_hosts;
+    if said.trim().parse::<usize>().is_ok_and(|limit| limit < wanted) {
+        fs::write(WATCHERS, wanted.to_string()).map_err(LabError::path("write", WATCHERS))?;
+    }
+    Ok(())
 }
 
 fn platform() -> Result<(), LabError> {

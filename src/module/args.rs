@@ -1,6 +1,6 @@
 //! A task's arguments after templating: canonical names, Ansible's conversions, defaults filled in.
 
-use super::{Failure, Param, ParamKind, Spec};
+use super::{Failure, Param, ParamKind, Secret, Spec};
 use serde_json::{Map, Value as Json};
 
 /// Arguments by canonical name. What was not given and has no default is absent, as is what was `omit` or null.
@@ -50,6 +50,16 @@ impl Args {
 
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.values.get(name)
+    }
+
+    /// The texts that no output may show: values of parameters that are secrets.
+    pub fn secrets(&self, spec: &Spec) -> impl Iterator<Item = String> {
+        let is_secret = |param: &&Param| match param.secret {
+            Secret::No => false,
+            Secret::Yes => true,
+            Secret::If(other, value) => self.str(other) == Some(value),
+        };
+        spec.params.iter().filter(is_secret).filter_map(|param| self.values.get(param.name)).map(text_of)
     }
 
     pub fn has(&self, name: &str) -> bool {

@@ -7,10 +7,11 @@ mod spec;
 
 pub use args::Args;
 pub use registry::{AnyModule, Host, Registered, find, known_names, resolve_name};
-pub use spec::{FreeForm, Param, ParamKind, Spec};
+pub use spec::{FreeForm, Param, ParamKind, Secret, Spec};
 
 use crate::sh::{Output, Script};
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// A module that works on a host. Implementors are unit structs, listed in `modules/mod.rs`.
@@ -41,11 +42,17 @@ pub trait Context: Send + Sync {
     fn render_template(&self, name: &str, options: &TemplateOptions) -> Result<String, Failure>;
     /// A fact that is known of the host already (`os_family`, `pkg_mgr`, `distribution_release`), without gathering it.
     fn fact(&self, name: &str) -> Option<Json>;
+    /// The facts, without `ansible_`, beyond which nobody will ask for any of those that are gathered now. `None`: that is not known.
+    fn named_facts(&self) -> Option<&BTreeSet<String>> {
+        None
+    }
     /// The interpreter that `ansible_python_interpreter` names for the host.
     fn python(&self) -> Option<String>;
     /// Where relative destinations on the controller (fetch) stand: the playbook's folder.
     fn playbook_dir(&self) -> PathBuf;
     fn inventory_hostname(&self) -> &str;
+    /// Whether a text has a secret in it: it must then not stand in the arguments of a process of ours.
+    fn tells_secret(&self, text: &str) -> bool;
 }
 
 /// The parameters of `template` that change how a file is rendered.

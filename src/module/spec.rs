@@ -28,6 +28,16 @@ pub struct Param {
     pub default: Option<&'static str>,
     /// Empty: any value.
     pub choices: &'static [&'static str],
+    /// Whether its value is a secret, as Ansible's `no_log` of a parameter.
+    pub secret: Secret,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secret {
+    No,
+    Yes,
+    /// Where another parameter has this value.
+    If(&'static str, &'static str),
 }
 
 /// Ansible's types of parameters, with its conversions.
@@ -50,7 +60,7 @@ pub enum ParamKind {
 
 impl Param {
     pub const fn new(name: &'static str, kind: ParamKind) -> Param {
-        Param { name, aliases: &[], kind, required: false, default: None, choices: &[] }
+        Param { name, aliases: &[], kind, required: false, default: None, choices: &[], secret: Secret::No }
     }
     pub const fn str(name: &'static str) -> Param {
         Param::new(name, ParamKind::Str)
@@ -90,6 +100,14 @@ impl Param {
     }
     pub const fn choices(mut self, choices: &'static [&'static str]) -> Param {
         self.choices = choices;
+        self
+    }
+    pub const fn secret(mut self) -> Param {
+        self.secret = Secret::Yes;
+        self
+    }
+    pub const fn secret_if(mut self, other: &'static str, value: &'static str) -> Param {
+        self.secret = Secret::If(other, value);
         self
     }
     /// Whether `word` is this parameter's name or one of its aliases.

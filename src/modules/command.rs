@@ -83,6 +83,7 @@ impl Module for Command {
         let words = command_line(args)?;
         let expand = |word: &String| if args.is("expand_argument_vars") { words::on_host(word) } else { quote(word).into_owned() };
         let call = words.iter().map(expand).collect::<Vec<_>>().join(" ");
+        let call = Call { before: String::new(), words: call };
         let mut decision = decide(args, &words.into(), &call, state, context)?;
         if args.has("executable") {
             let warning = "`executable` is no longer supported by `command`, which uses no shell: use `shell`".to_owned();
@@ -115,9 +116,31 @@ impl Module for Shell {
         if line.trim().is_empty() {
             return Err(Failure::new("no command given").with("rc", 256));
         }
-        let call = quote_all([args.str("executable").unwrap_or("/bin/sh"), "-c", line]);
+        let call = shell_call(args.str("executable").unwrap_or("/bin/sh"), line, context);
         decide(args, &line.into(), &call, state, context)
     }
+}
+
+/// A line for a shell, as words of ours and what must stand before them. One with a secret in it does not become an argument, which every user of
+/// the host can read: the shell gets it through a descriptor.
+fn shell_call(shell: &str, line: &str, context: &dyn Context) -> Call {
+    const KNOWN: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
+    let is_known = KNOWN.contains(&shell.rsplit('/').next().unwrap_or_default());
+    if !is_known || !context.tells_secret(line) {
+        return Call { before: String::new(), words: quote_all([shell, "-c", line]) };
+    }
+    let mut end = "NODEWRIGHT".to_owned();
+    while line.lines().any(|line| line == end) {
+        end.push('_');
+    }
+    let before = format!("exec 9<<'{end}'\n{line}\n{end}\n");
+    Call { before, words: quote_all([shell, "-c", "eval \"$(cat <&9 9<&-)\" 9<&-"]) }
+}
+
+/// The words of a command line, and what must be done before it.
+struct Call {
+    before: String,
+    words: String,
 }
 
 /// The words of `command`, from its text or its `argv`.
@@ -146,8 +169,8 @@ fn one_of<'a>(args: &'a Args, names: &[&str]) -> Result<&'a str, Failure> {
     }
 }
 
-/// Skips, or runs `call` (sh words, the first of them the executable).
-fn decide(args: &Args, cmd: &Json, call: &str, guard: Guard, context: &dyn Context) -> Result<Decision, Failure> {
+/// Skips, or runs `call`, whose first word is the executable.
+fn decide(args: &Args, cmd: &Json, call: &Call, guard: Guard, context: &dyn Context) -> Result<Decision, Failure> {
     let described = |rc: Json, stdout: &str, msg: String| {
         let mut data = result::texts(stdout, "");
         data.extend([("cmd".to_owned(), cmd.clone()), ("rc".to_owned(), rc), ("msg".to_owned(), msg.into())]);
@@ -184,8 +207,8 @@ fn decide(args: &Args, cmd: &Json, call: &str, guard: Guard, context: &dyn Conte
 }
 
 /// Enters `chdir`, finds the executable as `execvp` would and becomes it. The search is ours so that a command that does not exist is told from one that ends with 127.
-fn script_of(args: &Args, call: &str) -> Script {
-    let mut text = format!("set -- {call}\n");
+fn script_of(args: &Args, call: &Call) -> Script {
+    let mut text = format!("{}set -- {}\n", call.before, call.words);
     if let Some(chdir) = args.str("chdir") {
         text += &guard::enter(chdir, "chdir");
     }

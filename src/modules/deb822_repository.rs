@@ -14,6 +14,7 @@
 
 use super::write_file::INTO_PLACE;
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, FreeForm, Module, Outcome, Param, Spec};
+use crate::modules::web;
 use crate::sh::{Output, Script, quote};
 use base64::Engine;
 use serde_json::Value as Json;
@@ -135,7 +136,7 @@ impl Module for Deb822Repository {
                 SignedBy::Nothing => {}
                 SignedBy::Text(path) if path.contains('\n') => {}
                 SignedBy::Text(path) => text += &format!("[ ! -f {path} ] || echo file\n", path = quote(path)),
-                SignedBy::Url(url) => text += &format!("{FETCH}fetch {}\n", quote(url)),
+                SignedBy::Url(url) => text += &fetch(url),
             }
         }
         Ok(Some(Script::new(text)))
@@ -288,17 +289,24 @@ const PROBE: &str = r#"export LC_ALL=C
 show() { [ ! -f "$2" ] || printf '%s %s %s\n' "$1" "$(stat -c %a "$2")" "$(base64 <"$2" | tr -d '\n')"; }
 "#;
 
-const FETCH: &str = r#"fetch() {
-  file=$(mktemp) || exit 1
-  if command -v curl >/dev/null; then curl -fsSL --connect-timeout 15 --max-time 120 -o "$file" -- "$1"
-  elif command -v wget >/dev/null; then wget -q -T 15 -O "$file" -- "$1"
-  else /usr/lib/apt/apt-helper download-file "$1" "$file" >/dev/null
-  fi || { status=$?; rm -f -- "$file"; echo "Could not fetch signed_by key: $1" >&2; exit $status; }
-  [ -s "$file" ] || { rm -f -- "$file"; echo "Could not fetch signed_by key: $1 is empty" >&2; exit 1; }
-  printf 'fetched %s\n' "$(base64 <"$file" | tr -d '\n')"
-  rm -f -- "$file"
+/// Says what is at an address.
+fn fetch(url: &str) -> String {
+    let helper = match web::is_plain(url) {
+        true => format!("/usr/lib/apt/apt-helper download-file {} \"$file\" >/dev/null", quote(url)),
+        false => web::download(url, true, "\"$file\""),
+    };
+    format!(
+        "file=$(mktemp) || exit 1\n\
+         {{ if command -v curl >/dev/null || command -v wget >/dev/null; then {}\nelse {helper}\nfi\n\
+         }} || {{ status=$?; rm -f -- \"$file\"; echo {} >&2; exit $status; }}\n\
+         [ -s \"$file\" ] || {{ rm -f -- \"$file\"; echo {} >&2; exit 1; }}\n\
+         printf 'fetched %s\\n' \"$(base64 <\"$file\" | tr -d '\\n')\"\n\
+         rm -f -- \"$file\"\n",
+        web::download(url, true, "\"$file\""),
+        quote(&format!("Could not fetch signed_by key: {url}")),
+        quote(&format!("Could not fetch signed_by key: {url} is empty")),
+    )
 }
-"#;
 
 /// Writes standard input beside the file and renames it.
 const PUT: &str = r#"put() {

@@ -22,7 +22,7 @@ static SPEC: Spec = Spec {
         Param::str("name").required().alias(&["pkg"]),
         Param::str("question").alias(&["selection", "setting"]),
         Param::str("vtype").choices(&["boolean", "error", "multiselect", "note", "password", "seen", "select", "string", "text", "title"]),
-        Param::raw("value").alias(&["answer"]),
+        Param::raw("value").alias(&["answer"]).secret_if("vtype", "password"),
         Param::bool("unseen").default("false"),
     ],
     free_form: FreeForm::None,

@@ -32,7 +32,7 @@ static SPEC: Spec = Spec {
         Param::bool("use_proxy").default("true"),
         Param::bool("use_netrc").default("true"),
         Param::str("url_username").alias(&["username"]),
-        Param::str("url_password").alias(&["password"]),
+        Param::str("url_password").alias(&["password"]).secret(),
         Param::bool("force_basic_auth").default("false"),
         Param::str("http_agent").default("ansible-httpget"),
         Param::path("client_cert"),

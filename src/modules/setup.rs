@@ -10,6 +10,7 @@
 
 mod hardware;
 mod network;
+mod parts;
 mod python;
 mod script;
 mod seen;
@@ -20,6 +21,7 @@ mod virtualization;
 use crate::module::{Args, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::python::fnmatch;
 use crate::sh::{Output, Script};
+use parts::Wanted;
 use seen::Seen;
 use serde_json::{Map, Value as Json};
 use subset::Subset;
@@ -48,7 +50,8 @@ impl Module for Setup {
 
     fn probe(&self, args: &Args, context: &dyn Context) -> Result<Option<Script>, Failure> {
         let timeout = args.int("gather_timeout").unwrap_or(10);
-        Ok(Some(script::script(subset(args)?, args.required("fact_path")?, timeout, context.python().as_deref())))
+        let wanted = Wanted::of(context.named_facts());
+        Ok(Some(script::script(subset(args)?, &wanted, args.required("fact_path")?, timeout, context.python().as_deref())))
     }
 
     fn read(&self, args: &Args, output: &Output) -> Result<Self::State, Failure> {
@@ -60,7 +63,7 @@ impl Module for Setup {
         Ok(facts(&seen, subset(args)?))
     }
 
-    fn decide(&self, args: &Args, mut facts: Self::State, _context: &dyn Context) -> Result<Decision, Failure> {
+    fn decide(&self, args: &Args, mut facts: Self::State, context: &dyn Context) -> Result<Decision, Failure> {
         let filters: Vec<_> = args.list("filter").unwrap_or_default().into_iter().filter(|filter| !filter.is_empty()).collect();
         let is_wanted = |name: &str| {
             let full = format!("ansible_{name}");
@@ -69,6 +72,8 @@ impl Module for Setup {
         if !filters.is_empty() {
             facts.retain(|name, _| is_wanted(name));
         }
+        let wanted = Wanted::of(context.named_facts());
+        facts.retain(|name, _| wanted.brings(name));
         let mut facts: Map<_, _> = facts.into_iter().map(|(name, value)| (format!("ansible_{name}"), value)).collect();
         facts.insert("gather_subset".into(), args.get("gather_subset").cloned().unwrap_or_default());
         facts.insert("module_setup".into(), true.into());

@@ -44,6 +44,9 @@ impl Context for Controller {
     fn inventory_hostname(&self) -> &str {
         "web1"
     }
+    fn tells_secret(&self, text: &str) -> bool {
+        text.contains("SECRET")
+    }
 }
 
 /// The shells a host's `/bin/sh` may be, those of them that are here.

@@ -45,7 +45,7 @@ static SPEC: Spec = Spec {
         Param::path("creates"),
         Param::path("removes"),
         Param::str("url_username").alias(&["user"]),
-        Param::str("url_password").alias(&["password"]),
+        Param::str("url_password").alias(&["password"]).secret(),
         Param::bool("force_basic_auth").default("false"),
         Param::bool("use_netrc").default("true"),
         Param::bool("use_proxy").default("true"),

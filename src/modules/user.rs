@@ -39,7 +39,7 @@ static SPEC: Spec = Spec {
         Param::str("umask"),
         Param::path("shell"),
         Param::bool("system").default("false"),
-        Param::str("password"),
+        Param::str("password").secret(),
         Param::str("update_password").default("always").choices(&["always", "on_create"]),
         Param::bool("password_lock"),
         Param::int("password_expire_max"),
@@ -54,7 +54,7 @@ static SPEC: Spec = Spec {
         Param::str("ssh_key_type").default("rsa"),
         Param::path("ssh_key_file"),
         Param::str("ssh_key_comment"),
-        Param::str("ssh_key_passphrase"),
+        Param::str("ssh_key_passphrase").secret(),
     ],
     free_form: FreeForm::None,
 };

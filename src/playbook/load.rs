@@ -166,7 +166,7 @@ impl<'l> Reading<'l> {
             Some(node) => diag.at(&node.span),
             None => diag,
         };
-        let source = match Source::read(path) {
+        let source = match Source::read_noted(path) {
             Ok(source) => source,
             Err(err) => {
                 self.say(at(err.into_diag()));

@@ -10,8 +10,10 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate, load_public_key, load_secret_key};
 use russh::{MethodKind, MethodSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::SystemTime;
 use tokio::net::UnixStream;
 
 struct Login<'a> {
@@ -132,8 +134,8 @@ impl Login<'_> {
         {
             return self.agent_key(in_agent.swap_remove(at)).await;
         }
-        let key = match load_secret_key(path, None) {
-            Ok(key) => Arc::new(key),
+        let key = match secret_key(path) {
+            Ok(key) => key,
             Err(russh::keys::Error::KeyIsEncrypted) => {
                 self.tried.push(format!("{name} (has a passphrase: `ssh-add {name}` first)"));
                 return Ok(None);
@@ -247,6 +249,20 @@ impl Login<'_> {
         let result = result.map_err(|error| self.broken(error))?;
         self.note(result)
     }
+}
+
+/// Read once for all hosts that are let in with it at the same time, and forgotten after the last of them.
+fn secret_key(path: &Path) -> Result<Arc<PrivateKey>, russh::keys::Error> {
+    type InUse = BTreeMap<PathBuf, (SystemTime, Weak<PrivateKey>)>;
+    static IN_USE: Mutex<InUse> = Mutex::new(BTreeMap::new());
+    let written = std::fs::metadata(path)?.modified()?;
+    let mut in_use = super::lock(&IN_USE);
+    if let Some(key) = in_use.get(path).filter(|(then, _)| *then == written).and_then(|(_, key)| key.upgrade()) {
+        return Ok(key);
+    }
+    let key = Arc::new(load_secret_key(path, None)?);
+    in_use.insert(path.to_owned(), (written, Arc::downgrade(&key)));
+    Ok(key)
 }
 
 fn public_half(path: &Path) -> Option<PublicKey> {

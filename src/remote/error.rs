@@ -24,6 +24,8 @@ pub enum ConnectError {
     },
     #[error("no answer from {address} within {} s", after.as_secs_f32())]
     Timeout { address: String, after: Duration },
+    #[error("{address} took the connection, and then said nothing that we could go on with for {} s", after.as_secs_f32())]
+    Silent { address: String, after: Duration },
     #[error("the connection to {address} broke off: {reason}")]
     Broken { address: String, reason: String },
     #[error(transparent)]
@@ -46,9 +48,19 @@ impl ConnectError {
     /// Whether it may go better in a moment: the host boots, the network is away. A wrong key or password stays wrong.
     pub fn is_transient(&self) -> bool {
         match self {
-            ConnectError::Resolve { .. } | ConnectError::Tcp { .. } | ConnectError::Timeout { .. } | ConnectError::Broken { .. } => true,
+            ConnectError::Resolve { .. } | ConnectError::Tcp { .. } | ConnectError::Timeout { .. } => true,
+            ConnectError::Silent { .. } | ConnectError::Broken { .. } => true,
             ConnectError::Config { .. } | ConnectError::HostKey(_) | ConnectError::Auth { .. } => false,
             ConnectError::Jump { source, .. } => source.is_transient(),
+        }
+    }
+
+    /// Whether there was a host, and the connection did not last.
+    pub(super) fn is_cut(&self) -> bool {
+        match self {
+            ConnectError::Silent { .. } | ConnectError::Broken { .. } => true,
+            ConnectError::Jump { source, .. } => source.is_cut(),
+            _ => false,
         }
     }
 }

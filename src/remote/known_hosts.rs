@@ -9,10 +9,12 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum HostKeyError {
@@ -45,7 +47,7 @@ struct Known {
 pub(super) struct HostKeys {
     /// As it stands in known_hosts: `[host]:port` unless the port is 22.
     name: String,
-    known: Vec<Known>,
+    known: Vec<Arc<Known>>,
     pinned: Option<PublicKey>,
     accept_new: bool,
     write_to: Option<PathBuf>,
@@ -69,8 +71,8 @@ impl HostKeys {
         };
         let mut known = Vec::new();
         for file in config.known_hosts.iter().chain(&config.global_known_hosts) {
-            match std::fs::read(file) {
-                Ok(bytes) => read(&String::from_utf8_lossy(&bytes), file, &name, &mut known),
+            match in_file(file, &name) {
+                Ok(found) => known.extend(found),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
                 Err(error) => {
                     let reason = format!("cannot read {}: {error}", file.display());
@@ -91,7 +93,8 @@ impl HostKeys {
     /// What one file's text says of a host, and nothing else.
     pub(super) fn of_text(name: &str, text: &str) -> HostKeys {
         let mut known = Vec::new();
-        read(text, Path::new("known_hosts"), name, &mut known);
+        read(text.lines().enumerate(), Path::new("known_hosts"), &mut known);
+        let known = about(&known, name).collect();
         HostKeys { name: name.to_owned(), known, pinned: None, accept_new: false, write_to: None, hash: false }
     }
 
@@ -121,11 +124,14 @@ impl HostKeys {
 
     fn refuse_revoked(&self, key: &PublicKey) -> Result<(), HostKeyError> {
         let is_this =
-            |known: &&Known| known.entry.marker() == Some(&Marker::Revoked) && known.entry.public_key().key_data() == key.key_data();
+            |known: &&Arc<Known>| known.entry.marker() == Some(&Marker::Revoked) && known.entry.public_key().key_data() == key.key_data();
         match self.known.iter().find(is_this) {
-            Some(Known { file, line, .. }) => {
-                Err(HostKeyError::Revoked { host: self.name.clone(), key: fingerprint(key), file: file.display().to_string(), line: *line })
-            }
+            Some(known) => Err(HostKeyError::Revoked {
+                host: self.name.clone(),
+                key: fingerprint(key),
+                file: known.file.display().to_string(),
+                line: known.line,
+            }),
             None => Ok(()),
         }
     }
@@ -203,9 +209,41 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
     std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file)?.write_all(line.as_bytes())
 }
 
-/// Keeps the lines that are about this host. A line that cannot be read is about nobody, as for ssh.
-fn read(text: &str, file: &Path, name: &str, known: &mut Vec<Known>) {
-    for (index, line) in text.lines().enumerate() {
+/// A file as it was when it was last read: many hosts are looked up in it.
+struct ReadFile {
+    written: SystemTime,
+    text: String,
+    known: Vec<Arc<Known>>,
+}
+
+/// What a file says of a host.
+fn in_file(file: &Path, name: &str) -> std::io::Result<Vec<Arc<Known>>> {
+    static FILES: Mutex<BTreeMap<PathBuf, ReadFile>> = Mutex::new(BTreeMap::new());
+    let mut files = super::lock(&FILES);
+    let metadata = std::fs::metadata(file)?;
+    let written = metadata.modified()?;
+    let is_fresh = |read: &ReadFile| read.written == written && read.text.len() as u64 == metadata.len();
+    if !files.get(file).is_some_and(is_fresh) {
+        let bytes = std::fs::read(file)?;
+        // Bytes that are no text are no reason to read the file again and again: their number must stay.
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|err| err.as_bytes().iter().map(|&byte| if byte.is_ascii() { byte as char } else { '?' }).collect());
+        let mut known = Vec::new();
+        let mut n_lines = 0;
+        // New lines come at the end, ours too: those before need not be read again.
+        if let Some(old) = files.remove(file).filter(|old| old.text.ends_with('\n') && text.starts_with(&old.text)) {
+            n_lines = old.text.lines().count();
+            known = old.known;
+        }
+        read(text.lines().enumerate().skip(n_lines), file, &mut known);
+        files.insert(file.to_owned(), ReadFile { written, text, known });
+    }
+    Ok(files.get(file).into_iter().flat_map(|read| about(&read.known, name)).collect())
+}
+
+/// A line that cannot be read is about nobody, as for ssh.
+fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>, file: &Path, known: &mut Vec<Arc<Known>>) {
+    for (index, line) in lines {
         let words: Vec<&str> = line.split_whitespace().take(4).collect();
         if words.first().is_none_or(|word| word.starts_with('#')) {
             continue;
@@ -213,14 +251,16 @@ fn read(text: &str, file: &Path, name: &str, known: &mut Vec<Known>) {
         // Three words, four with a marker; what follows is a comment, which may hold anything.
         let wanted = if line.trim_start().starts_with('@') { 4 } else { 3 };
         let Ok(entry) = words[..words.len().min(wanted)].join(" ").parse::<Entry>() else { continue };
-        let is_about_host = match entry.host_patterns() {
-            HostPatterns::Patterns(patterns) => matches_patterns(name, patterns.iter().map(String::as_str)),
-            HostPatterns::HashedName { salt, hash } => hmac_sha1(salt, name.as_bytes()) == *hash,
-        };
-        if is_about_host {
-            known.push(Known { file: file.to_owned(), line: index + 1, entry });
-        }
+        known.push(Arc::new(Known { file: file.to_owned(), line: index + 1, entry }));
     }
+}
+
+fn about(known: &[Arc<Known>], name: &str) -> impl Iterator<Item = Arc<Known>> {
+    let is_about_host = |known: &&Arc<Known>| match known.entry.host_patterns() {
+        HostPatterns::Patterns(patterns) => matches_patterns(name, patterns.iter().map(String::as_str)),
+        HostPatterns::HashedName { salt, hash } => hmac_sha1(salt, name.as_bytes()) == *hash,
+    };
+    known.iter().filter(is_about_host).cloned()
 }
 
 /// Whether one of the patterns fits and none that begins with `!` does.
@@ -237,7 +277,7 @@ pub(super) fn matches_patterns<'a>(name: &str, patterns: impl IntoIterator<Item 
 }
 
 /// `*` and `?`, whatever the case. Remembers only the last `*`: no pattern takes long.
-fn wildcard(pattern: &str, name: &str) -> bool {
+pub(super) fn wildcard(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -18,18 +18,22 @@ mod escalate;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guarded;
 mod known_hosts;
 mod lines;
 mod local;
+mod meter;
 mod queue;
 mod shell;
 mod ssh;
 mod ssh_config;
+mod ssh_files;
 mod text;
 mod upload;
 mod wire;
 
 pub use error::{ConnectError, HostKeyError, RunError};
+pub use meter::Meter;
 
 /// A password: never shown by `{:?}`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -96,6 +100,8 @@ pub struct Ssh {
     pub connect_timeout: Option<Duration>,
     /// Instead of `~/.ssh/config`, as `ssh -F`.
     pub config_file: Option<PathBuf>,
+    /// How often to try again to connect at first, whatever is in the way. If not given: a few times where the connection was there and broke off.
+    pub connect_retries: Option<u32>,
     /// How long to try to make a lost connection again: five minutes if not given.
     pub reconnect_for: Option<Duration>,
 }
@@ -131,6 +137,28 @@ pub struct Run {
     pub on_line: Option<OnLine>,
     /// What a later run calls this job if it finds it unfinished: the task's name.
     pub title: String,
+    /// What the job is called, where somebody keeps account of it.
+    pub job: Option<JobName>,
+}
+
+/// The name of a job, chosen before it is sent. What it leaves on the host stays there until [`Connection::forget_later`].
+#[derive(Clone, Debug)]
+pub struct JobName {
+    pub id: String,
+    /// It may be there already, sent so long ago by a run that did not see its end: then it is followed from its beginning and not started again.
+    pub sent: Option<Duration>,
+}
+
+impl JobName {
+    pub fn new() -> JobName {
+        JobName { id: frame::random_id(), sent: None }
+    }
+}
+
+impl Default for JobName {
+    fn default() -> JobName {
+        JobName::new()
+    }
 }
 
 /// A job of an earlier run that still goes on.
@@ -170,13 +198,23 @@ struct Inner {
 
 impl Connection {
     pub async fn connect(target: &Target) -> Result<Connection, ConnectError> {
-        static RUN: OnceLock<String> = OnceLock::new();
-        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id)).await
+        Connection::measured(target, Arc::default()).await
     }
 
-    async fn of_run(target: &Target, sh: &str, run: &str) -> Result<Connection, ConnectError> {
-        let wire = Arc::new(wire::Wire::open(target, sh, run).await?);
+    /// Connects, and counts what that and everything after it costs.
+    pub async fn measured(target: &Target, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
+        static RUN: OnceLock<String> = OnceLock::new();
+        Connection::of_run(target, "/bin/sh", RUN.get_or_init(frame::random_id), meter).await
+    }
+
+    async fn of_run(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Connection, ConnectError> {
+        let wire = Arc::new(wire::Wire::open(target, sh, run, meter).await?);
         Ok(Connection { inner: Arc::new(Inner { wire, queues: Mutex::default(), ended: Mutex::default() }) })
+    }
+
+    /// What this connection and those before it to the same host have cost.
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.inner.wire.meter
     }
 
     /// Runs a script that only reads, to its end. If the connection is lost it is simply run again.
@@ -190,16 +228,15 @@ impl Connection {
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
-        let job = text::Job { id: frame::random_id(), title: run.title.clone(), script, input, timeout: run.timeout, aside: false };
-        self.call(&run, queue::Work::Job(job)).await
+        self.call(&run, queue::Work::Job(text::Job::new(&run, script, input, false))).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
     pub async fn start(&self, script: Script, run: Run) -> Result<String, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run.r#become, &script.input).await?;
-        let id = frame::random_id();
-        let job = text::Job { id: id.clone(), title: run.title.clone(), script, input, timeout: run.timeout, aside: true };
+        let job = text::Job::new(&run, script, input, true);
+        let id = job.name.id.clone();
         self.call(&run, queue::Work::Job(job)).await.map(|_| id)
     }
 
@@ -213,10 +250,19 @@ impl Connection {
         self.probe(Script::new(format!("rm -rf -- \"$nw_jobs\"/{}", crate::sh::quote(id))), run).await.map(drop)
     }
 
+    /// Removes what a job left whose end was seen: with the next words to the host, or the last ones.
+    pub fn forget_later(&self, id: String, r#become: &Option<Become>) {
+        let (call, _) = queue::Call::new(&Run::default(), queue::Work::Forget(id));
+        // If the shell is gone, a later run removes it.
+        let _ = self.queue(r#become).send(call);
+    }
+
     /// Jobs of earlier runs, of the user that `run` names, that have not ended. Removes what older ones left behind.
-    pub async fn unfinished_jobs(&self, run: Run) -> Result<Vec<UnfinishedJob>, RunError> {
-        let output = self.probe(Script::new("nw_unfinished"), run).await?;
-        Ok(output.stdout_text().lines().filter_map(text::unfinished_job).collect())
+    /// The question is on its way when this returns: before what is asked later.
+    pub fn unfinished_jobs(&self, run: Run) -> impl Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send + use<> {
+        let probe = text::Probe { script: Script::new("nw_unfinished"), input: upload::Prepared::None };
+        let answer = self.send(&run, queue::Work::Probe(probe));
+        async move { Ok(answer.await?.stdout_text().lines().filter_map(text::unfinished_job).collect()) }
     }
 
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
@@ -235,10 +281,18 @@ impl Connection {
     }
 
     async fn call(&self, run: &Run, work: queue::Work) -> Result<Output, RunError> {
+        self.send(run, work).await
+    }
+
+    /// Takes its place in the queue at once.
+    fn send(&self, run: &Run, work: queue::Work) -> impl Future<Output = Result<Output, RunError>> + Send + use<> {
         let (call, answer) = queue::Call::new(run, work);
-        let closed = || RunError::Shell("the connection was closed".to_owned());
-        self.queue(&run.r#become).send(call).map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        let sent = self.queue(&run.r#become).send(call);
+        async move {
+            let closed = || RunError::Shell("the connection was closed".to_owned());
+            sent.map_err(|_| closed())?;
+            answer.await.unwrap_or_else(|_| Err(closed()))
+        }
     }
 
     fn queue(&self, r#become: &Option<Become>) -> mpsc::UnboundedSender<queue::Call> {

@@ -8,13 +8,14 @@ use super::error::RunError;
 use super::frame::{Finder, Found, random_id};
 use super::lines::Lines;
 use super::shell::{self, Shell};
-use super::text::{self, Seen};
+use super::text::{self, Forgotten, Seen};
 use super::upload::Prepared;
 use super::wire::{Piece, Wire};
-use super::{Become, OnLine, Run};
+use super::{Become, JobName, Meter, OnLine, Run, lock};
 use crate::sh::Output;
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
@@ -30,6 +31,8 @@ pub(super) enum Work {
     Job(text::Job),
     /// A job that an earlier run started.
     Follow(String),
+    /// A job whose end was seen: what it left is removed with the next words. Nobody waits for that.
+    Forget(String),
 }
 
 pub(super) struct Call {
@@ -45,6 +48,12 @@ pub(super) struct Call {
     /// The boot of the host in which it was first sent.
     boot: Option<String>,
     tries: u32,
+    /// Over so many shells it was sent.
+    n_sent: u32,
+    /// Its place among all that was written to the shell; 0 if it went with the first words.
+    order: u64,
+    /// Its number among the questions to the host.
+    question: u64,
 }
 
 #[derive(Default)]
@@ -94,6 +103,9 @@ impl Call {
             begun: None,
             boot: None,
             tries: 0,
+            n_sent: 0,
+            order: 0,
+            question: 0,
         };
         (call, answer)
     }
@@ -114,32 +126,48 @@ impl Call {
     }
 
     /// The text to send, with markers of its own. A job goes on where it was seen last; a probe begins again.
-    fn text(&mut self) -> Vec<u8> {
+    fn text(&mut self, meter: &Meter) -> Vec<u8> {
+        self.question = meter.ask();
+        meter.count(|counts| *(if self.is_probe() { &mut counts.probes } else { &mut counts.jobs }) += 1);
         let marker = random_id();
+        self.n_sent += 1;
         self.out.finder = Some(Finder::new(&marker));
         self.err.finder = Some(Finder::new(&marker));
         let seen = Seen { out: self.out.data.len(), err: self.err.data.len() };
-        match &self.work {
+        let text = match &self.work {
             Work::Probe(probe) => {
                 self.out.data.clear();
                 self.err.data.clear();
-                text::probe(probe, &marker)
+                text::probe(probe, meter.reads_clock(), &marker)
             }
             Work::Job(job) => text::job(job, seen, &marker),
             Work::Follow(id) => text::follow(id, seen, &marker),
-        }
+            Work::Forget(id) => text::forget_jobs(&[Forgotten { id: id.clone(), may_arrive_again: true }]),
+        };
+        if meter.reads_clock() { text::clocked(text) } else { text }
+    }
+
+    /// Whether what was sent before may still be on its way: over a connection that was lost, or from a controller that is gone.
+    fn may_arrive_again(&self) -> bool {
+        self.n_sent > 1 || matches!(&self.work, Work::Job(text::Job { name: JobName { sent: Some(_), .. }, .. }))
     }
 
     /// Answers the caller, and says what the host may forget now.
-    fn settle(self) -> Option<Vec<u8>> {
+    fn settle(self, meter: &Meter) -> Option<Vec<u8>> {
+        let (answer, took) = text::took(&self.answer);
+        meter.answered(self.question);
+        meter.count(|counts| counts.on_host += took.unwrap_or_default());
         let forget = match &self.work {
             Work::Probe(text::Probe { input: Prepared::Spooled(path), .. }) => Some(text::forget_spool(path)),
-            Work::Job(text::Job { aside: true, .. }) => None,
-            Work::Job(text::Job { id, .. }) => Some(text::forget_job(id)),
+            Work::Job(text::Job { stays: true, .. }) => None,
+            Work::Job(text::Job { name, .. }) => {
+                let job = Forgotten { id: name.id.clone(), may_arrive_again: self.may_arrive_again() };
+                Some(text::forget_jobs(&[job]))
+            }
             // Whoever started it may want its answer yet.
-            Work::Probe(_) | Work::Follow(_) => None,
+            Work::Probe(_) | Work::Follow(_) | Work::Forget(_) => None,
         };
-        let mut words = self.answer.splitn(3, ' ');
+        let mut words = answer.splitn(3, ' ');
         let elapsed = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         let (stdout, stderr) = (self.out.data, self.err.data);
         let result = match (words.next().unwrap_or_default(), words.next(), words.next()) {
@@ -152,7 +180,11 @@ impl Call {
                 }
             }
             ("started", ..) => Ok(Output { status: 0, stdout, stderr, started: self.started, elapsed }),
-            ("fail", ..) => Err(RunError::Start(self.answer.trim_start_matches("fail").trim().to_owned())),
+            ("fail", ..) => Err(RunError::Start(answer.trim_start_matches("fail").trim().to_owned())),
+            ("gone", Some("rebooted"), _) => Err(RunError::Gone { why: "the host was rebooted meanwhile", stdout, stderr }),
+            ("gone", Some("swept"), _) => {
+                Err(RunError::Gone { why: "it was sent more than a day ago, and the host keeps nothing of it any more", stdout, stderr })
+            }
             _ => Err(RunError::Gone { why: "the job is gone from the host", stdout, stderr }),
         };
         // The caller may have gone; that is its affair.
@@ -171,6 +203,13 @@ enum Kill {
     Job(String),
 }
 
+/// What a shell is told to do beside the calls: end something, remove what a job left. Nothing answers it. It is known to be done when an
+/// answer to something that was written later has come, or the shell has come to its end; if the connection is lost before, it is told again.
+struct Errand {
+    text: Vec<u8>,
+    order: u64,
+}
+
 struct Open {
     writer: mpsc::UnboundedSender<Vec<u8>>,
     output: mpsc::Receiver<Piece>,
@@ -181,10 +220,11 @@ struct Open {
 
 impl Open {
     fn new(shell: Shell) -> Open {
-        let Shell { mut stdin, output, group, boot } = shell;
+        let Shell { stdin, output, group, boot, .. } = shell;
         let (writer, mut texts) = mpsc::unbounded_channel::<Vec<u8>>();
         // A task of its own: while the shell does not read because we do not, we have to be able to read.
         tokio::spawn(async move {
+            let Ok(Ok(mut stdin)) = stdin.await else { return };
             while let Some(text) = texts.recv().await {
                 if stdin.write_all(&text).await.is_err() || stdin.flush().await.is_err() {
                     return;
@@ -210,6 +250,33 @@ struct Queue {
     sent: usize,
     shell: Option<Open>,
     kills: Vec<Kill>,
+    /// Those that may not have been done yet.
+    errands: Vec<Errand>,
+    /// Counts what is written.
+    order: u64,
+    /// The boot of the host when a shell was opened last.
+    boot: Option<String>,
+    /// Jobs of which the host may forget what they left.
+    forgets: Forgets,
+}
+
+#[derive(Default)]
+struct Forgets {
+    jobs: Vec<Forgotten>,
+    /// Those that stay until they are let go of, and may still arrive then.
+    late: HashSet<String>,
+}
+
+impl Forgets {
+    fn add(&mut self, id: String) {
+        let may_arrive_again = self.late.remove(&id);
+        self.jobs.push(Forgotten { id, may_arrive_again });
+    }
+
+    fn text(&mut self) -> Option<Vec<u8>> {
+        let jobs = std::mem::take(&mut self.jobs);
+        (!jobs.is_empty()).then(|| text::forget_jobs(&jobs))
+    }
 }
 
 enum Event {
@@ -221,7 +288,19 @@ enum Event {
 
 pub(super) fn start(wire: Arc<Wire>, r#become: Option<Become>) -> (mpsc::UnboundedSender<Call>, tokio::task::JoinHandle<()>) {
     let (sender, incoming) = mpsc::unbounded_channel();
-    let queue = Queue { wire, r#become, incoming, calls: VecDeque::new(), sent: 0, shell: None, kills: Vec::new() };
+    let queue = Queue {
+        wire,
+        r#become,
+        incoming,
+        calls: VecDeque::new(),
+        sent: 0,
+        shell: None,
+        kills: Vec::new(),
+        errands: Vec::new(),
+        order: 0,
+        boot: None,
+        forgets: Forgets::default(),
+    };
     (sender, tokio::spawn(queue.serve()))
 }
 
@@ -230,7 +309,7 @@ impl Queue {
         let mut is_open = true;
         while is_open || !self.calls.is_empty() {
             while let Ok(call) = self.incoming.try_recv() {
-                self.calls.push_back(call);
+                self.take(call);
             }
             if !(self.calls.is_empty() && self.kills.is_empty()) {
                 if !self.ensure_shell().await {
@@ -239,15 +318,9 @@ impl Queue {
                 self.send();
             }
             match self.next_event(is_open).await {
-                Event::Incoming(Some(call)) => self.calls.push_back(*call),
+                Event::Incoming(Some(call)) => self.take(*call),
                 Event::Incoming(None) => is_open = false,
-                Event::Piece(Some(Piece::Out(bytes))) => self.feed(&bytes, |call| &mut call.out),
-                Event::Piece(Some(Piece::Err(bytes))) => self.feed(&bytes, |call| &mut call.err),
-                Event::Piece(Some(Piece::Exit(_))) => {
-                    if let Some(shell) = &mut self.shell {
-                        shell.exited = true;
-                    }
-                }
+                Event::Piece(Some(piece)) => self.piece(piece),
                 Event::Piece(None) => self.shell_ended(),
                 Event::Late => self.stop_first(true),
                 Event::Dropped => self.stop_first(false),
@@ -256,25 +329,61 @@ impl Queue {
         self.end_shell().await;
     }
 
+    fn take(&mut self, call: Call) {
+        match call.work {
+            Work::Forget(id) => self.forgets.add(id),
+            _ => self.calls.push_back(call),
+        }
+    }
+
     /// Whether there is a shell now; if there cannot be one, all calls have been told why.
     async fn ensure_shell(&mut self) -> bool {
         if self.shell.is_some() {
             return true;
         }
+        let Queue { wire, r#become, incoming, calls, sent, forgets, .. } = self;
+        let calls_here = Mutex::new(&mut *calls);
+        let first = || {
+            let mut calls = lock(&calls_here);
+            while let Ok(call) = incoming.try_recv() {
+                match call.work {
+                    Work::Forget(id) => forgets.add(id),
+                    _ => calls.push_back(call),
+                }
+            }
+            let (text, n) = first_probes(&mut calls, &wire.meter);
+            *sent = n;
+            text
+        };
         let opened = tokio::select! {
-            opened = shell::open(&self.wire, &self.r#become) => Some(opened),
-            () = all_dropped(&mut self.calls), if !self.calls.is_empty() => None,
+            opened = shell::open(wire, r#become, first) => Some(opened),
+            () = all_dropped(&calls_here), if !lock(&calls_here).is_empty() => None,
         };
         match opened {
-            Some(Ok(shell)) => {
+            Some(Ok(mut shell)) => {
+                let early = std::mem::take(&mut shell.early);
                 let shell = Open::new(shell);
-                for kill in self.kills.drain(..) {
-                    shell.write(match kill {
+                // What was to be ended or removed is gone with the boot that it was of.
+                if self.boot.replace(shell.boot.clone()).is_some_and(|boot| boot != shell.boot) {
+                    self.errands.clear();
+                    self.kills.clear();
+                }
+                self.shell = Some(shell);
+                for errand in std::mem::take(&mut self.errands) {
+                    self.errand(errand.text);
+                }
+                for kill in std::mem::take(&mut self.kills) {
+                    self.errand(match kill {
                         Kill::Group(group) => format!("nw_kill {group}\n").into_bytes(),
                         Kill::Job(id) => format!("nw_kill_job {id}\n").into_bytes(),
                     });
                 }
-                self.shell = Some(shell);
+                if self.sent > 0 {
+                    self.calls[0].begin();
+                }
+                for piece in early {
+                    self.piece(piece);
+                }
                 return true;
             }
             Some(Err(error)) => {
@@ -284,6 +393,7 @@ impl Queue {
             }
             None => self.calls.clear(),
         }
+        self.sent = 0;
         self.kills.clear();
         false
     }
@@ -313,11 +423,18 @@ impl Queue {
                     continue;
                 }
             }
-            batch.extend(call.text());
+            self.order += 1;
+            call.order = self.order;
+            batch.extend(call.text(&self.wire.meter));
             self.sent += 1;
         }
         if !batch.is_empty() {
-            shell.write(batch);
+            if let Some(text) = self.forgets.text() {
+                self.errand(text);
+            }
+            if let Some(shell) = &self.shell {
+                shell.write(batch);
+            }
             self.calls[0].begin();
         }
     }
@@ -338,6 +455,15 @@ impl Queue {
             call = incoming.recv(), if is_open => Event::Incoming(call.map(Box::new)),
             () = async { match late { Some(late) => tokio::time::sleep_until(late).await, None => std::future::pending().await } } => Event::Late,
             () = async { match dropped { Some(reply) => reply.closed().await, None => std::future::pending().await } } => Event::Dropped,
+        }
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        match (piece, &mut self.shell) {
+            (Piece::Out(bytes), _) => self.feed(&bytes, |call| &mut call.out),
+            (Piece::Err(bytes), _) => self.feed(&bytes, |call| &mut call.err),
+            (Piece::Exit(_), Some(shell)) => shell.exited = true,
+            (Piece::Exit(_), None) => (),
         }
     }
 
@@ -364,10 +490,16 @@ impl Queue {
         }
         while self.sent > 0 && self.calls[0].has_ended() {
             self.sent -= 1;
-            if let Some(forget) = self.calls.pop_front().and_then(Call::settle)
-                && let Some(shell) = &self.shell
+            if let Work::Job(text::Job { stays: true, name, .. }) = &self.calls[0].work
+                && self.calls[0].may_arrive_again()
             {
-                shell.write(forget);
+                self.forgets.late.insert(name.id.clone());
+            }
+            if let Some(call) = self.calls.pop_front() {
+                self.errands.retain(|errand| errand.order > call.order);
+                if let Some(forget) = call.settle(&self.wire.meter) {
+                    self.errand(forget);
+                }
             }
             if self.sent > 0 {
                 self.calls[0].begin();
@@ -399,12 +531,12 @@ impl Queue {
 
     fn kill(&mut self, call: &Call) {
         match (&call.work, &self.shell) {
-            (Work::Job(text::Job { id, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
+            (Work::Job(text::Job { name: JobName { id, .. }, .. }) | Work::Follow(id), _) => self.kills.push(Kill::Job(id.clone())),
             // A group is a number; what else a host may have said stays out of the script.
             (Work::Probe(_), Some(shell)) if !shell.group.is_empty() && shell.group.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.kills.push(Kill::Group(shell.group.clone()));
             }
-            (Work::Probe(_), _) => (),
+            (Work::Probe(_) | Work::Forget(_), _) => (),
         }
     }
 
@@ -432,16 +564,54 @@ impl Queue {
         self.sent = 0;
     }
 
+    fn errand(&mut self, text: Vec<u8>) {
+        self.order += 1;
+        if let Some(shell) = &self.shell {
+            shell.write(text.clone());
+        }
+        self.errands.push(Errand { text, order: self.order });
+    }
+
     /// Lets the shell finish what it was told, and end.
     async fn end_shell(&mut self) {
-        let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
-        drop(writer);
-        let _ = tokio::time::timeout(Duration::from_secs(2), async { while output.recv().await.is_some() {} }).await;
+        if let Some(text) = self.forgets.text() {
+            self.errand(text);
+        }
+        for _ in 0..3 {
+            // Nobody needs to wait for a shell that has nothing to do.
+            if self.errands.is_empty() || !tokio::time::timeout(Duration::from_secs(5), self.ensure_shell()).await.unwrap_or(false) {
+                return;
+            }
+            let Some(Open { writer, mut output, .. }) = self.shell.take() else { return };
+            drop(writer);
+            let end = async {
+                while let Some(piece) = output.recv().await {
+                    if let Piece::Exit(_) = piece {
+                        return true;
+                    }
+                }
+                false
+            };
+            if tokio::time::timeout(Duration::from_secs(2), end).await.unwrap_or(true) {
+                return;
+            }
+        }
     }
 }
 
-async fn all_dropped(calls: &mut VecDeque<Call>) {
-    for call in calls {
-        call.reply.closed().await;
-    }
+/// The probes before which nothing is to be done: they need to know nothing of the shell.
+fn first_probes(calls: &mut VecDeque<Call>, meter: &Meter) -> (Vec<u8>, usize) {
+    calls.retain(|call| !call.reply.is_closed());
+    let probes = calls.iter_mut().take_while(|call| call.is_probe());
+    let texts: Vec<_> = probes.map(|call| call.text(meter)).collect();
+    (texts.concat(), texts.len())
+}
+
+/// More may come while this is waited for: they have not been dropped.
+async fn all_dropped(calls: &Mutex<&mut VecDeque<Call>>) {
+    std::future::poll_fn(|context| {
+        let mut calls = lock(calls);
+        if calls.iter_mut().all(|call| call.reply.poll_closed(context).is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

@@ -1,21 +1,31 @@
 //! One persistent /bin/sh on a host, as the login user or as somebody else: opened here, used by `queue` and `upload`.
 //! Whatever a profile, a login banner or sudo prints before it listens is skipped: a random marker says when that is.
+//! The first scripts need not wait for that: they travel with the first words to the shell, in one write.
 
 use super::error::{ConnectError, RunError};
 use super::escalate::{self, Way};
 use super::frame::{Finder, Found, random_id};
 use super::wire::{Piece, Process, Session, Wire};
 use super::{Become, lock, text};
+use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// One stream may be so far ahead of the other when the shell answers.
+const MOST_EARLY: usize = 4 << 20;
+
+type Stdin = Box<dyn AsyncWrite + Send + Unpin>;
 
 pub(super) struct Shell {
-    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
+    /// Free again when the first words and what was to go with them are written.
+    pub stdin: JoinHandle<io::Result<Stdin>>,
     pub output: mpsc::Receiver<Piece>,
+    /// What came with the answer to the first words.
+    pub early: Vec<Piece>,
     /// The process group it runs in, with everything but the jobs.
     pub group: String,
     /// Which boot of the host this is.
@@ -27,13 +37,18 @@ enum Failure {
     Run(RunError),
 }
 
-/// Opens a shell, over a new connection if the old one is lost, for as long as the target allows.
-pub(super) async fn open(wire: &Wire, r#become: &Option<Become>) -> Result<Shell, RunError> {
+/// Opens a shell, over a new connection if the old one is lost, for as long as the target allows. `first` says what is to go with the first
+/// words; it is asked at the last moment, and again for each shell that is tried.
+pub(super) async fn open(wire: &Wire, r#become: &Option<Become>, mut first: impl FnMut() -> Vec<u8>) -> Result<Shell, RunError> {
     let give_up = Instant::now() + wire.reconnect_for();
     loop {
         let session = wire.session().await.map_err(RunError::Lost)?;
-        match try_open(wire, &session, r#become.as_ref()).await {
-            Ok(shell) => return Ok(shell),
+        let since = Instant::now();
+        match try_open(wire, &session, r#become.as_ref(), &mut first).await {
+            Ok(shell) => {
+                wire.meter.count(|counts| counts.opening += since.elapsed());
+                return Ok(shell);
+            }
             Err(Failure::Run(error)) => return Err(error),
             Err(Failure::Connect(error)) if Instant::now() > give_up => return Err(RunError::Lost(error)),
             Err(Failure::Connect(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -41,7 +56,12 @@ pub(super) async fn open(wire: &Wire, r#become: &Option<Become>) -> Result<Shell
     }
 }
 
-async fn try_open(wire: &Wire, session: &Session, r#become: Option<&Become>) -> Result<Shell, Failure> {
+async fn try_open(
+    wire: &Wire,
+    session: &Session,
+    r#become: Option<&Become>,
+    first: &mut impl FnMut() -> Vec<u8>,
+) -> Result<Shell, Failure> {
     let refused = |r#become: &Become, reason: String| {
         lock(&wire.refused).insert(r#become.clone(), reason.clone());
         Failure::Run(RunError::Become { user: r#become.user.clone(), reason })
@@ -57,10 +77,14 @@ async fn try_open(wire: &Wire, session: &Session, r#become: Option<&Become>) -> 
         (Err(reason), Some(r#become)) => return Err(refused(r#become, reason)),
         (Err(reason), None) => return Err(Failure::Run(RunError::Shell(reason))),
     };
-    let process = session.start(&way.command).await.map_err(Failure::Connect)?;
-    let greeting = Greeting { way, r#become, out: Vec::new(), err: Vec::new(), asked: false };
-    match tokio::time::timeout(PATIENCE, greeting.exchange(process, wire)).await {
+    let opening = async {
+        let process = session.start(&way.command).await.map_err(Refusal::Connect)?;
+        let greeting = Greeting { way, r#become, out: Vec::new(), err: Vec::new(), asked: false };
+        greeting.exchange(process, wire, first).await
+    };
+    match tokio::time::timeout(PATIENCE, opening).await {
         Ok(Ok(shell)) => Ok(shell),
+        Ok(Err(Refusal::Connect(error))) => Err(Failure::Connect(error)),
         Ok(Err(Refusal::Lost)) => Err(Failure::Connect(ConnectError::Broken {
             address: wire.target.name.clone(),
             reason: "it was lost while a shell was opened".to_owned(),
@@ -80,6 +104,7 @@ async fn try_open(wire: &Wire, session: &Session, r#become: Option<&Become>) -> 
 }
 
 enum Refusal {
+    Connect(ConnectError),
     Lost,
     Said(String),
 }
@@ -95,47 +120,79 @@ struct Greeting<'a> {
 }
 
 impl Greeting<'_> {
-    async fn exchange(mut self, process: Process, wire: &Wire) -> Result<Shell, Refusal> {
+    async fn exchange(mut self, process: Process, wire: &Wire, first: &mut impl FnMut() -> Vec<u8>) -> Result<Shell, Refusal> {
         let Process { mut stdin, mut output } = process;
+        if self.way.ready.is_some() {
+            let question = wire.meter.ask();
+            self.get_in(&mut stdin, &mut output).await?;
+            wire.meter.answered(question);
+        }
         let marker = random_id();
+        let question = wire.meter.ask();
+        let mut words = text::hello(wire, &marker);
+        words.extend(first());
+        // A task of its own: a shell that waits for its output to be read reads no more input.
+        let stdin = tokio::spawn(async move {
+            stdin.write_all(&words).await?;
+            stdin.flush().await?;
+            Ok(stdin)
+        });
         let (mut out, mut err) = (Finder::new(&marker), Finder::new(&marker));
         let (mut answer, mut err_ended) = (None, false);
-        let mut is_in = self.way.ready.is_none();
-        if is_in {
-            send(&mut stdin, &text::hello(&wire.sh, &wire.run, &marker)).await?;
-        }
+        let (mut early, mut n_early) = (Vec::new(), 0);
         loop {
             match output.recv().await {
-                Some(Piece::Out(bytes)) if !is_in => {
-                    keep(&mut self.out, &bytes);
-                    let ready = self.way.ready.as_deref().unwrap_or_default().as_bytes();
-                    if self.out.windows(ready.len()).any(|window| window == ready) {
-                        is_in = true;
-                        send(&mut stdin, &text::hello(&wire.sh, &wire.run, &marker)).await?;
-                    }
-                }
-                Some(Piece::Out(bytes)) => {
+                Some(Piece::Out(bytes)) if answer.is_none() => {
                     let last_words = &mut self.out;
-                    if let Found::End { answer: line, .. } = out.feed(&bytes, |noise| keep(last_words, noise)) {
+                    if let Found::End { answer: line, used } = out.feed(&bytes, |noise| keep(last_words, noise)) {
                         answer = Some(line);
+                        early.push(Piece::Out(bytes[used..].to_vec()));
                     }
                 }
-                Some(Piece::Err(bytes)) => {
+                Some(Piece::Err(bytes)) if !err_ended => {
                     let last_words = &mut self.err;
-                    if let Found::End { .. } = err.feed(&bytes, |noise| keep(last_words, noise)) {
+                    if let Found::End { used, .. } = err.feed(&bytes, |noise| keep(last_words, noise)) {
                         err_ended = true;
-                    } else if !is_in {
-                        self.answer_prompt(&mut stdin).await?;
+                        early.push(Piece::Err(bytes[used..].to_vec()));
                     }
                 }
                 Some(Piece::Exit(status)) => return Err(Refusal::Said(self.reason(Some(status)))),
+                Some(piece @ (Piece::Out(_) | Piece::Err(_))) => {
+                    n_early += piece.len();
+                    if n_early > MOST_EARLY {
+                        return Err(Refusal::Said("it does not end its answer".to_owned()));
+                    }
+                    early.push(piece);
+                }
                 None => return Err(Refusal::Lost),
             }
             if err_ended && let Some(answer) = &answer {
+                wire.meter.answered(question);
                 let mut words = answer.split_whitespace().skip(1);
                 let group = words.next().unwrap_or_default().to_owned();
                 let boot = words.next().unwrap_or_default().to_owned();
-                return Ok(Shell { stdin, output, group, boot });
+                return Ok(Shell { stdin, output, early, group, boot });
+            }
+        }
+    }
+
+    /// Until the program says that we are who we wanted to be: where a password may be asked for, nothing else may be sent before.
+    async fn get_in(&mut self, stdin: &mut Stdin, output: &mut mpsc::Receiver<Piece>) -> Result<(), Refusal> {
+        loop {
+            match output.recv().await {
+                Some(Piece::Out(bytes)) => {
+                    keep(&mut self.out, &bytes);
+                    let ready = self.way.ready.as_deref().unwrap_or_default().as_bytes();
+                    if self.out.windows(ready.len()).any(|window| window == ready) {
+                        return Ok(());
+                    }
+                }
+                Some(Piece::Err(bytes)) => {
+                    keep(&mut self.err, &bytes);
+                    self.answer_prompt(stdin).await?;
+                }
+                Some(Piece::Exit(status)) => return Err(Refusal::Said(self.reason(Some(status)))),
+                None => return Err(Refusal::Lost),
             }
         }
     }

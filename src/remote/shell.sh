@@ -1,7 +1,9 @@
 case :$PATH: in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH ;; esac
 nw_setsid=$(command -v setsid)
-nw_uid=$(id -u)
-nw_boot= nw_group=
+nw_uid= nw_boot= nw_group=
+# Where the kernel says it, no program has to be started for it: a host with little to do answers sooner.
+while read -r nw_x nw_uid nw_y && [ "$nw_x" != Uid: ]; do nw_uid=; done 2>/dev/null </proc/self/status
+[ -n "$nw_uid" ] || nw_uid=$(id -u)
 { read -r nw_boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
 { read -r nw_x nw_x nw_x nw_x nw_group nw_x </proc/$$/stat; } 2>/dev/null || nw_group=$$
 nw_run=
@@ -10,12 +12,16 @@ nw_tries=
 for nw_jobs in $nw_run "${HOME:-/}/.cache/nodewright/jobs" "/var/tmp/nodewright-$nw_uid" "/tmp/nodewright-$nw_uid" ''; do
   [ -n "$nw_jobs" ] || break
   nw_tries="$nw_tries $nw_jobs"
-  ( umask 077; mkdir -p "$nw_jobs" && [ ! -L "$nw_jobs" ] && [ -O "$nw_jobs" ] && chmod 700 "$nw_jobs" && true >"$nw_jobs/.writable" && rm -f "$nw_jobs/.writable" ) >/dev/null 2>&1 </dev/null && break
+  [ -d "$nw_jobs" ] || ( umask 077; mkdir -p "$nw_jobs" && chmod 700 "$nw_jobs" ) >/dev/null 2>&1 </dev/null || continue
+  [ ! -L "$nw_jobs" ] && [ -O "$nw_jobs" ] && [ -w "$nw_jobs" ] && break
 done
+
+nw_took() { nw_took=; }
 
 # The answer to a script: on both streams, so that each is known to be complete.
 nw_end() {
-  printf '\036%s %s\n' "$nw_mark" "$*"
+  nw_took
+  printf '\036%s %s%s\n' "$nw_mark" "$*" "$nw_took"
   printf '\036%s\n' "$nw_mark" >&2
 }
 
@@ -51,6 +57,13 @@ nw_is_alive() {
   { read -r nw_pid <"$1/pid"; } 2>/dev/null && kill -0 "$nw_pid" 2>/dev/null || return 1
   # Another process may have got the number since.
   [ ! -r "/proc/$nw_pid/cmdline" ] || grep -q "${1##*/}" "/proc/$nw_pid/cmdline" 2>/dev/null
+}
+
+nw_has_booted_within() { # SECONDS
+  nw_x=
+  { read -r nw_x nw_n </proc/uptime; } 2>/dev/null
+  nw_x=${nw_x%%.*}
+  [ -n "$nw_x" ] && [ "$nw_x" -lt "$1" ]
 }
 
 # Starts the job that lies in $nw_job, unless it was started before, and leaves it alone.
@@ -114,23 +127,26 @@ nw_look() { # ID
 # Jobs of other runs that still go on, and no trace of those of yesterday.
 nw_unfinished() {
   [ -n "$nw_jobs" ] || return 0
-  nw_now=$(date +%s)
   for nw_job in "$nw_jobs"/*/; do
     nw_job=${nw_job%/}
     nw_whose= nw_b=
     { read -r nw_whose nw_b <"$nw_job/run"; } 2>/dev/null
     read -r nw_state nw_x 2>/dev/null <"$nw_job/state" || nw_state=
     if [ "$nw_state" = new ] && [ ! -e "$nw_job/aside" ] && [ "$nw_whose" != "$nw_this" ] && [ "$nw_b" = "$nw_boot" ] && nw_is_alive "$nw_job"; then
-      printf '%s %s ' "${nw_job##*/}" $((nw_now - $(stat -c %Y "$nw_job/started")))
+      printf '%s %s ' "${nw_job##*/}" $(($(date +%s) - $(stat -c %Y "$nw_job/started")))
       cat "$nw_job/title"
       echo
     fi
   done 2>/dev/null
-  nw_old=$({
-    find "$nw_jobs" -mindepth 1 -maxdepth 1 -type d -mtime +0
+  # Nobody has to wait for the broom.
+  nw_sweep </dev/null >/dev/null 2>&1 &
+}
+
+nw_sweep() {
+  for nw_job in $(
+    find "$nw_jobs" -mindepth 1 -maxdepth 1 \( -type d -o -name '*.done' \) -mtime +0
     find /var/tmp -maxdepth 1 -type d -name 'nodewright-in-*' -user "$nw_uid" -mtime +0
-  } 2>/dev/null)
-  for nw_job in $nw_old; do
+  ); do
     nw_is_alive "$nw_job" || rm -rf -- "$nw_job"
   done
 }

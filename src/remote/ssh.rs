@@ -3,30 +3,39 @@
 
 use super::auth;
 use super::error::ConnectError;
+use super::guarded::Guarded;
 use super::known_hosts::{HostKeyError, HostKeys};
+use super::meter::{Meter, Metered};
 use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
 use super::{Ssh, lock};
 use russh::client::{Config, Handle, Msg, connect_stream};
-use russh::{ChannelMsg, Disconnect, Preferred, keys::PublicKeyOrCertificate};
+use russh::{ChannelMsg, Disconnect, Preferred, cipher, keys::PublicKeyOrCertificate};
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
-/// A host that says nothing for three times this long is gone: it is noticed within half a minute.
-const KEEPALIVE: Duration = Duration::from_secs(8);
+/// A host that says nothing for three times this long is gone, if ssh_config asks for nothing else: it is noticed within half a minute.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(8);
+const ALIVE_COUNT: usize = 2;
 const MOST_JUMPS: usize = 8;
+/// So much may be on its way to us unread: what a link of two gigabits holds in an eighth of a second. It is a promise, and takes no memory.
+const WINDOW: u32 = 32 << 20;
+/// The fastest first, where the processor helps with AES, as nearly every one does; none that is known to be weak.
+const CIPHERS: &[cipher::Name] =
+    &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
 pub(super) struct Session {
     handle: Handle<Client>,
     address: String,
     user: String,
     forwards_agent: bool,
+    meter: Arc<Meter>,
     /// The connections to the jump hosts, which carry this one.
     _through: Option<Box<Session>>,
 }
@@ -92,11 +101,15 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl Session {
-    pub async fn open(ssh: &Ssh) -> Result<Session, ConnectError> {
-        Session::open_at_depth(ssh, 0).await
+    pub async fn open(ssh: &Ssh, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
+        meter.handshake(true);
+        let opened = Session::open_at_depth(ssh, 0, meter).await;
+        meter.handshake(false);
+        opened
     }
 
-    async fn open_at_depth(ssh: &Ssh, depth: usize) -> Result<Session, ConnectError> {
+    async fn open_at_depth(ssh: &Ssh, depth: usize, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
+        let since = Instant::now();
         let config = ssh_config::resolve(ssh).await?;
         let patience = ssh.connect_timeout.or(config.connect_timeout).unwrap_or(Duration::from_secs(10));
         let address = config.address();
@@ -106,49 +119,61 @@ impl Session {
                     let reason = format!("more than {MOST_JUMPS} jump hosts in a row");
                     return Err(ConnectError::Config { host: ssh.host.clone(), reason });
                 }
-                let (stream, through) = Box::pin(jump(ssh, &config, &jumps?, depth)).await?;
+                let (stream, through) = Box::pin(jump(ssh, &config, &jumps?, depth, meter)).await?;
                 (stream, Some(Box::new(through)))
             }
-            (None, Some(command)) => (proxy(command, &address)?, None),
-            (None, None) => (tcp(&config, patience).await?, None),
+            (None, Some(command)) => (proxy(command, &address, meter)?, None),
+            (None, None) => (tcp(&config, patience, meter).await?, None),
         };
-        let connecting = Session::login(ssh, &config, stream, through);
+        let silent = |after| ConnectError::Silent { address: address.clone(), after };
+        let greeting = Session::greet(ssh, &config, stream);
+        let (mut handle, banner) = tokio::time::timeout(patience, greeting).await.map_err(|_| silent(patience))??;
+        meter.count(|counts| counts.connecting += since.elapsed());
+        let since = Instant::now();
         // Longer than the way there: a password may be checked slowly, and several keys tried.
-        let limit = patience + Duration::from_secs(20);
-        tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::Timeout { address, after: limit }))
-    }
-
-    async fn login(
-        ssh: &Ssh,
-        config: &HostConfig,
-        stream: Box<dyn Stream>,
-        through: Option<Box<Session>>,
-    ) -> Result<Session, ConnectError> {
-        let keys = HostKeys::new(ssh, config)?;
-        let banner = Arc::new(Mutex::new(String::new()));
-        let address = config.address();
-        let (plain, certificates) = keys.algorithms();
-        let russh_config = Config {
-            nodelay: true,
-            keepalive_interval: Some(KEEPALIVE),
-            keepalive_max: 2,
-            window_size: 8 << 20,
-            preferred: Preferred { key: Cow::Owned(plain), host_key_certificates: Cow::Owned(certificates), ..Preferred::DEFAULT },
-            ..Config::default()
-        };
-        let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
-        let mut handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
-            ClientError::HostKey(error) => ConnectError::HostKey(error),
-            ClientError::Ssh(error) => ConnectError::Broken { address: address.clone(), reason: error.to_string() },
-        })?;
-        auth::login(&mut handle, ssh, config).await.map_err(|error| match error {
+        let limit = patience * 2;
+        let login = tokio::time::timeout(limit, auth::login(&mut handle, ssh, &config)).await.map_err(|_| silent(limit))?;
+        login.map_err(|error| match error {
             // What sshd has to say about it comes as a banner: "System is booting up."
             ConnectError::Broken { address, reason } if !lock(&banner).trim().is_empty() => {
                 ConnectError::Broken { address, reason: format!("{reason} ({})", lock(&banner).trim()) }
             }
             error => error,
         })?;
-        Ok(Session { handle, address, user: config.user.clone(), forwards_agent: config.forwarded_agent.is_some(), _through: through })
+        meter.count(|counts| counts.authenticating += since.elapsed());
+        let forwards_agent = config.forwarded_agent.is_some();
+        Ok(Session { handle, address, user: config.user, forwards_agent, meter: meter.clone(), _through: through })
+    }
+
+    /// Up to where both sides have agreed on keys, and the host's is the right one.
+    async fn greet(ssh: &Ssh, config: &HostConfig, stream: Box<dyn Stream>) -> Result<(Handle<Client>, Arc<Mutex<String>>), ConnectError> {
+        let keys = HostKeys::new(ssh, config)?;
+        let banner = Arc::new(Mutex::new(String::new()));
+        let address = config.address();
+        let (interval, count) = (config.alive_interval.unwrap_or(ALIVE_INTERVAL), config.alive_count.unwrap_or(ALIVE_COUNT));
+        let (plain, certificates) = keys.algorithms();
+        let russh_config = Config {
+            nodelay: true,
+            keepalive_interval: Some(interval),
+            // 0 would be without end.
+            keepalive_max: count.max(1),
+            window_size: WINDOW,
+            preferred: Preferred {
+                key: Cow::Owned(plain),
+                host_key_certificates: Cow::Owned(certificates),
+                cipher: Cow::Borrowed(CIPHERS),
+                ..Preferred::DEFAULT
+            },
+            ..Config::default()
+        };
+        let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
+        // A host that takes nothing holds up whoever writes to it, and with that the questions for signs of life.
+        let stream = Guarded::new(stream, interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)));
+        let handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
+            ClientError::HostKey(error) => ConnectError::HostKey(error),
+            ClientError::Ssh(error) => ConnectError::Broken { address, reason: error.to_string() },
+        })?;
+        Ok((handle, banner))
     }
 
     pub fn is_closed(&self) -> bool {
@@ -176,13 +201,25 @@ impl Session {
         writing.exec(true, command).await.map_err(|error| self.broken(error))?;
         let stdin = writing.make_writer();
         let (sender, output) = mpsc::channel(64);
+        // OpenSSH takes no input before it has answered. Whoever waits for that here knows by then more of what there is to send.
+        let mut first = None;
+        while writing.writable_packet_size().await == 0 && first.is_none() {
+            match reading.wait().await {
+                Some(ChannelMsg::WindowAdjusted { .. }) => (),
+                Some(message) => first = Some(message),
+                None => break,
+            }
+        }
         tokio::spawn(async move {
             let mut status = None;
             loop {
-                let message = tokio::select! {
-                    message = reading.wait() => message,
-                    // Nobody reads it any more: its place is one of the ten that sshd allows.
-                    () = sender.closed() => None,
+                let message = match first.take() {
+                    Some(message) => Some(message),
+                    None => tokio::select! {
+                        message = reading.wait() => message,
+                        // Nobody reads it any more: its place is one of the ten that sshd allows.
+                        () = sender.closed() => None,
+                    },
                 };
                 let Some(message) = message else { break };
                 let piece = match message {
@@ -219,8 +256,14 @@ impl Session {
     async fn channel(&self) -> Result<russh::Channel<Msg>, ConnectError> {
         let mut pause = Duration::from_millis(5);
         loop {
-            match self.handle.channel_open_session().await {
-                Ok(channel) => return Ok(channel),
+            let question = self.meter.ask();
+            let opened = self.handle.channel_open_session().await;
+            self.meter.answered(question);
+            match opened {
+                Ok(channel) => {
+                    self.meter.count(|counts| counts.channels += 1);
+                    return Ok(channel);
+                }
                 Err(russh::Error::ChannelOpenFailure(_)) if pause < Duration::from_secs(2) => tokio::time::sleep(pause).await,
                 Err(error) => return Err(self.broken(error)),
             }
@@ -229,7 +272,7 @@ impl Session {
     }
 }
 
-async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>, ConnectError> {
+async fn tcp(config: &HostConfig, patience: Duration, meter: &Arc<Meter>) -> Result<Box<dyn Stream>, ConnectError> {
     let address = config.address();
     let connecting = async {
         let found = tokio::net::lookup_host((config.hostname.as_str(), config.port)).await;
@@ -251,7 +294,11 @@ async fn tcp(config: &HostConfig, patience: Duration) -> Result<Box<dyn Stream>,
     };
     // Without it every answer waits 40 ms for an acknowledgement.
     stream.set_nodelay(true).map_err(|source| ConnectError::Tcp { address, source: Arc::new(source) })?;
-    Ok(Box::new(stream))
+    meter.count(|counts| {
+        counts.connections += 1;
+        counts.round_trips += 1;
+    });
+    Ok(Box::new(Metered::new(stream, meter)))
 }
 
 /// Through the last of the jump hosts, which is reached through those before it.
@@ -260,6 +307,7 @@ async fn jump(
     config: &HostConfig,
     jumps: &[ssh_config::Jump],
     depth: usize,
+    meter: &Arc<Meter>,
 ) -> Result<(Box<dyn Stream>, Session), ConnectError> {
     let Some((last, before)) = jumps.split_last() else {
         return Err(ConnectError::Config { host: ssh.host.clone(), reason: "an empty ProxyJump".to_owned() });
@@ -278,7 +326,7 @@ async fn jump(
         config_file: ssh.config_file.clone(),
         ..Ssh::default()
     };
-    let session = Box::pin(Session::open_at_depth(&hop, depth + 1)).await.map_err(failed)?;
+    let session = Box::pin(Session::open_at_depth(&hop, depth + 1, meter)).await.map_err(failed)?;
     let channel = session.handle.channel_open_direct_tcpip(config.hostname.clone(), u32::from(config.port), "127.0.0.1", 0).await.map_err(
         |error| {
             let reason = format!("it cannot reach {}: {error}", config.address());
@@ -288,7 +336,7 @@ async fn jump(
     Ok((Box::new(channel.into_stream()), session))
 }
 
-fn proxy(command: &str, address: &str) -> Result<Box<dyn Stream>, ConnectError> {
+fn proxy(command: &str, address: &str, meter: &Arc<Meter>) -> Result<Box<dyn Stream>, ConnectError> {
     let failed = |source: io::Error| ConnectError::Tcp { address: format!("{address} through `{command}`"), source: Arc::new(source) };
     let mut child = tokio::process::Command::new("/bin/sh")
         .args(["-c", &format!("exec {command}")])
@@ -302,5 +350,6 @@ fn proxy(command: &str, address: &str) -> Result<Box<dyn Stream>, ConnectError> 
     };
     // It ends when its standard input does; somebody has to take note of that.
     tokio::spawn(async move { child.wait().await });
-    Ok(Box::new(tokio::io::join(stdout, stdin)))
+    meter.count(|counts| counts.connections += 1);
+    Ok(Box::new(Metered::new(tokio::io::join(stdout, stdin), meter)))
 }

@@ -1,9 +1,10 @@
-//! What `~/.ssh/config` says about a host. `ssh -G` is asked where there is an ssh client, so that Match, Include and tokens mean what they
-//! mean there; without one a small reader takes the common words and refuses what it cannot do exactly.
-//! What the inventory says is put on top.
+//! What `~/.ssh/config` says about a host. Where that is plain it is read here (`ssh_files`). Else `ssh -G` is asked where there is an ssh
+//! client, so that Match and tokens mean what they mean there; without one a small reader takes the common words and refuses what it cannot
+//! do exactly. What the inventory says is put on top.
 
 use super::Ssh;
 use super::error::ConnectError;
+use super::ssh_files::{self, Account};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +26,10 @@ pub(super) struct HostConfig {
     pub hash_known_hosts: bool,
     pub accept_new: bool,
     pub connect_timeout: Option<Duration>,
+    /// How long the host may say nothing before it is asked for a sign of life. `ssh -G` shows none as 0, which is what nobody asked for.
+    pub alive_interval: Option<Duration>,
+    /// How many such questions may stay without an answer.
+    pub alive_count: Option<usize>,
     /// Ways of logging in, those that are wanted first; all there are if None.
     pub preferred: Option<Vec<String>>,
     /// Ways that are not to be tried.
@@ -119,9 +124,12 @@ pub(super) async fn resolve(ssh: &Ssh) -> Result<HostConfig, ConnectError> {
     if host.is_empty() || host.starts_with('-') || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(config_error(host, "this is not the name of a host"));
     }
-    let mut config = match ask_ssh(ssh, host).await? {
-        Some(answer) => from_answer(host, &answer)?,
-        None => read_files(ssh, host)?,
+    let mut config = match read_plain(ssh, host)? {
+        Some(config) => config,
+        None => match ask_ssh(ssh, host).await? {
+            Some(answer) => from_answer(host, &answer)?,
+            None => read_files(ssh, host)?,
+        },
     };
     if let Some(port) = ssh.port {
         config.port = port;
@@ -141,6 +149,27 @@ pub(super) async fn resolve(ssh: &Ssh) -> Result<HostConfig, ConnectError> {
         config.identity_files.iter().map(|path| PathBuf::from(expand(&path.to_string_lossy(), host, &config))).collect();
     config.accept_new |= ssh.accept_new_host_keys;
     Ok(config)
+}
+
+/// None where it is not plain what ssh would say.
+fn read_plain(ssh: &Ssh, host: &str) -> Result<Option<HostConfig>, ConnectError> {
+    let Some(account) = Account::own() else { return Ok(None) };
+    let Some(settings) = ssh_files::settings(host, &account, ssh.config_file.as_deref()) else { return Ok(None) };
+    let mut config = defaults(host);
+    config.user = account.name;
+    let mut given = Vec::new();
+    for (name, value) in &ssh.options {
+        let Some(value) = ssh_files::plain(name, value) else { return Ok(None) };
+        given.push((name.clone(), value));
+    }
+    let beaten = |name: &String| name != "identityfile" && ssh.options.iter().any(|(given, _)| given == name);
+    for (name, value) in given.iter().chain(settings.iter().filter(|(name, _)| !beaten(name))) {
+        apply(&mut config, name, value).map_err(|reason| config_error(host, reason))?;
+    }
+    if !settings.iter().any(|(name, _)| name == "identityfile") {
+        add_usual_keys(&mut config);
+    }
+    Ok(Some(config))
 }
 
 /// `ssh -G`, or None where there is no ssh.
@@ -230,6 +259,8 @@ fn apply(config: &mut HostConfig, word: &str, value: &str) -> Result<(), String>
             }
         }
         "connecttimeout" => config.connect_timeout = value.parse().ok().map(Duration::from_secs),
+        "serveraliveinterval" => config.alive_interval = value.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        "serveralivecountmax" => config.alive_count = value.parse().ok(),
         _ => (),
     }
     Ok(())
@@ -275,15 +306,7 @@ fn read_files(ssh: &Ssh, host: &str) -> Result<HostConfig, ConnectError> {
         Some(file) => vec![file.clone()],
         None => vec![PathBuf::from(home("~/.ssh/config")), PathBuf::from("/etc/ssh/ssh_config")],
     };
-    let mut config = HostConfig {
-        hostname: host.to_owned(),
-        port: 22,
-        user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned()),
-        agent: agent_of_environment(),
-        known_hosts: vec![PathBuf::from(home("~/.ssh/known_hosts")), PathBuf::from(home("~/.ssh/known_hosts2"))],
-        global_known_hosts: vec![PathBuf::from("/etc/ssh/ssh_known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts2")],
-        ..HostConfig::default()
-    };
+    let mut config = defaults(host);
     let mut seen = Vec::new();
     for (name, value) in &ssh.options {
         apply(&mut config, name, value).map_err(|reason| config_error(host, reason))?;
@@ -296,10 +319,26 @@ fn read_files(ssh: &Ssh, host: &str) -> Result<HostConfig, ConnectError> {
             Err(error) => return Err(config_error(host, format!("cannot read {}: {error}", file.display()))),
         }
     }
+    add_usual_keys(&mut config);
+    Ok(config)
+}
+
+fn defaults(host: &str) -> HostConfig {
+    HostConfig {
+        hostname: host.to_owned(),
+        port: 22,
+        user: std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "root".to_owned()),
+        agent: agent_of_environment(),
+        known_hosts: vec![PathBuf::from(home("~/.ssh/known_hosts")), PathBuf::from(home("~/.ssh/known_hosts2"))],
+        global_known_hosts: vec![PathBuf::from("/etc/ssh/ssh_known_hosts"), PathBuf::from("/etc/ssh/ssh_known_hosts2")],
+        ..HostConfig::default()
+    }
+}
+
+fn add_usual_keys(config: &mut HostConfig) {
     if config.identity_files.is_empty() {
         config.identity_files = ["id_rsa", "id_ecdsa", "id_ed25519"].map(|name| PathBuf::from(home(&format!("~/.ssh/{name}")))).to_vec();
     }
-    Ok(config)
 }
 
 pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen: &mut Vec<String>) -> Result<(), ConnectError> {
@@ -318,6 +357,8 @@ pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostCo
         "hashknownhosts",
         "stricthostkeychecking",
         "connecttimeout",
+        "serveraliveinterval",
+        "serveralivecountmax",
         "preferredauthentications",
         "pubkeyauthentication",
         "passwordauthentication",

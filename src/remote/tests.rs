@@ -8,12 +8,17 @@ use tempfile::TempDir;
 
 struct Host {
     connection: Connection,
+    meter: Arc<Meter>,
     shell: String,
     _directory: TempDir,
 }
 
 /// A connection per shell that this machine has.
 async fn hosts() -> Vec<Host> {
+    measured(Meter::default).await
+}
+
+async fn measured(meter: fn() -> Meter) -> Vec<Host> {
     let mut hosts = Vec::new();
     for program in ["/bin/dash", "/bin/busybox", "/bin/bash"] {
         if !std::path::Path::new(program).exists() {
@@ -25,8 +30,9 @@ async fn hosts() -> Vec<Host> {
         let shell = directory.path().join("sh").display().to_string();
         std::os::unix::fs::symlink(program, &shell).unwrap();
         let target = Target { name: "here".into(), transport: Transport::Local };
-        let connection = Connection::of_run(&target, &shell, &frame::random_id()).await.unwrap();
-        hosts.push(Host { connection, shell: program.to_owned(), _directory: directory });
+        let meter = Arc::new(meter());
+        let connection = Connection::of_run(&target, &shell, &frame::random_id(), meter.clone()).await.unwrap();
+        hosts.push(Host { connection, meter, shell: program.to_owned(), _directory: directory });
     }
     hosts
 }
@@ -303,6 +309,25 @@ async fn speed() {
         // Far above what an idle machine needs (0.4, 10, 15 and 150 ms): only a stall or a quadratic search fails.
         assert!(probe < Duration::from_millis(200) && job < Duration::from_secs(1), "{probe:?} {job:?}");
         assert!(together < Duration::from_secs(3) && flood < Duration::from_secs(20), "{together:?} {flood:?}");
+    }
+}
+
+#[tokio::test]
+async fn counts_what_was_asked_and_how_long_the_host_took() {
+    for host in measured(Meter::with_clock).await {
+        host.probe("true").await;
+        let before = host.meter.counts();
+        assert_eq!((before.probes, before.jobs), (1, 0), "{}", host.shell);
+        let output = host.probe("sleep 0.1; exit 3").await;
+        assert_eq!(output.status, 3, "{}", host.shell);
+        assert_eq!(host.apply("sleep 0.1; echo ' took 1 2'; exit 4").await.status, 4);
+        let (first, second) = tokio::join!(host.probe("exit 5"), host.probe("exit 6"));
+        assert_eq!((first.status, second.status), (5, 6));
+        let news = host.meter.counts() - before;
+        assert_eq!((news.probes, news.jobs, news.round_trips), (3, 1, 3), "{}: two of them went together", host.shell);
+        // Each of its readings may be a step of the clock too early.
+        assert!(news.on_host > Duration::from_millis(170), "{}: {:?}", host.shell, news.on_host);
+        assert!(news.on_host < output.elapsed + Duration::from_secs(5), "{}: {:?}", host.shell, news.on_host);
     }
 }
 

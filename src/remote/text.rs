@@ -5,7 +5,8 @@
 
 use super::error::RunError;
 use super::upload::Prepared;
-use super::{JobState, Secret, UnfinishedJob};
+use super::wire::Wire;
+use super::{JobName, JobState, Run, Secret, UnfinishedJob};
 use crate::sh::{Output, Script, quote};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,9 @@ pub(super) struct Probe {
 }
 
 pub(super) struct Job {
-    pub id: String,
+    pub name: JobName,
+    /// What it leaves is the caller's to remove.
+    pub stays: bool,
     pub title: String,
     pub script: Script,
     pub input: Prepared,
@@ -27,6 +30,16 @@ pub(super) struct Job {
     /// It is started and not followed.
     pub aside: bool,
 }
+
+impl Job {
+    pub fn new(run: &Run, script: Script, input: Prepared, aside: bool) -> Job {
+        let (title, timeout) = (run.title.clone(), run.timeout);
+        Job { name: run.job.clone().unwrap_or_default(), stays: aside || run.job.is_some(), title, script, input, timeout, aside }
+    }
+}
+
+/// So long the host keeps what a job left.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How much of a job's output has been seen.
 #[derive(Clone, Copy, Default)]
@@ -53,20 +66,43 @@ pub(super) fn check(script: &Script) -> Result<(), RunError> {
 }
 
 /// The first words to a new shell: the functions that jobs need, and a sign that it listens.
-pub(super) fn hello(sh: &str, run: &str, marker: &str) -> Vec<u8> {
+pub(super) fn hello(wire: &Wire, marker: &str) -> Vec<u8> {
+    let Wire { sh, run, meter, .. } = wire;
+    let clock = if meter.reads_clock() { CLOCK } else { "" };
     format!(
-        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\nnw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
+        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\n{clock}nw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
         quote(sh),
         quote(SUPERVISOR),
     )
     .into_bytes()
 }
 
+/// Reads the host's clock around each script, without starting anything. Shells that know the time themselves say it to the microsecond.
+const CLOCK: &str = r#"nw_now() { nw_now=; { read -r nw_now nw_x </proc/uptime; } 2>/dev/null; }
+[ -z "$EPOCHREALTIME" ] || nw_now() { nw_now=$EPOCHREALTIME; }
+nw_began() { nw_now; nw_from=$nw_now; }
+nw_took() { nw_took=; [ -z "$nw_from" ] || { nw_now; nw_took=" took $nw_from $nw_now"; }; }
+"#;
+
+/// A script's text, with the host's clock read before it.
+pub(super) fn clocked(mut text: Vec<u8>) -> Vec<u8> {
+    text.splice(..0, *b"nw_began\n");
+    text
+}
+
+/// Takes what the host's clock said off an answer.
+pub(super) fn took(answer: &str) -> (&str, Option<Duration>) {
+    let Some((words, times)) = answer.rsplit_once(" took ") else { return (answer, None) };
+    let mut times = times.split(' ').map(|time| time.replace(',', ".").parse::<f64>());
+    let (Some(Ok(from)), Some(Ok(to))) = (times.next(), times.next()) else { return (answer, None) };
+    (words, Duration::try_from_secs_f64(to - from).ok())
+}
+
 pub(super) fn password(secret: &Secret) -> Vec<u8> {
     format!("{}\n", secret.expose()).into_bytes()
 }
 
-pub(super) fn probe(probe: &Probe, marker: &str) -> Vec<u8> {
+pub(super) fn probe(probe: &Probe, reads_clock: bool, marker: &str) -> Vec<u8> {
     let mut text = Vec::new();
     if let Prepared::Inline(bytes) = &probe.input {
         text.extend_from_slice(b"printf ");
@@ -84,19 +120,35 @@ pub(super) fn probe(probe: &Probe, marker: &str) -> Vec<u8> {
         .as_slice(),
     );
     // The marker is written out in place: a variable would be there for scripts to print.
-    text.extend_from_slice(format!("\nprintf '\\036%s end %s\\n' {marker} $?; printf '\\036%s\\n' {marker} >&2\n").as_bytes());
+    let end = match reads_clock {
+        false => format!("\nprintf '\\036%s end %s\\n' {marker} $?; printf '\\036%s\\n' {marker} >&2\n"),
+        true => format!(
+            "\nnw_status=$?; nw_took; printf '\\036%s end %s%s\\n' {marker} $nw_status \"$nw_took\"; printf '\\036%s\\n' {marker} >&2\n"
+        ),
+    };
+    text.extend_from_slice(end.as_bytes());
     text
 }
 
 /// Starts the job if that did not happen yet, and shows the rest of its output.
 /// One compound command: a shell that got only half of it does nothing.
 pub(super) fn job(job: &Job, seen: Seen, marker: &str) -> Vec<u8> {
-    let Job { id, title, script, input, timeout, aside } = job;
+    let Job { name: JobName { id, sent }, title, script, input, timeout, aside, stays: _ } = job;
+    // Nothing is there: did it never come, or was it lost with what is gone at a reboot, or swept?
+    let lost = match sent {
+        None => String::new(),
+        Some(sent) if *sent >= KEPT => "elif [ ! -e \"$nw_job/started\" ]; then nw_end gone swept\n".to_owned(),
+        Some(sent) => {
+            let seconds = sent.as_secs().saturating_add(1);
+            format!("elif [ ! -e \"$nw_job/started\" ] && nw_has_booted_within {seconds}; then nw_end gone rebooted\n")
+        }
+    };
     let mut text = format!(
         "{{\nnw_mark={marker}; nw_job=$nw_jobs/{id}; nw_why=\n\
          if [ -z \"$nw_jobs\" ]; then nw_end fail no private directory can be made for it in any of:$nw_tries\n\
          elif [ -z \"$nw_setsid\" ]; then nw_end fail setsid is not installed\n\
-         elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
+         elif [ -e \"$nw_job.done\" ]; then nw_end gone\n\
+         {lost}elif [ -e \"$nw_job/started\" ] || nw_why=$( {{ umask 077; mkdir -p \"$nw_job\" && : >\"$nw_job/out\" && : >\"$nw_job/err\" && \
          printf '%s\\n' \"$nw_this $nw_boot\" >\"$nw_job/run\" && printf '%-31s\\n' new >\"$nw_job/state\" && \
          printf '%s' {} >\"$nw_job/title\" && printf '%s\\n' {} >\"$nw_job/script\"",
         quote(&title.replace(['\n', '\r', '\0'], " ")),
@@ -132,9 +184,24 @@ pub(super) fn follow(id: &str, seen: Seen, marker: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sent after a job's answer has come.
-pub(super) fn forget_job(id: &str) -> Vec<u8> {
-    format!("rm -rf -- \"$nw_jobs\"/{id} </dev/null >/dev/null 2>&1 &\n").into_bytes()
+/// A job whose answer has come. What was sent over a connection that was lost may still arrive, at a shell that nobody listens to: that it is
+/// done is then kept in mind, until jobs of that age are swept.
+pub(super) struct Forgotten {
+    pub id: String,
+    pub may_arrive_again: bool,
+}
+
+pub(super) fn forget_jobs(jobs: &[Forgotten]) -> Vec<u8> {
+    let mut text = "{ ".to_owned();
+    for Forgotten { id, .. } in jobs.iter().filter(|job| job.may_arrive_again) {
+        text.push_str(&format!(": >\"$nw_jobs\"/{id}.done; "));
+    }
+    text.push_str("rm -rf --");
+    for Forgotten { id, .. } in jobs {
+        text.push_str(&format!(" \"$nw_jobs\"/{id}"));
+    }
+    text.push_str("; } </dev/null >/dev/null 2>&1 &\n");
+    text.into_bytes()
 }
 
 pub(super) fn forget_spool(path: &str) -> Vec<u8> {
@@ -222,6 +289,20 @@ mod tests {
         assert!(unfinished_job("0a1f -9 clock went back").is_some());
         // An age from before all time is no reason to panic.
         let _ = unfinished_job(&format!("0a1f {} x", i64::MAX));
+    }
+
+    #[test]
+    fn the_hosts_clock_is_read_as_shells_write_it() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        let rounded =
+            |(words, time): (&'static str, Option<Duration>)| (words, time.map(|time| Duration::from_millis(time.as_millis() as u64)));
+        assert_eq!(rounded(took("end 3 took 8.25 8.5")), ("end 3", ms(250)));
+        assert_eq!(rounded(took("end 0 late took 8,25 9,5")), ("end 0 late", ms(1250)));
+        // A clock that went back, one that says nothing, and words that only look like it.
+        assert_eq!(took("end 3 took 9.5 9.25"), ("end 3", None));
+        assert_eq!(took("end 3 took  "), ("end 3 took  ", None));
+        assert_eq!(took("fail it took too long"), ("fail it took too long", None));
+        assert_eq!(took("end 3 took 1 1e300"), ("end 3", None));
     }
 
     #[test]

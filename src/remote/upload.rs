@@ -55,19 +55,24 @@ impl Source<'_> {
 
 async fn spool(wire: &Wire, r#become: &Option<Become>, source: Source<'_>) -> Result<Prepared, RunError> {
     let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
+    let mut begun = String::new();
     loop {
-        let shell = shell::open(wire, r#become).await?;
-        let path = format!("/var/tmp/nodewright-in-{}/in", random_id());
+        let shell = shell::open(wire, r#become, Vec::new).await?;
+        let directory = format!("/var/tmp/nodewright-in-{}", random_id());
+        let path = format!("{directory}/in");
+        let question = wire.meter.ask();
         let sent = match source {
-            Source::Bytes(bytes) => send(shell, &path, bytes).await,
+            Source::Bytes(bytes) => send(shell, &directory, &begun, bytes).await,
             Source::File(file) => {
                 let opened = tokio::fs::File::open(file).await.map_err(|error| source.error(error))?;
-                send(shell, &path, BufReader::with_capacity(BUFFER, opened)).await
+                send(shell, &directory, &begun, BufReader::with_capacity(BUFFER, opened)).await
             }
         };
+        // That it can be sent, and that it has come.
+        wire.meter.answered(question + 1);
         match sent {
             Ok(()) => return Ok(Prepared::Spooled(path)),
-            Err(Failure::Lost) => continue,
+            Err(Failure::Lost) => begun = directory,
             Err(Failure::Said(reason)) => return Err(source.error(reason)),
         }
     }
@@ -78,12 +83,14 @@ enum Failure {
     Said(String),
 }
 
-async fn send(shell: shell::Shell, path: &str, mut from: impl AsyncBufRead + Unpin) -> Result<(), Failure> {
-    let shell::Shell { mut stdin, mut output, .. } = shell;
+/// Sends to the file `in` of a new directory. What an earlier try `begun` is removed.
+async fn send(shell: shell::Shell, directory: &str, begun: &str, mut from: impl AsyncBufRead + Unpin) -> Result<(), Failure> {
+    let shell::Shell { stdin, mut output, .. } = shell;
+    let Ok(Ok(mut stdin)) = stdin.await else { return Err(Failure::Lost) };
     let marker = random_id();
-    let directory = path.trim_end_matches("/in");
+    let remove = if begun.is_empty() { String::new() } else { format!("rm -rf -- {begun}; ") };
     // Nothing is sent after this line until `cat` is about to read: the shell would keep it.
-    let line = format!("umask 077; mkdir {directory} && printf '\\{MARK:03o}%s\\n' {marker} && exec cat >{path}; exit 1\n");
+    let line = format!("umask 077; {remove}mkdir {directory} && printf '\\{MARK:03o}%s\\n' {marker} && exec cat >{directory}/in; exit 1\n");
     stdin.write_all(line.as_bytes()).await.map_err(|_| Failure::Lost)?;
     let mut ready = Finder::new(&marker);
     let mut words = Vec::new();

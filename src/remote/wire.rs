@@ -2,13 +2,18 @@
 //! Makes a lost connection again.
 
 use super::error::ConnectError;
-use super::{Target, Transport, local, ssh};
+use super::{Meter, Target, Transport, local, ssh};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+
+/// How often the first connection is tried again after it was cut, if no setting says otherwise.
+const CUT_RETRIES: u32 = 4;
+/// An sshd that has too many at its door turns some away at random, at once: they come again for so long, if no other time is given.
+const DOORSTEP: Duration = Duration::from_secs(10);
 
 /// A program that runs on the host.
 pub(super) struct Process {
@@ -24,6 +29,15 @@ pub(super) enum Piece {
     Exit(i32),
 }
 
+impl Piece {
+    pub fn len(&self) -> usize {
+        match self {
+            Piece::Out(bytes) | Piece::Err(bytes) => bytes.len(),
+            Piece::Exit(_) => 0,
+        }
+    }
+}
+
 pub(super) struct Wire {
     pub target: Target,
     /// The shell that runs everything on the host.
@@ -34,6 +48,7 @@ pub(super) struct Wire {
     pub refused: Mutex<HashMap<super::Become, String>>,
     /// Streams of files use a channel each, and sshd allows ten in all.
     pub uploads: tokio::sync::Semaphore,
+    pub meter: Arc<Meter>,
     session: tokio::sync::Mutex<Option<Arc<Session>>>,
 }
 
@@ -43,10 +58,10 @@ pub(super) enum Session {
 }
 
 impl Session {
-    async fn open(target: &Target) -> Result<Session, ConnectError> {
+    async fn open(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
         match &target.transport {
             Transport::Local => Ok(Session::Local { user: local::user_name().await }),
-            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh).await?)),
+            Transport::Ssh(ssh) => Ok(Session::Ssh(ssh::Session::open(ssh, meter).await?)),
         }
     }
 
@@ -73,15 +88,53 @@ impl Session {
     }
 }
 
+/// Where nobody listens there is nobody to wait for. But a connection that was there and broke off is worth another try: the network is poor,
+/// or sshd turns some away while too many come at once.
+async fn first_session(target: &Target, meter: &Arc<Meter>) -> Result<Session, ConnectError> {
+    let (given, doorstep) = match &target.transport {
+        Transport::Local => (None, Duration::ZERO),
+        Transport::Ssh(ssh) => (ssh.connect_retries, ssh.connect_timeout.unwrap_or(DOORSTEP)),
+    };
+    let give_up = Instant::now() + doorstep;
+    let mut pauses = Pauses::default();
+    let mut n_left = given.unwrap_or(CUT_RETRIES);
+    loop {
+        match Session::open(target, meter).await {
+            Err(ConnectError::Broken { .. }) if given.is_none() && Instant::now() < give_up => pauses.pause().await,
+            Err(error) if n_left > 0 && (error.is_cut() || (given.is_some() && error.is_transient())) => pauses.pause().await,
+            settled => return settled,
+        }
+        n_left = n_left.saturating_sub(1);
+    }
+}
+
+/// Longer from try to try.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Pauses {
+        Pauses(Duration::from_millis(100))
+    }
+}
+
+impl Pauses {
+    async fn pause(&mut self) {
+        // Not all hosts of a run at the same moment.
+        tokio::time::sleep(self.0.mul_f64(rand::random_range(0.75..1.25))).await;
+        self.0 = (self.0 * 2).min(Duration::from_secs(10));
+    }
+}
+
 impl Wire {
-    pub async fn open(target: &Target, sh: &str, run: &str) -> Result<Wire, ConnectError> {
-        let session = Session::open(target).await?;
+    pub async fn open(target: &Target, sh: &str, run: &str, meter: Arc<Meter>) -> Result<Wire, ConnectError> {
+        let session = first_session(target, &meter).await?;
         Ok(Wire {
             target: target.clone(),
             sh: sh.to_owned(),
             run: run.to_owned(),
             refused: Mutex::default(),
             uploads: tokio::sync::Semaphore::new(2),
+            meter,
             session: tokio::sync::Mutex::new(Some(Arc::new(session))),
         })
     }
@@ -96,14 +149,13 @@ impl Wire {
         }
         *session = None;
         let give_up = Instant::now() + self.reconnect_for();
-        let mut pause = Duration::from_millis(100);
+        let mut pauses = Pauses::default();
         loop {
-            match Session::open(&self.target).await {
+            match Session::open(&self.target, &self.meter).await {
                 Ok(open) => return Ok(session.insert(Arc::new(open)).clone()),
-                Err(error) if !error.is_transient() || Instant::now() + pause > give_up => return Err(error),
-                Err(_) => tokio::time::sleep(pause).await,
+                Err(error) if !error.is_transient() || Instant::now() + pauses.0 > give_up => return Err(error),
+                Err(_) => pauses.pause().await,
             }
-            pause = (pause * 2).min(Duration::from_secs(10));
         }
     }
 

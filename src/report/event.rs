@@ -1,14 +1,21 @@
 //! The interface between a run and everything that tells of it.
 
+use crate::cost::{self, Cost, Counts};
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// One thing that happened, in order. Secrets are masked before an event is made.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// A run that was cut off goes on. So many tasks each host has done already; they are told with `before`.
+    Resuming {
+        run: String,
+        done: IndexMap<String, usize>,
+    },
     PlaybookStarted {
         playbook: String,
         n_plays: usize,
@@ -90,6 +97,31 @@ pub enum Event {
         file: String,
         hosts: Vec<String>,
         item: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        before: bool,
+    },
+    /// What a host's turn at a task cost. Told only if somebody asked (`--profile`), as the next two.
+    TaskCost {
+        task: usize,
+        host: String,
+        cost: Cost,
+    },
+    /// What all connections to a host cost.
+    HostCost {
+        host: String,
+        counts: Counts,
+    },
+    /// What the program itself cost.
+    RunCost {
+        #[serde(with = "cost::seconds")]
+        wall: Duration,
+        /// Before the first play: reading inventory and playbooks.
+        #[serde(with = "cost::seconds")]
+        loading: Duration,
+        #[serde(with = "cost::seconds")]
+        cpu: Duration,
+        /// In bytes.
+        peak_memory: Option<u64>,
     },
     NoMoreHosts,
     /// Something is asked on the terminal before the run goes on.
@@ -108,13 +140,13 @@ pub enum Event {
     Recap {
         hosts: IndexMap<String, Stats>,
         /// What `set_stats` gathered, of hosts and (without a name) of the whole run.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         custom: Vec<(Option<String>, Json)>,
         elapsed: Duration,
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
     Task,
@@ -122,7 +154,7 @@ pub enum TaskKind {
     GatherFacts,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     Ok,
@@ -133,11 +165,11 @@ pub enum Status {
 }
 
 /// How a task, or one item of its loop, ended on a host.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HostResult {
     pub host: String,
     /// The module's short name.
-    pub module: &'static str,
+    pub module: Cow<'static, str>,
     /// Where it was done, if not on `host`.
     pub delegated_to: Option<String>,
     pub status: Status,
@@ -145,6 +177,9 @@ pub struct HostResult {
     pub ignored: bool,
     /// The failure is followed by a `rescue`.
     pub rescued: bool,
+    /// It was done before the run was cut off, and is not done again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     /// The loop item's label, for an item.
     pub item: Option<String>,
     /// The whole loop is done; `result.results` holds the items.
@@ -161,7 +196,7 @@ pub struct HostResult {
 }
 
 /// A host's line of the recap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     pub ok: u32,
     pub changed: u32,

@@ -69,6 +69,8 @@ pub struct Lines {
     current: Option<usize>,
     /// Warnings that were told: each is, once.
     told: HashSet<String>,
+    /// The run goes on: what was done before is passed over in silence.
+    resumes: bool,
 }
 
 struct Header {
@@ -92,7 +94,15 @@ impl ToLines for Lines {
                 let text = format!(" [started TASK: {name} on {host}]");
                 vec![Line::Out(self.paint(AnsiColor::Green, &text))]
             }
-            Event::HostStarted { .. } => Vec::new(),
+            Event::HostStarted { task, .. } if self.resumes => self.header(*task),
+            Event::HostStarted { .. } | Event::TaskCost { .. } | Event::HostCost { .. } | Event::RunCost { .. } => Vec::new(),
+            Event::Resuming { run, done } => {
+                self.resumes = true;
+                let of_host = |(host, n_tasks): (&String, &usize)| format!("{host} {n_tasks}");
+                let done = done.iter().map(of_host).collect::<Vec<_>>().join(", ");
+                let done = if done.is_empty() { "nothing was done yet".to_owned() } else { format!("tasks that are done: {done}") };
+                vec![Line::Out(self.paint(AnsiColor::Cyan, &format!("Going on with run {run}; {done}")))]
+            }
             Event::Meta { task, text } if self.style.dump.verbosity >= 2 => {
                 let mut lines = self.header(*task);
                 lines.push(Line::Out(self.paint(AnsiColor::Blue, &format!("META: {text}"))));
@@ -121,7 +131,7 @@ impl ToLines for Lines {
                 };
                 self.tasks.insert(*task, Header { title, name: name.clone(), place: place.clone() });
                 // Where hosts may be passed over in silence, a task is named with the first that is not.
-                if self.style.show_ok && self.style.show_skipped { self.header(*task) } else { Vec::new() }
+                if self.style.show_ok && self.style.show_skipped && !self.resumes { self.header(*task) } else { Vec::new() }
             }
             Event::ItemFinished { task, result } => self.result(*task, result),
             Event::HostFinished { task, result } => self.result(*task, result),
@@ -140,7 +150,8 @@ impl ToLines for Lines {
                 let how = if *failed { "FAILED" } else { "OK" };
                 self.aside(*task, &format!("ASYNC {how} on {host}: jid={job}"))
             }
-            Event::Included { task, file, hosts, item } => {
+            Event::Included { before: true, .. } if self.style.dump.verbosity == 0 => Vec::new(),
+            Event::Included { task, file, hosts, item, .. } => {
                 let mut lines = self.header(*task);
                 if self.style.show_included {
                     let item = item.as_ref().map(|item| format!(" => (item={item})")).unwrap_or_default();
@@ -167,7 +178,7 @@ impl ToLines for Lines {
 
 impl Lines {
     pub fn new(style: Style) -> Lines {
-        Lines { style, tasks: BTreeMap::new(), current: None, told: HashSet::new() }
+        Lines { style, tasks: BTreeMap::new(), current: None, told: HashSet::new(), resumes: false }
     }
 
     fn playbook(&self, playbook: &str, n_plays: usize) -> Vec<Line> {
@@ -245,7 +256,8 @@ impl Lines {
             Status::Skipped => !self.style.show_skipped,
             _ => false,
         };
-        if is_hidden {
+        // What was done before was told before.
+        if is_hidden || (result.before && self.style.dump.verbosity == 0) {
             return Vec::new();
         }
         let mut lines = self.header(task);
@@ -388,11 +400,12 @@ mod tests {
     fn result(status: Status, module: &'static str, result: Json) -> HostResult {
         HostResult {
             host: "web1".into(),
-            module,
+            module: module.into(),
             delegated_to: None,
             status,
             ignored: false,
             rescued: false,
+            before: false,
             item: None,
             is_loop: false,
             result,

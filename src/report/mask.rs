@@ -10,8 +10,9 @@ pub fn mask(event: &mut Event) {
         Event::HostOutput { line, .. } => hide(line),
         Event::HostWaits { what, .. } => hide(what),
         Event::ItemFinished { result, .. } | Event::HostFinished { result, .. } => mask_result(result),
-        Event::Retrying { name, result, .. } => {
+        Event::Retrying { name, result, delegated_to, .. } => {
             hide(name);
+            delegated_to.iter_mut().for_each(hide);
             mask_json(result);
         }
         Event::Included { item, .. } => item.iter_mut().for_each(hide),
@@ -22,8 +23,12 @@ pub fn mask(event: &mut Event) {
             hide(error);
         }
         Event::PlaybookStarted { .. }
+        | Event::Resuming { .. }
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
+        | Event::TaskCost { .. }
+        | Event::HostCost { .. }
+        | Event::RunCost { .. }
         | Event::NoMoreHosts
         | Event::AsyncPolled { .. }
         | Event::AsyncEnded { .. } => {}
@@ -31,7 +36,7 @@ pub fn mask(event: &mut Event) {
 }
 
 fn mask_result(result: &mut HostResult) {
-    let HostResult { item, result, diagnosis, error, .. } = result;
-    item.iter_mut().chain(diagnosis).chain(error).for_each(hide);
+    let HostResult { item, result, diagnosis, error, delegated_to, .. } = result;
+    item.iter_mut().chain(diagnosis).chain(error).chain(delegated_to).for_each(hide);
     mask_json(result);
 }

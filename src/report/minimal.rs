@@ -79,7 +79,7 @@ impl Minimal {
                 lines.push(Line::Out(String::new()));
             }
         }
-        let is_output = COMMANDS.contains(&result.module) && result.result.get("ansible_job_id").is_none();
+        let is_output = COMMANDS.contains(&&*result.module) && result.result.get("ansible_job_id").is_none();
         let (colour, text) = match result.status {
             Status::Skipped => (AnsiColor::Cyan, format!("{host} | SKIPPED")),
             Status::Ok | Status::Changed => {

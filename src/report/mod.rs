@@ -8,6 +8,7 @@ mod lines;
 mod mask;
 mod minimal;
 mod plain;
+mod profile;
 mod terminal;
 mod tree;
 
@@ -17,6 +18,7 @@ pub use json::JsonLines;
 pub use lines::{Lines, Style};
 pub use minimal::{Form, Minimal};
 pub use plain::Plain;
+pub use profile::Profile;
 pub use terminal::Terminal;
 pub use tree::Tree;
 

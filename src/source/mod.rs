@@ -2,10 +2,12 @@
 
 mod diag;
 mod node;
+mod noted;
 pub mod yaml;
 
 pub use diag::{Diag, Level, nearest, origin};
 pub use node::{Kind, Node, Str, Tag, may_be_template};
+pub use noted::{Checksum, checksum, note, noted};
 
 use crate::vault;
 use std::fmt;
@@ -113,6 +115,17 @@ impl Source {
         let text = String::from_utf8(std::mem::take(&mut *bytes))
             .map_err(|err| ReadError::NotUtf8 { path: path.to_owned(), at: err.utf8_error().valid_up_to() })?;
         Ok(Source::new(path.display().to_string(), text, is_secret))
+    }
+
+    /// Reads a file on which the way of a run depends, and notes its checksum: see [`noted`].
+    pub fn read_noted(path: &Path) -> Result<Arc<Source>, ReadError> {
+        let source = Source::read(path)?;
+        // A file that is decrypted here is noted as it lies there.
+        match source.is_secret {
+            true => std::fs::read(path).iter().for_each(|bytes| note(path, bytes)),
+            false => note(path, source.text.as_bytes()),
+        }
+        Ok(source)
     }
 
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {

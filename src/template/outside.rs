@@ -24,6 +24,11 @@ pub fn trying<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Whether this is evaluated ahead of time.
+pub fn is_trying() -> bool {
+    TRYING.get()
+}
+
 /// Called by lookups that act, before they do.
 pub(super) fn acts() -> Res<()> {
     if TRYING.get() {

@@ -32,7 +32,8 @@ pub(super) fn met(node: &Node, text: &str) -> Res<()> {
         return Ok(());
     }
     let title = "Encountered untrusted template or expression.";
-    if how == Untrusted::Fail {
+    // It is told when the task's turn has come.
+    if how == Untrusted::Fail || super::outside::is_trying() {
         return Err(Fail::error(title).at(Some(node.span.clone())));
     }
     let advice =

@@ -4,6 +4,7 @@ mod merge;
 
 pub use merge::{combine, combine_merging, merge_mappings, node_of};
 
+use crate::secrets;
 use crate::source::{Node, Span};
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -100,12 +101,34 @@ pub struct View {
     shared: OnceLock<Arc<VarMap>>,
 }
 
+/// Variables that hold passwords. They are secrets before anybody logs in with them.
+const PASSWORDS: [&str; 7] = [
+    "ansible_password",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_become_password",
+    "ansible_become_pass",
+    "ansible_sudo_pass",
+    "ansible_su_pass",
+];
+
+/// Makes secrets of the passwords among variables. One that is a template is learnt when it is used.
+fn keep_passwords(vars: &VarMap) {
+    for value in PASSWORDS.iter().filter_map(|name| vars.get(*name)) {
+        match value {
+            Variable::Node(node) => node.as_str().filter(|text| !text.contains("{{")).into_iter().for_each(secrets::register),
+            Variable::Data(value) => value.as_str().into_iter().for_each(secrets::register),
+        }
+    }
+}
+
 impl View {
     /// Adds a map; it beats those of its level that are there already.
     pub fn add(&mut self, level: Level, vars: Arc<VarMap>) {
         if vars.is_empty() {
             return;
         }
+        keep_passwords(&vars);
         let at = self.layers.partition_point(|(other, _)| *other <= level);
         self.layers.insert(at, (level, vars));
         self.shared = OnceLock::new();

@@ -120,6 +120,9 @@ impl Context for Controller {
     fn inventory_hostname(&self) -> &str {
         "localhost"
     }
+    fn tells_secret(&self, text: &str) -> bool {
+        text.contains("SECRET")
+    }
 }
 
 impl<'a> Host<'a> {

@@ -1,8 +1,9 @@
 //! Connections that break off: nothing is lost, nothing is done twice.
 
-use crate::sshd::{Proxy, Sshd, probe, target};
+use crate::sshd::{Proxy, Sshd, apply, probe, target};
 use nodewright::remote::{ConnectError, Connection, Run, RunError, Ssh};
 use nodewright::sh::Script;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -66,6 +67,28 @@ async fn cut_anywhere_each_job_starts_once_and_ends_once() {
         assert_eq!(log, "start 0\nend 0\nstart 1\nend 1\nstart 2\nend 2\n", "cut {cut}");
         connection.close().await;
     }
+}
+
+#[tokio::test]
+async fn what_arrives_after_all_was_done_is_not_done_again() {
+    let Some(sshd) = Sshd::start("").await else { return };
+    let proxy = Proxy::before(sshd.port).await;
+    let options = [("serveraliveinterval", "1"), ("serveralivecountmax", "1")];
+    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let connection = Connection::connect(&target(Ssh { port: Some(proxy.port), options, ..sshd.ssh() })).await.unwrap();
+    let shell = probe(&connection, "echo $$").await.stdout_text().trim().to_owned();
+    let log = sshd.at("log");
+    proxy.hold();
+    apply(&connection, &format!("echo once >>{}", log.display())).await;
+    assert_eq!(proxy.connections.load(Ordering::SeqCst), 2);
+    connection.close().await;
+    proxy.let_go();
+    let started = Instant::now();
+    while Path::new("/proc").join(&shell).exists() {
+        assert!(started.elapsed() < Duration::from_secs(10), "the first shell does not end");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "once\n");
 }
 
 #[tokio::test]

@@ -134,6 +134,8 @@ pub struct Proxy {
     pub connections: Arc<AtomicUsize>,
     cut: tokio::sync::watch::Sender<()>,
     is_stalled: Arc<AtomicBool>,
+    /// Connections that there are hold back what goes to the host, also when the other side is gone.
+    is_held: tokio::sync::watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -144,6 +146,7 @@ impl Proxy {
         let connections = Arc::new(AtomicUsize::new(0));
         let (cut, watch) = tokio::sync::watch::channel(());
         let is_stalled = Arc::new(AtomicBool::new(false));
+        let (is_held, held) = tokio::sync::watch::channel(false);
         let stalls = is_stalled.clone();
         let (limit, count) = (cut_after.clone(), connections.clone());
         tokio::spawn(async move {
@@ -156,15 +159,16 @@ impl Proxy {
                 let stalls = stalls.clone();
                 let (limit, mut watch) = (limit.swap(usize::MAX, Ordering::SeqCst), watch.clone());
                 watch.mark_unchanged();
+                let held = if *held.borrow() { tokio::sync::watch::channel(false).1 } else { held.clone() };
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = forward(near, far, limit, stalls) => (),
+                        () = forward(near, far, limit, stalls, held) => (),
                         _ = watch.changed() => (),
                     }
                 });
             }
         });
-        Proxy { port: own_port, cut_after, connections, cut, is_stalled }
+        Proxy { port: own_port, cut_after, connections, cut, is_stalled, is_held }
     }
 
     pub fn cut_next_connection_after(&self, bytes: usize) {
@@ -176,17 +180,39 @@ impl Proxy {
         self.is_stalled.store(true, Ordering::SeqCst);
     }
 
+    /// From now on nothing goes to the host and nothing comes from it, over the connections that there are; the other side sees no end of it.
+    /// What it says is kept until it is let go.
+    pub fn hold(&self) {
+        self.is_held.send_replace(true);
+    }
+
+    /// What was held reaches the host.
+    pub fn let_go(&self) {
+        self.is_held.send_replace(false);
+    }
+
     pub fn cut(&self) {
         self.cut.send(()).unwrap();
     }
 }
 
-async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>) {
+async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<AtomicBool>, mut held: tokio::sync::watch::Receiver<bool>) {
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let (mut near_read, mut near_write) = near.into_split();
     let (mut far_read, mut far_write) = far.into_split();
-    let up = async { drop(tokio::io::copy(&mut near_read, &mut far_write).await) };
+    let mut is_up = held.clone();
+    let up = async {
+        let mut buffer = [0; 4096];
+        loop {
+            let read = near_read.read(&mut buffer).await;
+            let _ = is_up.wait_for(|held| !held).await;
+            match read {
+                Ok(n) if n > 0 && far_write.write_all(&buffer[..n]).await.is_ok() => (),
+                _ => return,
+            }
+        }
+    };
     let down = async {
         let mut left = limit;
         let mut buffer = [0; 4096];
@@ -194,6 +220,7 @@ async fn forward(near: TcpStream, far: TcpStream, limit: usize, stalls: Arc<Atom
             if stalls.load(Ordering::SeqCst) {
                 return std::future::pending().await;
             }
+            let _ = held.wait_for(|held| !held).await;
             let n = n.min(left);
             left -= n;
             if n == 0 || near_write.write_all(&buffer[..n]).await.is_err() {

@@ -8,6 +8,7 @@ mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /e
 mount -t tmpfs tmpfs /home
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd
+mount -t tmpfs -o mode=1777 tmpfs /var/tmp
 for user in admin nopass deploy; do
   useradd -m -s /bin/bash "$user"
   echo "$user:secret-of-$user" | chpasswd

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 pub fn nodewright() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
-    command.env_remove("ANSIBLE_INVENTORY").env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env_remove("ANSIBLE_INVENTORY").env("NO_COLOR", "1").env("NODEWRIGHT_JOURNAL", "0").stdin(Stdio::null());
     command
 }
 

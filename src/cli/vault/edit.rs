@@ -3,23 +3,49 @@
 use crate::config::Config;
 use anyhow::{Context, bail};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zeroize::Zeroizing;
 
-/// What the user made of a text. It lies in a file that nobody else can read, in a folder that nobody else can look into; before it is removed
-/// it is written over.
+/// What the user made of a text. It lies in a file that nobody else can read, in a folder that nobody else can look into, in memory where there
+/// is such a file system; before it is removed it is written over, also when a signal ends us meanwhile.
 pub fn in_editor(plain: &[u8], name: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let dir = tempfile::Builder::new().prefix("ansible-vault-").tempdir().context("cannot create a folder for the editor's file")?;
+    sweep();
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    let made = homes().iter().find_map(|home| tempfile::Builder::new().prefix(&prefix).tempdir_in(home).ok());
+    let elsewhere = || tempfile::Builder::new().prefix(&prefix).tempdir();
+    let dir = made.map_or_else(elsewhere, Ok).context("cannot create a folder for the editor's file")?;
     let extension = name.extension().map(|extension| format!(".{}", extension.to_string_lossy())).unwrap_or_default();
     let mut file = tempfile::Builder::new().suffix(&extension).tempfile_in(dir.path()).context("cannot create a file for the editor")?;
-    file.write_all(plain).and_then(|()| file.flush()).context("cannot write the editor's file")?;
-    let edited = edit(file.path(), config);
-    // An editor may have written another file in place of this one: that one counts, and both are shredded.
+    let written = file.write_all(plain).and_then(|()| file.flush()).context("cannot write the editor's file");
+    let edited = written.and_then(|()| edit(file.path(), config));
+    // An editor may have written another file in place of this one: that one counts, and both are shredded, and so are its copies.
     let shredded = shred(file.as_file_mut()).and_then(|()| shred_all(dir.path()));
     let edited = edited?;
     shredded.context("cannot write over the editor's file")?;
     Ok(edited)
+}
+
+const PREFIX: &str = "ansible-vault-";
+
+/// Folders in memory: nothing in them reaches a disk, but through swap.
+fn homes() -> Vec<PathBuf> {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    own.into_iter().chain([PathBuf::from("/dev/shm")]).filter(|dir| dir.is_dir()).collect()
+}
+
+/// Removes what others of our kind left who were killed without a chance to do it. What cannot be removed is another user's, or theirs to see.
+fn sweep() {
+    for home in homes().into_iter().chain([std::env::temp_dir()]) {
+        for entry in std::fs::read_dir(home).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse::<u32>().ok());
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if process.is_some_and(|process| is_folder && !Path::new(&format!("/proc/{process}")).exists()) {
+                let _ = shred_all(&entry.path()).and_then(|()| std::fs::remove_dir_all(entry.path()));
+            }
+        }
+    }
 }
 
 fn edit(path: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
@@ -27,12 +53,33 @@ fn edit(path: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let words = shell_words::split(editor).with_context(|| format!("cannot understand the editor's command `{editor}`"))?;
     let Some((program, args)) = words.split_first() else { bail!("the editor's command is empty") };
     let shown = format!("{editor} {}", path.display());
-    let status =
-        Command::new(program).args(args).arg(path).status().with_context(|| format!("Unable to execute the command \"{shown}\""))?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(args).arg(path);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot wait for the editor")?;
+    let status = runtime.block_on(watched(command)).with_context(|| format!("Unable to execute the command \"{shown}\""))?;
     if !status.success() {
         bail!("Unable to execute the command \"{shown}\": it ended with {status}");
     }
     std::fs::read(path).map(Zeroizing::new).context("cannot read what the editor left")
+}
+
+/// The editor's end. A signal that is to end us ends it, too; what a terminal sends to both is the editor's business.
+async fn watched(mut command: tokio::process::Command) -> anyhow::Result<std::process::ExitStatus> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupts, mut quits) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
+    let (mut terminations, mut hangups) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut child = command.spawn()?;
+    let why = loop {
+        tokio::select! {
+            status = child.wait() => return Ok(status?),
+            Some(()) = interrupts.recv() => {}
+            Some(()) = quits.recv() => {}
+            Some(()) = terminations.recv() => break "we were to end",
+            Some(()) = hangups.recv() => break "the terminal is gone",
+        }
+    };
+    child.kill().await?;
+    bail!("{why} while it ran")
 }
 
 fn shred_all(dir: &Path) -> std::io::Result<()> {

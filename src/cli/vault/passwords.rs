@@ -106,7 +106,7 @@ impl Options {
                     keys.push(Key { label, password });
                 }
                 Err(err) => {
-                    eprintln!("[WARNING]: {what} ({label}): {err}");
+                    eprintln!("[WARNING]: {what} ({label}): {}", secrets::without(err.to_string()));
                     if matches!(from, From::Prompt { .. }) {
                         return Err(err);
                     }

@@ -3,6 +3,7 @@
 use super::package::Known;
 use super::request::Request;
 use crate::module::Failure;
+use crate::modules::web;
 use crate::sh::words;
 use crate::sh::{Output, Script, quote};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,8 +86,11 @@ pub fn is_url(deb: &str) -> bool {
     deb.contains("://")
 }
 
-/// apt's own downloader is wherever apt is; curl is not.
+/// apt's own downloader is wherever apt is; curl is not. But it takes the address as an argument, which every user of the host can read.
 pub fn download(url: &str, to: &str) -> String {
+    if !web::is_plain(url) {
+        return format!("{{ {}\n}}", web::download(url, true, &format!("\"{to}\"")));
+    }
     format!("/usr/lib/apt/apt-helper download-file {} \"{to}\" >&2", quote(url))
 }
 

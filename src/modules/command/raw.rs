@@ -1,8 +1,8 @@
 //! `raw`: the text as the shell takes it, with nothing around it.
 
-use super::result;
+use super::{Call, result, shell_call};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
-use crate::sh::{Output, Script, quote_all};
+use crate::sh::{Output, Script};
 
 /// `ansible.builtin.raw`
 pub struct Raw;
@@ -29,10 +29,10 @@ impl Module for Raw {
         Ok(())
     }
 
-    fn decide(&self, args: &Args, (): (), _context: &dyn Context) -> Result<Decision, Failure> {
-        let call = quote_all([args.str("executable").unwrap_or("/bin/sh"), "-c", args.required("_raw_params")?]);
+    fn decide(&self, args: &Args, (): (), context: &dyn Context) -> Result<Decision, Failure> {
+        let Call { before, words } = shell_call(args.str("executable").unwrap_or("/bin/sh"), args.required("_raw_params")?, context);
         let skipped = Outcome { skipped: true, ..Outcome::default() };
-        Ok(Change::new(Outcome::changed(), Script::new(format!("exec {call}\n"))).finish(finish).in_check_mode(skipped).into())
+        Ok(Change::new(Outcome::changed(), Script::new(format!("{before}exec {words}\n"))).finish(finish).in_check_mode(skipped).into())
     }
 }
 

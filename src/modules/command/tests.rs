@@ -95,6 +95,23 @@ fn feeds_standard_input_and_keeps_line_ends_as_asked() {
 }
 
 #[test]
+fn a_line_with_a_secret_is_no_argument() {
+    in_every_shell(|shell, folder| {
+        let line = "echo \"$0|${1-none}|$(tr '\\0' ' ' </proc/$$/cmdline)\"; cat; exec >x; echo SECR'E'T'\n'; cat <<NODEWRIGHT\ninner\nNODEWRIGHT\n(exit 3)\n# SECRET";
+        for with in ["/bin/sh", "/bin/bash"] {
+            let given = json!({"cmd": line, "executable": with, "stdin": "input", "chdir": folder});
+            let failure = task(shell, &Shell, given, &Controller::default()).unwrap_err();
+            let stdout = failure.data["stdout"].as_str().unwrap().to_owned();
+            let expected = format!("{with}|none|{with} -c eval \"$(cat <&9 9<&-)\" 9<&- \ninput");
+            assert_eq!((stdout, &failure.data["rc"]), (expected, &json!(3)), "{shell:?} {with}");
+            assert!(std::fs::read_to_string(format!("{folder}/x")).unwrap().ends_with("inner\n"));
+        }
+        let outcome = task(shell, &Raw, json!({"_raw_params": "echo SECRET $0"}), &Controller::default()).unwrap();
+        assert_eq!(outcome.data["stdout"], "SECRET /bin/sh\n");
+    });
+}
+
+#[test]
 fn runs_a_file_of_the_controller_and_removes_it() {
     in_every_shell(|shell, folder| {
         std::fs::write(format!("{folder}/my job.sh"), "#!/bin/sh\necho \"$#|$2|$(pwd)|$0\"; cat; echo e >&2; exit $3\n").unwrap();

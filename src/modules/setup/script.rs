@@ -1,6 +1,7 @@
 //! The one script that looks at a host. It prints sections, each opened by an ASCII record separator and its name, and takes few processes:
 //! files are read by one `grep` for all of them.
 
+use super::parts::{Part, Wanted};
 use super::subset::Subset;
 use crate::sh::Script;
 use crate::sh::words;
@@ -8,24 +9,20 @@ use crate::sh::words;
 /// Opens a section. No file or tool that is asked prints this byte.
 pub const SEPARATOR: char = '\u{1e}';
 
-pub fn script(subset: Subset, fact_path: &str, timeout: i64, python: Option<&str>) -> Script {
+pub fn script(subset: Subset, wanted: &Wanted, fact_path: &str, timeout: i64, python: Option<&str>) -> Script {
     let mut text =
         format!("{PRELUDE}limit() {{ if command -v timeout >/dev/null; then timeout {timeout} \"$@\"; else \"$@\"; fi; }}\n{PLATFORM}");
-    if subset.minimal {
+    if subset.minimal && wanted.has(Part::Python) {
         text += &super::python::script(python);
-        text += &MINIMAL.replace("FACT_PATH", &words::on_host(fact_path));
     }
-    if subset.network {
-        text += NETWORK;
-    }
-    if subset.hardware {
-        text += HARDWARE;
-    }
-    if subset.virtualization {
-        text += VIRTUALIZATION;
-    }
-    if subset.others {
-        text += OTHERS;
+    let others = [(subset.network, Part::Network, NETWORK), (subset.hardware, Part::Hardware, HARDWARE)]
+        .into_iter()
+        .chain([(subset.virtualization, Part::Virtualization, VIRTUALIZATION), (subset.others, Part::Others, OTHERS)]);
+    let minimal = MINIMAL.iter().map(|(part, script)| (subset.minimal, *part, *script));
+    for (is_asked, part, script) in minimal.chain(others) {
+        if is_asked && wanted.has(part) {
+            text += &script.replace("FACT_PATH", &words::on_host(fact_path));
+        }
     }
     text += "exit 0\n";
     Script::new(text)
@@ -45,19 +42,45 @@ done
 files /etc/os-release /usr/lib/os-release /etc/debian_version /etc/lsb-release /proc/1/comm /etc/machine-id /var/lib/dbus/machine-id
 "#;
 
-const MINIMAL: &str = r#"section date; LC_ALL=C date '+%s %N|%Y-%m-%d|%H:%M:%S|%A|%w|%W|%Z|%z'
+const MINIMAL: &[(Part, &str)] = &[
+    (Part::Date, DATE),
+    (Part::FullName, FULL_NAME),
+    (Part::User, USER),
+    (Part::Environment, ENVIRONMENT),
+    (Part::Release, RELEASE),
+    (Part::Security, SECURITY),
+    (Part::Files, FILES),
+    (Part::Local, LOCAL),
+];
+
+const DATE: &str = r#"section date; LC_ALL=C date '+%s %N|%Y-%m-%d|%H:%M:%S|%A|%w|%W|%Z|%z'
 section zones; year=$(date +%Y); for second in 0 15724800; do LC_ALL=C date -d "@$(( (year - 1970) * 31557600 + second ))" '+%z %Z' 2>/dev/null; done
-section fqdn; address=$(limit getent hosts "$(uname -n)" 2>/dev/null); [ -z "$address" ] || limit getent hosts "${address%%[ 	]*}" 2>/dev/null
-section user; id -u; id -g; id -ru; id -rg; getent passwd "$(id -u)" 2>/dev/null || grep "^[^:]*:[^:]*:$(id -u):" /etc/passwd
-section environment; if env -0 >/dev/null 2>&1; then env -0; else cat /proc/self/environ; fi | tr '\000' '\035'; printf 'PWD=%s\035' "$PWD"
-[ -e /etc/lsb-release ] || ! command -v lsb_release >/dev/null || { section lsb; lsb_release -a 2>/dev/null; }
-section security
+"#;
+
+const FULL_NAME: &str = r#"section fqdn; address=$(limit getent hosts "$(uname -n)" 2>/dev/null); [ -z "$address" ] || limit getent hosts "${address%%[ 	]*}" 2>/dev/null
+"#;
+
+const USER: &str = r#"section user; id -u; id -g; id -ru; id -rg; getent passwd "$(id -u)" 2>/dev/null || grep "^[^:]*:[^:]*:$(id -u):" /etc/passwd
+"#;
+
+const ENVIRONMENT: &str = r#"section environment; if env -0 >/dev/null 2>&1; then env -0; else cat /proc/self/environ; fi | tr '\000' '\035'; printf 'PWD=%s\035' "$PWD"
+"#;
+
+const RELEASE: &str = r#"[ -e /etc/lsb-release ] || ! command -v lsb_release >/dev/null || { section lsb; lsb_release -a 2>/dev/null; }
+"#;
+
+const SECURITY: &str = r#"section security
 [ ! -e /sys/kernel/security/apparmor ] || echo apparmor
 [ ! -e /sys/fs/selinux/enforce ] || echo selinux
 if [ -n "$debian_chroot" ]; then echo chroot; elif [ -e /proc/1/root/. ]; then [ / -ef /proc/1/root/. ] && echo root || echo chroot; fi
-files /proc/cmdline /etc/resolv.conf /proc/sys/crypto/fips_enabled /sys/fs/selinux/enforce /sys/fs/selinux/policyvers /etc/selinux/config /etc/ssh/ssh_host_*_key.pub
+files /sys/fs/selinux/enforce /sys/fs/selinux/policyvers /etc/selinux/config
 ! command -v capsh >/dev/null || { section capsh; capsh --print 2>/dev/null; }
-folder=FACT_PATH
+"#;
+
+const FILES: &str = r#"files /proc/cmdline /etc/resolv.conf /proc/sys/crypto/fips_enabled /etc/ssh/ssh_host_*_key.pub
+"#;
+
+const LOCAL: &str = r#"folder=FACT_PATH
 said=''
 trap '[ -z "$said" ] || rm -f -- "$said"' EXIT
 for file in "$folder"/*.fact; do

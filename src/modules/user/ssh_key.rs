@@ -20,7 +20,8 @@ pub fn probe(args: &Args) -> String {
     )
 }
 
-/// Makes the key and gives it to the user. A passphrase reaches ssh-keygen through a helper's environment, so that no process list shows it.
+/// Makes the key and gives it to the user. A passphrase reaches ssh-keygen through a helper that reads it from a folder of our own: neither
+/// a process list nor an environment shows it.
 pub fn script(args: &Args) -> Result<String, Failure> {
     let kind = args.required("ssh_key_type")?;
     let bits = match args.int("ssh_key_bits") {
@@ -35,8 +36,9 @@ pub fn script(args: &Args) -> Result<String, Failure> {
     let make = match args.str("ssh_key_passphrase").filter(|passphrase| !passphrase.is_empty()) {
         None => format!("{call} -N '' </dev/null || exit $?\n"),
         Some(passphrase) => format!(
-            "ask=$(mktemp) || exit 1\ntrap 'rm -f -- \"$ask\"' EXIT\nprintf '#!/bin/sh\\nprintf \"%%s\\\\n\" \"$NODEWRIGHT_PASSPHRASE\"\\n' >\"$ask\" && chmod 700 \"$ask\" || exit 1\n\
-             NODEWRIGHT_PASSPHRASE={} SSH_ASKPASS=$ask SSH_ASKPASS_REQUIRE=force DISPLAY=none {call} </dev/null || exit $?\n",
+            "ask=$(mktemp -d) || exit 1\ntrap 'rm -rf -- \"$ask\"' EXIT\n\
+             printf '%s\\n' {} >\"$ask/passphrase\" && printf '#!/bin/sh\\nexec cat \"${{0%%/*}}/passphrase\"\\n' >\"$ask/say\" && chmod 700 \"$ask/say\" || exit 1\n\
+             SSH_ASKPASS=$ask/say SSH_ASKPASS_REQUIRE=force DISPLAY=none {call} </dev/null || exit $?\n",
             quote(passphrase)
         ),
     };

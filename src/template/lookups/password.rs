@@ -3,6 +3,7 @@
 use super::Lookup;
 use super::files::on_controller;
 use super::inline::{self, integer};
+use crate::secrets;
 use crate::template::args::Args;
 use crate::template::fail::{Fail, Res};
 use crate::template::filters::{PythonRandom, Scheme};
@@ -83,7 +84,9 @@ fn password(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
                 None => return Err(Fail::error(format!("Unrecognized value after key=value parameters given to password lookup: {word}"))),
             }
         }
-        passwords.push(Value::from(one(run, path, &wanted)?));
+        let password = one(run, path, &wanted)?;
+        secrets::register(&password);
+        passwords.push(Value::from(password));
     }
     Ok(passwords)
 }
