@@ -38,6 +38,15 @@ fn in_words(err: &fancy_regex::Error) -> String {
     }
 }
 
+/// The groups that `(?(1)yes|no)` asks for by number: one that is not there is an index out of bounds to fancy-regex.
+fn condition_on(pattern: &str) -> impl Iterator<Item = usize> + '_ {
+    pattern.match_indices("(?(").filter_map(|(at, opening)| {
+        let (number, _) = pattern[at + opening.len()..].split_once(')')?;
+        let is_escaped = pattern[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        number.parse().ok().filter(|_| !is_escaped)
+    })
+}
+
 /// Python's `re.IGNORECASE`, `re.MULTILINE` and `re.DOTALL`.
 #[derive(Clone, Copy, Default)]
 pub struct Flags {
@@ -59,7 +68,10 @@ impl Pattern {
         let mut text: String = switches.into_iter().filter(|(on, _)| *on).map(|(_, switch)| switch).collect();
         text.push_str(&translate(pattern, multiline));
         let regex = Regex::new(&text).map_err(|err| Error::Pattern { pattern: pattern.to_owned(), err: Box::new(err) })?;
-        Ok(Pattern { regex })
+        match condition_on(&text).find(|number| *number >= regex.captures_len()) {
+            Some(number) => Err(Error::Number(number)),
+            None => Ok(Pattern { regex }),
+        }
     }
 
     /// One that has to match from the start of the text on, as Python's `match` does.
@@ -274,6 +286,13 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_condition_needs_its_group() {
+        assert!(Pattern::new("(x)(?(5)y|z)", Flags::default()).is_err());
+        let pattern = Pattern::new(r"(x)?\(?(?(1)y|z)", Flags::default()).expect("a pattern");
+        assert!(pattern.is_found("xy").expect("it ends"));
+    }
 
     fn found(pattern: &str, text: &str) -> Option<bool> {
         Pattern::new(pattern, Flags::default()).and_then(|it| it.is_found(text)).ok()
