@@ -40,6 +40,43 @@ fn generated_playbooks_end_the_same_without_reading_ahead() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// Whether a play gathers everything or what is named, in whichever file, who asks for a fact gets the same.
+#[test]
+fn named_facts_are_what_they_are_among_all() {
+    let dir = tempfile::tempdir().expect("a scratch folder");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder can be made");
+        std::fs::write(path, text).expect("it can be written");
+    };
+    write("group_vars/all.yml", "cores: \"{{ ansible_processor_vcpus }} {{ ansible_facts['selinux'].status }}\"\n");
+    write("more.yml", "- debug: {msg: \"{{ ansible_default_ipv4.address | default('none') }} {{ shell }}\", verbosity: 0}\n");
+    write("roles/r/vars/main.yml", "shell: '{{ ansible_user_shell }} {{ ansible_facts.virtualization_type }}'\n");
+    write(
+        "roles/r/tasks/main.yml",
+        "- template: {src: a.j2, dest: '{{ playbook_dir }}/made', mode: '0600'}\n- include_tasks: ../../../more.yml\n",
+    );
+    write(
+        "roles/r/templates/a.j2",
+        "{{ ansible_python.version.major | default('none') }} {{ hostvars[inventory_hostname].ansible_lsb.id | default('none') }}\n",
+    );
+    let outcome = |more: &str| {
+        let play =
+            format!("- hosts: localhost\n  connection: local\n  roles: [r]\n  post_tasks:\n    - debug: msg=\"{{{{ cores }}}}\"\n{more}");
+        write("site.yml", &play);
+        let output = nodewright().args(["run", "site.yml"]).current_dir(dir.path()).output().expect("the program starts");
+        assert!(output.status.success(), "{}", said(&output));
+        let made = std::fs::read_to_string(dir.path().join("made")).expect("it was made");
+        std::fs::remove_file(dir.path().join("made")).expect("it can be removed");
+        format!("{made}{}", transcript(&text(&output.stdout), &[], output.status.code()))
+    };
+    let named = outcome("");
+    // Skipped, but there: any fact may be asked for.
+    let all = outcome("    - debug: msg=\"{{ ansible_facts }}\"\n      when: false\n");
+    let all = all.replace("TASK [debug]\nskipping: [localhost]\n", "").replace("skipped=1", "skipped=0");
+    assert_eq!(named, all);
+}
+
 fn difference(case: &Case) -> Option<String> {
     let dir = tempfile::tempdir().expect("a scratch folder");
     // Another user works here as well.

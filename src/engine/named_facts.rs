@@ -21,14 +21,15 @@ pub fn of(run: &Run, playbooks: &[(PathBuf, Playbook)]) -> Option<BTreeSet<Strin
     let mut search = Search { run, names: BTreeSet::new(), seen: HashSet::new() };
     search.variables(&run.settings.extra_vars)?;
     let inventory = run.inventory();
-    for host in inventory.hosts() {
+    for host in inventory.hosts().into_iter().chain([Arc::from("localhost")]) {
         for (_, vars) in inventory.layers(&host) {
             search.variables(&vars)?;
         }
     }
     drop(inventory);
-    for play in playbooks.iter().flat_map(|(_, playbook)| &playbook.plays) {
-        search.play(play)?;
+    for (path, playbook) in playbooks {
+        search.variables_beside(&search::folder_of(path))?;
+        playbook.plays.iter().try_for_each(|play| search.play(play))?;
     }
     Some(search.names)
 }
@@ -88,8 +89,14 @@ impl Search<'_> {
         }
     }
 
+    /// Variables that the inventory gets to know when the play begins.
+    fn variables_beside(&mut self, dir: &Path) -> Option<()> {
+        ["group_vars", "host_vars"].iter().try_for_each(|folder| self.folder(&dir.join(folder)))
+    }
+
     fn play(&mut self, play: &Play) -> Option<()> {
         self.source(&play.span.source)?;
+        self.variables_beside(&play.dir)?;
         if !play.vars_prompt.is_empty() {
             return None;
         }

@@ -6,7 +6,8 @@
 //!
 //! Facts have Ansible's names and values (`ansible_os_family`, `ansible_default_ipv4`, `ansible_memtotal_mb` ...); `ansible_python` is there
 //! where the host has a Python, which is not needed. `facts.d` files are run or read on the host. Facts that a subset brings with little more work
-//! come with it. `gather_timeout` bounds what may hang: a name server, a disk that does not answer.
+//! come with it. What a play gathers at its beginning is less where the run's files name the facts that they need: nothing is looked for that nobody
+//! can ask for. As a task of its own the module gathers all that it is told to. `gather_timeout` bounds what may hang: a name server, a disk that does not answer.
 
 mod hardware;
 mod network;
