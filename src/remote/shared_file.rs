@@ -1,8 +1,8 @@
-//! A file of the controller on its way to hosts: opened once however many they are, and read once by all that are at the same place in it.
-//! A piece is kept for as long as somebody sends it.
+//! A file of the controller on its way to hosts: read once by all that are near the same place in it. A piece is kept for as long as somebody
+//! sends it, and the last few for those who come a little later: however many the hosts, they need no more memory than that.
 
 use super::lock;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,11 +11,18 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::SystemTime;
 
 const PIECE: u64 = 256 * 1024;
+const RECENT: usize = 32;
 
 pub(super) struct SharedFile {
     file: Arc<File>,
     length: u64,
-    pieces: tokio::sync::Mutex<HashMap<u64, Weak<[u8]>>>,
+    pieces: tokio::sync::Mutex<Pieces>,
+}
+
+#[derive(Default)]
+struct Pieces {
+    in_use: HashMap<u64, Weak<[u8]>>,
+    recent: VecDeque<Arc<[u8]>>,
 }
 
 impl SharedFile {
@@ -43,7 +50,7 @@ impl SharedFile {
     /// What stands from `at` on, as much as goes at once; nothing at the end.
     pub async fn piece(&self, at: u64) -> io::Result<Arc<[u8]>> {
         let mut pieces = self.pieces.lock().await;
-        if let Some(piece) = pieces.get(&at).and_then(Weak::upgrade) {
+        if let Some(piece) = pieces.in_use.get(&at).and_then(Weak::upgrade) {
             return Ok(piece);
         }
         let (file, length) = (self.file.clone(), PIECE.min(self.length.saturating_sub(at)));
@@ -53,8 +60,12 @@ impl SharedFile {
             file.read_exact_at(&mut bytes, at).map(|()| bytes)
         };
         let piece: Arc<[u8]> = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??.into();
-        pieces.retain(|_, piece| piece.strong_count() > 0);
-        pieces.insert(at, Arc::downgrade(&piece));
+        pieces.in_use.retain(|_, piece| piece.strong_count() > 0);
+        pieces.in_use.insert(at, Arc::downgrade(&piece));
+        pieces.recent.push_back(piece.clone());
+        if pieces.recent.len() > RECENT {
+            pieces.recent.pop_front();
+        }
         Ok(piece)
     }
 }
@@ -75,14 +86,12 @@ mod tests {
         assert_eq!(&one.piece(PIECE).await.unwrap()[..], &content[PIECE as usize..]);
         assert!(one.piece(PIECE + 7).await.unwrap().is_empty());
         drop((first, same));
-        one.piece(PIECE).await.unwrap();
-        assert_eq!(
-            one.pieces.lock().await.values().filter(|piece| piece.strong_count() > 0).count(),
-            0,
-            "nothing is kept that nobody sends"
-        );
+        for at in 1..=2 * RECENT as u64 {
+            one.piece(at).await.unwrap();
+        }
+        assert_eq!(one.pieces.lock().await.in_use.values().filter(|piece| piece.strong_count() > 0).count(), RECENT);
         std::fs::write(&path, &content[..PIECE as usize]).unwrap();
-        assert!(one.piece(PIECE).await.is_err(), "it became shorter while it was sent");
+        assert!(one.piece(7).await.is_err(), "it became shorter while it was sent");
         assert_eq!(SharedFile::open(&path).unwrap().length(), PIECE);
     }
 }

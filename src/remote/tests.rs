@@ -266,6 +266,15 @@ async fn a_script_that_kills_its_shell_is_not_tried_for_ever() {
 }
 
 #[tokio::test]
+async fn a_script_that_is_waited_for_takes_little_room() {
+    let hosts = hosts().await;
+    let waiting = hosts[0].connection.probe(Script::new("true"), Run::default());
+    let size = size_of_val(&waiting);
+    assert!(size <= 1536, "two dozen for each of hundreds of hosts: {size} bytes each");
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
 async fn endless_output_ends() {
     let hosts = hosts().await;
     let host = &hosts[0];

@@ -26,11 +26,12 @@ pub(super) enum Prepared {
     Spooled(String),
 }
 
+/// What is rarely needed has a box of its own: thousands of scripts may be waited for at once, and each keeps room for all of this.
 pub(super) async fn prepare(wire: &Wire, run: &Run, input: &Input) -> Result<Prepared, RunError> {
     match input {
         Input::None => Ok(Prepared::None),
         Input::Bytes(bytes) if bytes.len() as u64 <= INLINE => Ok(Prepared::Inline(bytes.to_vec())),
-        Input::Bytes(bytes) => spool(wire, run, Source::Bytes(bytes)).await,
+        Input::Bytes(bytes) => Box::pin(spool(wire, run, Source::Bytes(bytes))).await,
         Input::File(path) => {
             let cannot_read = |source: std::io::Error| RunError::Send { what: path.display().to_string(), reason: source.to_string() };
             let length = tokio::fs::metadata(path).await.map_err(cannot_read)?.len();
@@ -38,7 +39,7 @@ pub(super) async fn prepare(wire: &Wire, run: &Run, input: &Input) -> Result<Pre
                 return Ok(Prepared::Inline(tokio::fs::read(path).await.map_err(cannot_read)?));
             }
             let file = SharedFile::open(path).map_err(cannot_read)?;
-            spool(wire, run, Source::File(path, &file)).await
+            Box::pin(spool(wire, run, Source::File(path, &file))).await
         }
     }
 }
