@@ -137,7 +137,9 @@ pub fn without(text: impl Into<String>) -> String {
 pub fn mask_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let words = panic.payload_as_str().unwrap_or("it says nothing");
+        let payload = panic.payload();
+        let words =
+            payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it says nothing");
         // A secret is known to be one here, or it stands in the words of nothing that is read: then the usual way shows more.
         match masked(words) {
             None => usual(panic),

@@ -16,7 +16,7 @@ pub fn yaml(data: &[u8]) {
     let source = Source::from_text("fuzz.yml", text(data));
     match load(&source) {
         Ok(Loaded { documents, warnings }) => {
-            documents.iter().for_each(|node| walk(node));
+            documents.iter().for_each(walk);
             draw_all(&warnings);
         }
         Err(diag) => draw(&diag),
@@ -40,7 +40,7 @@ fn walk(node: &Node) {
 pub fn playbook(data: &[u8]) {
     static TEMPLAR: LazyLock<Arc<Templar>> = LazyLock::new(|| Arc::new(Templar::new()));
     let (rendering, checking, conditions, lookups) = (TEMPLAR.clone(), TEMPLAR.clone(), TEMPLAR.clone(), TEMPLAR.clone());
-    let is_lenient = data.len() % 2 == 0;
+    let is_lenient = data.len().is_multiple_of(2);
     let loader = Loader {
         roles_path: Vec::new(),
         collections_path: Vec::new(),
@@ -192,7 +192,8 @@ pub fn regex(data: &[u8]) {
     let mut parts = text.splitn(3, '\n');
     let mut part = || parts.next().unwrap_or_default();
     let (pattern, replacement, subject) = (part(), part(), part());
-    let flags = Flags { ignore_case: data.len() % 2 == 0, multiline: data.len() % 3 == 0, dotall: data.len() % 5 == 0 };
+    let flags =
+        Flags { ignore_case: data.len().is_multiple_of(2), multiline: data.len().is_multiple_of(3), dotall: data.len().is_multiple_of(5) };
     let Ok(pattern) = Pattern::new(pattern, flags) else { return };
     let (Ok(found), Ok(template)) = (pattern.find_all(subject), Template::new(replacement)) else { return };
     std::hint::black_box(pattern.replace(subject, &found, &template).ok());

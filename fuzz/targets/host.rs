@@ -73,7 +73,7 @@ pub fn module_arguments(data: &[u8]) {
     // The same answer for all: nothing is there, or something else.
     let Ok(args) = Args::convert(module.spec(), &given) else { return };
     std::hint::black_box(module.probe(&args, &controller).ok());
-    std::hint::black_box(module.decide(&args, &output(0, b"/r/f\0!No such file or directory\0022\0"), &controller).is_ok());
+    std::hint::black_box(module.decide(&args, &output(0, b"/r/f\0!No such file or directory\x0022\0"), &controller).is_ok());
 }
 
 struct Controller {

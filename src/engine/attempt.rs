@@ -359,7 +359,10 @@ impl TaskRun {
         let limit = self.playing.run.timeout_of(&self.task().keywords, view).map_err(|diag| Executed::diagnosed(&diag))?;
         let doing = self.unless_interrupted(doing);
         let Some(limit) = limit else { return doing.await };
-        tokio::time::timeout(limit, doing).await.unwrap_or_else(|_| Err(Executed::timed_out(limit)))
+        match tokio::time::timeout(limit, doing).await {
+            Ok(done) => done,
+            Err(_) => Err(Executed::timed_out(limit)),
+        }
     }
 
     /// Mere waiting ends when the run is asked to end, and what the engine does itself when that is to be interrupted. What runs on a host is

@@ -132,14 +132,13 @@ impl Connections {
         Ok((connection, of_user.clone()))
     }
 
-    /// The connection to a place, if it is open and settled already.
+    /// The connection to a place, if it is open and what an earlier run may have left there has been asked.
     pub fn ready(&self, place: &Place) -> Option<Connection> {
         let open = self.open.lock().expect("no panic holds the lock");
         let entry = open.get(&place.target.name)?.iter().find(|entry| entry.target == place.target)?;
         let connection = &entry.made.get()?.connection;
         let leftovers = entry.leftovers.lock().expect("no panic holds the lock");
-        let is_settled = leftovers.get(&place.r#become).is_some_and(|leftovers| leftovers.are_known());
-        (is_settled || place.target.transport == Transport::Local).then(|| connection.clone())
+        leftovers.contains_key(&place.r#become).then(|| connection.clone())
     }
 
     /// What is to be said, once, of a system that allows too few open files.

@@ -450,6 +450,7 @@ pub struct Wire {
     connection: Connection,
     leftovers: Arc<Leftovers>,
     waits: Arc<dyn Fn(String) + Send + Sync>,
+    run: Arc<Run>,
     running: Running,
     spent: Option<Arc<Spent>>,
 }
@@ -494,7 +495,7 @@ impl Wire {
             title: task_run.name.clone(),
             ..Running::default()
         };
-        Ok(Wire { connection, leftovers, waits, running, spent: task_run.spent.clone() })
+        Ok(Wire { connection, leftovers, waits, run: run.clone(), running, spent: task_run.spent.clone() })
     }
 
     /// From now on the task waits for the host, until this is dropped.
@@ -527,7 +528,12 @@ impl Wire {
 
     /// Nothing is changed while a job of an earlier run goes on.
     async fn settle(&self) -> Result<bool, RunError> {
-        self.leftovers.end(&self.connection, self.waits.as_ref()).await
+        let had_to_wait = self.leftovers.end(&self.connection, self.waits.as_ref()).await?;
+        if had_to_wait {
+            // Nor does what was read ahead meanwhile count.
+            self.run.ahead.something_changes();
+        }
+        Ok(had_to_wait)
     }
 
     /// Starts a script as a job that nobody follows; it is killed after `seconds`. Returns its id.

@@ -105,7 +105,7 @@ impl Proxy {
                 let state = accepted.clone();
                 tokio::spawn(async move {
                     if let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await {
-                        carry(state, number, near, far).await;
+                        Box::pin(carry(state, number, near, far)).await;
                     }
                 });
             }

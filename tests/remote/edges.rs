@@ -99,7 +99,11 @@ async fn a_reboot_in_the_middle_is_told_as_one() {
     let through = Connection::connect(&target(Ssh { port: Some(proxy.port), ..host.ssh("root") })).await.unwrap();
     let (begun, watch) = tokio::sync::oneshot::channel();
     let begun = std::sync::Mutex::new(Some(begun));
-    let on_line = move |_: &str| drop(begun.lock().unwrap().take().map(|begun| begun.send(())));
+    let on_line = move |_: &str| {
+        if let Some(begun) = begun.lock().unwrap().take() {
+            let _ = begun.send(());
+        }
+    };
     let run = Run { on_line: Some(Arc::new(on_line)), ..Run::default() };
     let script = Script::new("echo begun; while [ ! -e /run/go ]; do sleep 0.1; done; echo end");
     let applying = tokio::spawn(async move { through.apply(script, run).await });
