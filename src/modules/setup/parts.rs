@@ -131,7 +131,7 @@ const OF_OTHERS: &[&str] = &["packages", "services", "mount_points"];
 /// that is known, an interface for example, whose name may be any.
 fn parts_of(name: &str) -> impl Iterator<Item = Part> {
     let is_meant = move |fact: &&str| fact.starts_with(name) || (fact.ends_with('_') && name.starts_with(*fact));
-    FACTS.iter().filter(move |(_, facts)| facts.iter().any(|fact| is_meant(fact))).map(|(part, _)| *part)
+    FACTS.iter().filter(move |(_, facts)| facts.iter().any(&is_meant)).map(|(part, _)| *part)
 }
 
 /// Which parts are wanted.
