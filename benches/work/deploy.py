@@ -70,9 +70,10 @@ if not host.get_fact(File, path="/srv/bench/initialised"):
     server.shell(name="Initialise", commands=["touch /srv/bench/initialised"])
 if not host.get_fact(File, path="/srv/bench/index"):
     server.shell(name="Build the index", commands=["wc -l < /srv/bench/words > /srv/bench/index"])
-host.get_fact(Command, "cat /etc/debian_version")
-if "in order" not in host.get_fact(Command, "/usr/local/bin/bench-report"):
-    raise DeployError("/usr/local/bin/bench-report is not in order")
+if not host.get_fact(File, path="/srv/bench/count"):
+    server.shell(name="Count the words", commands=["wc -w < /srv/bench/words > /srv/bench/count"])
+if host.get_fact(File, path="/srv/bench/index.old"):
+    server.shell(name="Remove the old index", commands=["rm /srv/bench/index.old"])
 
 systemd.service(name="sshd runs", service="ssh", running=True, enabled=True)
 systemd.service(name="The service runs", service="bench", running=True, enabled=True)

@@ -25,10 +25,10 @@ use tokio::sync::oneshot;
 
 /// So many probes are ahead of their tasks at most. A change that was decided on makes it a fraction, and from write to write it doubles again:
 /// where everything changes, reading ahead would only keep the host busy.
-const MOST_PROBES: usize = 24;
+const MOST_PROBES: usize = 64;
 const SHRINKS_BY: usize = 4;
 /// So many tasks are looked at for them at once.
-const MOST_TASKS: usize = 48;
+const MOST_TASKS: usize = 96;
 /// So many items of a loop are asked about at once.
 const MOST_ITEMS: usize = 1000;
 

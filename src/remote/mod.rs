@@ -23,6 +23,7 @@ mod known_hosts;
 mod lines;
 mod local;
 mod meter;
+mod prompt;
 mod queue;
 mod shared_file;
 mod shell;

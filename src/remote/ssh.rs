@@ -6,6 +6,7 @@ use super::error::ConnectError;
 use super::guarded::Guarded;
 use super::known_hosts::{HostKeyError, HostKeys};
 use super::meter::{Meter, Metered};
+use super::prompt::Prompt;
 use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
 use super::{Ssh, lock};
@@ -307,7 +308,7 @@ async fn tcp(config: &HostConfig, patience: Duration, meter: &Arc<Meter>) -> Res
         counts.connections += 1;
         counts.round_trips += 1;
     });
-    Ok(Box::new(Metered::new(stream, meter)))
+    Ok(Box::new(Metered::new(Prompt(stream), meter)))
 }
 
 /// Through the last of the jump hosts, which is reached through those before it.
