@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from pyinfra import host
-from pyinfra.api import DeployError
 from pyinfra.facts.files import File
-from pyinfra.facts.server import Command
 from pyinfra.operations import apt, files, server, systemd
 
 HERE = Path(__file__).parent
