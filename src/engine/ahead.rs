@@ -7,9 +7,10 @@
 use super::Run;
 use super::connect::Place;
 use super::cursor::{self, Choose, Cursor, Step};
-use super::execute::{self, Wire};
+use super::execute;
 use super::play::Playing;
 use super::task::TaskRun;
+use super::wire::Wire;
 use crate::module::{AnyModule, Registered};
 use crate::playbook::{Block, Task};
 use crate::remote::{Connection, Meter, Run as Running, RunError};

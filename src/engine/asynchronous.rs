@@ -7,10 +7,11 @@
 use super::actions::Action;
 use super::attempt::Attempt;
 use super::connect::Place;
-use super::execute::{self, Act, Decided, Executed, Step, Trouble, Wire};
+use super::execute::{self, Act, Decided, Executed, Step, Trouble};
 use super::interrupt::Stop;
 use super::outcome::with_lines;
 use super::task::TaskRun;
+use super::wire::Wire;
 use crate::module::{Failure, Registered};
 use crate::remote::JobState;
 use crate::report::Event;

@@ -8,9 +8,10 @@
 use super::Run;
 use super::attempt::Attempt;
 use super::connect::Place;
-use super::execute::{Executed, Wire};
+use super::execute::Executed;
 use super::play::Playing;
 use super::task::TaskRun;
+use super::wire::Wire;
 use crate::journal::{Item, Job, Keeping, Kept, Place as At, Printed, Record};
 use crate::module::{Failure, Registered};
 use crate::playbook::Task;

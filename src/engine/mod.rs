@@ -40,6 +40,7 @@ mod validating;
 mod variables;
 mod vars_files;
 mod waiting;
+mod wire;
 
 pub use connect::{ConnectionSettings, SshArgs};
 pub use explaining::Definition;

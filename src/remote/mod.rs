@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 mod auth;
+mod call;
 mod error;
 mod escalate;
 mod frame;
@@ -205,7 +206,7 @@ pub struct Connection {
 
 struct Inner {
     wire: Arc<wire::Wire>,
-    queues: Mutex<HashMap<Option<Become>, mpsc::UnboundedSender<queue::Call>>>,
+    queues: Mutex<HashMap<Option<Become>, mpsc::UnboundedSender<call::Call>>>,
     ended: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -234,14 +235,14 @@ impl Connection {
     pub async fn probe(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
-        self.call(&run, queue::Work::Probe(text::Probe { script, input })).await
+        self.call(&run, call::Work::Probe(text::Probe { script, input })).await
     }
 
     /// Runs a script that changes something, as a job: detached, in its own process group, never twice.
     pub async fn apply(&self, script: Script, run: Run) -> Result<Output, RunError> {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
-        self.call(&run, queue::Work::Job(text::Job::new(&run, script, input, false))).await
+        self.call(&run, call::Work::Job(text::Job::new(&run, script, input, false))).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.
@@ -250,7 +251,7 @@ impl Connection {
         let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         let job = text::Job::new(&run, script, input, true);
         let id = job.name.id.clone();
-        self.call(&run, queue::Work::Job(job)).await.map(|_| id)
+        self.call(&run, call::Work::Job(job)).await.map(|_| id)
     }
 
     /// How a job stands that was started aside.
@@ -265,7 +266,7 @@ impl Connection {
 
     /// Removes what a job left whose end was seen: with the next words to the host, or the last ones.
     pub fn forget_later(&self, id: String, r#become: &Option<Become>) {
-        let (call, _) = queue::Call::new(&Run::default(), queue::Work::Forget(id));
+        let (call, _) = call::Call::new(&Run::default(), call::Work::Forget(id));
         // If the shell is gone, a later run removes it.
         let _ = self.queue(r#become).send(call);
     }
@@ -274,13 +275,13 @@ impl Connection {
     /// The question is on its way when this returns: before what is asked later.
     pub fn unfinished_jobs(&self, run: Run) -> impl Future<Output = Result<Vec<UnfinishedJob>, RunError>> + Send + use<> {
         let probe = text::Probe { script: Script::new("nw_unfinished"), input: upload::Prepared::None };
-        let answer = self.send(&run, queue::Work::Probe(probe));
+        let answer = self.send(&run, call::Work::Probe(probe));
         async move { Ok(answer.await?.stdout_text().lines().filter_map(text::unfinished_job).collect()) }
     }
 
     /// Follows a job of another run to its end. What it leaves is not removed at once, for that run may still be there and follow it too.
     pub async fn wait_for_job(&self, job: &UnfinishedJob, run: Run) -> Result<Output, RunError> {
-        self.call(&run, queue::Work::Follow(job.id.clone())).await
+        self.call(&run, call::Work::Follow(job.id.clone())).await
     }
 
     /// Whether this is the only handle to it: then nothing goes on there either.
@@ -305,13 +306,13 @@ impl Connection {
         self.inner.wire.meter.count(|counts| counts.closing += since.elapsed());
     }
 
-    async fn call(&self, run: &Run, work: queue::Work) -> Result<Output, RunError> {
+    async fn call(&self, run: &Run, work: call::Work) -> Result<Output, RunError> {
         self.send(run, work).await
     }
 
     /// Takes its place in the queue at once.
-    fn send(&self, run: &Run, work: queue::Work) -> impl Future<Output = Result<Output, RunError>> + Send + use<> {
-        let (call, answer) = queue::Call::new(run, work);
+    fn send(&self, run: &Run, work: call::Work) -> impl Future<Output = Result<Output, RunError>> + Send + use<> {
+        let (call, answer) = call::Call::new(run, work);
         let sent = self.queue(&run.r#become).send(call);
         async move {
             let closed = || RunError::Shell("the connection was closed".to_owned());
@@ -320,7 +321,7 @@ impl Connection {
         }
     }
 
-    fn queue(&self, r#become: &Option<Become>) -> mpsc::UnboundedSender<queue::Call> {
+    fn queue(&self, r#become: &Option<Become>) -> mpsc::UnboundedSender<call::Call> {
         let mut queues = lock(&self.inner.queues);
         match queues.get(r#become) {
             Some(queue) if !queue.is_closed() => queue.clone(),
