@@ -86,7 +86,7 @@ impl Module for File {
         // One slash between names and none at the end: the list below tells names apart by that.
         text.push_str("while :; do case $p in *//*) p=${p%%//*}/${p#*//} ;; ?*/) q=$p; p=${p%/}; slash=/ ;; *) break ;; esac; done\n");
         text.push_str("say \"$p${slash-}\"\nlook \"$p\"\n");
-        text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(readlink -f -- \"$p\" && echo .) && r=${r%??}; say \"${r:-$p}\"; look \"$p\" -L; else say ''; r=$p; fi\n");
+        text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(real \"$p\" && echo .) && r=${r%??}; say \"${r:-$p}\"; look \"$p\" -L; else say ''; r=$p; fi\n");
         text.push_str(&wanted.ask_ids());
         if let Some(source) = args.str("src") {
             text.push_str(&format!(

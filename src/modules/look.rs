@@ -7,12 +7,16 @@ use serde_json::{Map, Value as Json};
 
 /// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
 ///
-/// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
+/// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `real PATH` a path without links · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
+///
+/// `loops`: `readlink -f` never ends on a link that leads into itself (`a -> a/b`); the kernel gives up after 40.
 ///
 /// sysctl, mount and what `validate` runs are where a plain user's PATH does not lead.
 pub const FUNCTIONS: &str = r#"PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 say() { printf '%s\0' "$1"; }
 look() { if s=$(LC_ALL=C stat $2 -c '%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G' -- "$1" 2>&1); then say "$s"; else say "!$s"; s=''; fi; }
+loops() { [ ! -e "$1" ] && case $(LC_ALL=C ls -dL -- "$1" 2>&1) in *'oo many'*) ;; *) false ;; esac; }
+real() { if loops "$1"; then printf '%s\n' "$1"; else readlink -f -- "$1"; fi; }
 link() { s=$(readlink -n -- "$1" && echo .) && say "${s%.}"; }
 sum() { if s=$(LC_ALL=C sha1sum 2>&1 < "$1"); then say "${s%% *}"; else say "!cannot read it"; fi; } 2>/dev/null
 number() {
@@ -277,6 +281,8 @@ fn nanos_of(shown: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::modules::trial::{run, shells};
+    use crate::sh::Script;
 
     #[test]
     fn reads_stat() {
@@ -285,6 +291,21 @@ mod tests {
         assert_eq!((entry.mode(), entry.is_file(), entry.state()), (0o4755, true, "hard"));
         assert_eq!((entry.owner.as_str(), entry.group.as_str()), ("1000", "adm"));
         assert_eq!((entry.atime.nanos, entry.mtime.nanos, entry.ctime.nanos), (123_456_789, 500_000_000, 0));
+    }
+
+    #[test]
+    fn a_link_into_itself_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        for (target, name) in [("round/about", "round"), ("nowhere", "dangling"), (".", "here")] {
+            std::os::unix::fs::symlink(target, dir.join(name)).unwrap();
+        }
+        for shell in shells() {
+            let text = format!("{FUNCTIONS}for p in round dangling here/here; do real {}/$p; done\n", dir.display());
+            let output = run(shell, &Script::new(text));
+            let expected = format!("{0}/round\n{0}/nowhere\n{0}\n", dir.display());
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{shell:?}: {output:?}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Module for Stat {
             format!("{FUNCTIONS}p={}\nsay \"$p\"\nlook \"$p\"{follow}\n[ -n \"$s\" ] || exit 0\n", words::on_host(args.required("path")?));
         text.push_str("if [ -r \"$p\" ]; then say 1; else say ''; fi\nif [ -w \"$p\" ]; then say 1; else say ''; fi\nif [ -x \"$p\" ]; then say 1; else say ''; fi\n");
         if follow.is_empty() {
-            text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(readlink -m -- \"$p\" 2>/dev/null || readlink -f -- \"$p\"; echo .); r=${r%??}; say \"$r\"; else say ''; fi\n");
+            text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(loops \"$p\" && real \"$p\" || readlink -m -- \"$p\" 2>/dev/null || readlink -f -- \"$p\"; echo .); r=${r%??}; say \"$r\"; else say ''; fi\n");
         } else {
             text.push_str("say ''\n");
         }

@@ -57,7 +57,7 @@ impl Module for Sysctl {
             return Err(Failure::argument("name", "name cannot be blank"));
         }
         Ok(Some(Script::new(format!(
-            "{FUNCTIONS}p={}\nif [ -L \"$p\" ]; then r=$(readlink -f -- \"$p\" && echo .) && p=${{r%??}}; fi\n\
+            "{FUNCTIONS}p={}\nif [ -L \"$p\" ]; then r=$(real \"$p\" && echo .) && p=${{r%??}}; fi\n\
              say \"$p\"\nlook \"$p\"\nsay \"$(umask)\"\n\
              k={}\nif [ -e \"$k\" ] && v=$(cat \"$k\" 2>/dev/null); then say \"=$v\"; else say ''; fi\n\
              if [ -f \"$p\" ]; then cat -- \"$p\" || exit 1; fi\nexit 0\n",
