@@ -29,7 +29,11 @@ impl Running {
         let play = format!("- hosts: all\n  gather_facts: false\n  vars: {{ at: '{}' }}\n  tasks:\n{tasks}", place.display());
         std::fs::write(place.join("site.yaml"), play).unwrap();
         let file = |name: &str| Stdio::from(std::fs::File::create(place.join(name)).unwrap());
-        let mut command = support::nodewright();
+        // Whoever starts the tests in the background has them ignore Ctrl-C, and so would what they start.
+        let program = support::nodewright();
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT,TERM,HUP").arg(program.get_program()).stdin(Stdio::null());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.args(["run", "-i", "inventory.yaml", "site.yaml"]).current_dir(&place).env("NODEWRIGHT_STALL_AFTER", "2");
         let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
         Running { child, place }

@@ -179,7 +179,11 @@ fn template(run: &Arc<Run>, terms: Vec<Value>, options: &mut Args) -> Res<Vec<Va
         let result = eval::file_value(&inner, body, Origin::File(source.clone(), from), &dialect);
         let value = result.and_then(|value| value::finalize(&value));
         inner.close();
-        rendered.push(value?);
+        let value = value?;
+        if source.is_secret {
+            secrets::register(&text(&value)?);
+        }
+        rendered.push(value);
     }
     Ok(rendered)
 }
