@@ -69,6 +69,7 @@ fn run(program: &Path, lab: &Lab, fetched: &Path) -> Output {
         .arg("-i")
         .arg(lab.inventory())
         .env("ANSIBLE_NOCOLOR", "1")
+        .env("NODEWRIGHT_JOURNAL", "0")
         .env("ANSIBLE_DEPRECATION_WARNINGS", "0")
         .env("ANSIBLE_PIPELINING", "1")
         .env_remove("ANSIBLE_INVENTORY")

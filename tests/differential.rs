@@ -191,6 +191,7 @@ fn difference(ours: &Path, dir: &Path, case: &Case) -> Option<String> {
         .current_dir(dir)
         .env("NO_COLOR", "1")
         .env("ANSIBLE_FORKS", "1")
+        .env("NODEWRIGHT_JOURNAL", "0")
         .env_remove("ANSIBLE_INVENTORY")
         .env_remove("ANSIBLE_CONFIG")
         .stdin(Stdio::null())

@@ -45,7 +45,7 @@ impl Desk {
         let words = shell_words::split(line).expect("the case is a command line");
         let mut command = Command::new(self.path(&words[0]));
         command.args(&words[1..]).current_dir(self.0.path()).env("TMPDIR", self.path("tmp")).env("EDITOR", "./add");
-        command.env("XDG_RUNTIME_DIR", self.path("tmp"));
+        command.env("XDG_RUNTIME_DIR", self.path("tmp")).env("NODEWRIGHT_JOURNAL", "0");
         for name in ["ANSIBLE_CONFIG", "ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_VAULT_IDENTITY_LIST", "ANSIBLE_INVENTORY"] {
             command.env_remove(name);
         }
@@ -220,6 +220,7 @@ fn an_encrypted_file_is_not_quoted_where_it_is_wrong() {
     let nodewright = Command::new(env!("CARGO_BIN_EXE_nodewright"))
         .args(["run", "site.yml", "-i", "localhost,", "-c", "local", "-e", "@whole.yml", "--vault-id", "old"])
         .current_dir(desk.0.path())
+        .env("NODEWRIGHT_JOURNAL", "0")
         .output()
         .expect("the program starts");
     for output in [nodewright, desk.run("ansible-playbook site.yml -e @whole.yml --vault-id old", "")] {

@@ -51,7 +51,12 @@ impl Hosts {
         let play: String = tasks.iter().map(|task| format!("    - {task}\n")).collect();
         std::fs::write(self.sshd.at("site.yaml"), format!("- hosts: all\n  gather_facts: false\n  tasks:\n{play}")).unwrap();
         let mut run = Command::new(env!("CARGO_BIN_EXE_nodewright"));
-        run.arg("run").arg("-i").arg(self.sshd.at("hosts.yaml")).arg("--profile-to").arg(self.sshd.at("profile.json"));
+        run.env("NODEWRIGHT_JOURNAL", "0")
+            .arg("run")
+            .arg("-i")
+            .arg(self.sshd.at("hosts.yaml"))
+            .arg("--profile-to")
+            .arg(self.sshd.at("profile.json"));
         run.args(more_args).arg(self.sshd.at("site.yaml"));
         let output = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
         assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
