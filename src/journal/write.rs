@@ -39,7 +39,8 @@ impl Journal {
         let all = folder().context("neither XDG_STATE_HOME nor HOME is set")?;
         make_private(&all).with_context(|| format!("cannot make `{}`", all.display()))?;
         sweep();
-        let stamp = header.started.strftime("%Y%m%dT%H%M%S");
+        // To the millisecond: ids are sorted by, and two runs may begin in a second.
+        let stamp = header.started.strftime("%Y%m%dT%H%M%S.%3f");
         let mut tries = 0;
         let run = loop {
             let id = format!("{stamp}-{:04x}", rand::random::<u16>());
