@@ -4,7 +4,6 @@
 use crate::host::{Host, Shell, Step};
 use serde_json::{Value as Json, json};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::time::Duration;
 
 fn step(module: &str, args: Json) -> Step {
@@ -121,19 +120,7 @@ fn killed_whenever_the_file_is_the_old_one_or_the_new_one() {
 
 #[test]
 fn a_full_disk_keeps_the_old_file() {
-    let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no mount namespace can be made here");
-        return;
-    }
-    let myself = std::env::current_exe().expect("a test has a path");
-    let output = Command::new("unshare")
-        .args(["-m", "--propagation", "private"])
-        .arg(myself)
-        .args(["--exact", "hostile::on_a_full_disk", "--ignored"])
-        .output()
-        .expect("unshare starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    crate::host::in_a_mount_namespace("hostile::on_a_full_disk");
 }
 
 #[test]

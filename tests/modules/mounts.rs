@@ -2,23 +2,10 @@
 
 use crate::host::{Host, Shell, Step};
 use serde_json::{Value as Json, json};
-use std::process::Command;
 
 #[test]
 fn mounts_for_real_in_a_namespace() {
-    let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no mount namespace can be made here");
-        return;
-    }
-    let myself = std::env::current_exe().expect("a test has a path");
-    let output = Command::new("unshare")
-        .args(["-m", "--propagation", "private"])
-        .arg(myself)
-        .args(["--exact", "mounts::inside", "--ignored"])
-        .output()
-        .expect("unshare starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    crate::host::in_a_mount_namespace("mounts::inside");
 }
 
 /// Changed or not, as ansible.posix answered to the same steps.
