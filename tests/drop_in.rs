@@ -32,7 +32,7 @@ fn adhoc_results_are_told_host_by_host() {
     let dir = folder(&[("hosts", "[all:vars]\nansible_connection=local\n[web]\nweb[1:2]\n")]);
     let mut all = String::new();
     for args in [
-        &["web", "-m", "debug", "-a", "msg={{ inventory_hostname }}"][..],
+        &["web", "-f", "1", "-m", "debug", "-a", "msg={{ inventory_hostname }}"][..],
         &["web1", "-a", "printf 'one\\ntwo'", "-o"],
         &["web1", "-m", "shell", "-a", "echo out; echo err >&2; exit 3"],
         &["web1", "-m", "command", "-a", "touch new", "-C"],
