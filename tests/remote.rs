@@ -6,12 +6,15 @@ mod costs;
 mod edges;
 #[path = "remote/keys.rs"]
 mod keys;
+#[path = "remote/large.rs"]
+mod large;
 #[path = "remote/lost.rs"]
 mod lost;
 #[path = "remote/many.rs"]
 mod many;
 #[path = "remote/sshd.rs"]
 mod sshd;
+mod support;
 #[path = "remote/users.rs"]
 mod users;
 #[path = "remote/work.rs"]
