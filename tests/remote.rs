@@ -14,6 +14,8 @@ mod lost;
 mod many;
 #[path = "remote/sshd.rs"]
 mod sshd;
+#[path = "remote/stalls.rs"]
+mod stalls;
 mod support;
 #[path = "remote/users.rs"]
 mod users;
