@@ -12,6 +12,8 @@ mod large;
 mod lost;
 #[path = "remote/many.rs"]
 mod many;
+#[path = "remote/reboots.rs"]
+mod reboots;
 #[path = "remote/sshd.rs"]
 mod sshd;
 #[path = "remote/stalls.rs"]
