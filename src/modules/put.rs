@@ -52,7 +52,7 @@ pub struct Destination {
 pub fn ask(args: &Args, name: &str, context: &dyn Context) -> Result<String, Failure> {
     let dest = words::on_host(args.required("dest")?);
     let mut text = format!(
-        "d={dest}\nin=''\ncase $d in */) in=1 ;; *) if [ -d \"$d\" ]; then in=1; d=$d/; fi ;; esac\n\
+        "holds=1\nd={dest}\nin=''\ncase $d in */) in=1 ;; *) if [ -d \"$d\" ]; then in=1; d=$d/; fi ;; esac\n\
          while :; do case $d in *//) d=${{d%/}} ;; *) break ;; esac; done\n\
          if [ -n \"$in\" ]; then d=\"${{d}}\"{}; fi\n",
         quote(name)
@@ -71,10 +71,10 @@ pub fn ask(args: &Args, name: &str, context: &dyn Context) -> Result<String, Fai
     text.push_str(&Wanted::of(args)?.ask_ids());
     if context.diff_mode() {
         text.push_str(&format!(
-            "say diff\nif [ -f \"$d\" ] && [ \"$(wc -c < \"$d\")\" -le {LARGEST_DIFF} ]; then say content; cat -- \"$d\"; else say ''; fi\n"
+            "say diff\nlet_go; holds=''\nif [ -f \"$d\" ] && [ \"$(wc -c < \"$d\")\" -le {LARGEST_DIFF} ]; then say content; cat -- \"$d\"; else say ''; fi\n"
         ));
     } else {
-        text.push_str("say ''\n");
+        text.push_str("say ''\nlet_go; holds=''\n");
     }
     Ok(text)
 }
