@@ -130,8 +130,8 @@ nw_look() { # ID
         cat "$nw_job/out" && cat "$nw_job/err" >&2
         return ;;
     esac
-    # The supervisor needs a moment from being started to writing its number down.
-    if [ ! -e "$nw_job/pid" ] || nw_is_alive "$nw_job"; then echo running; return; fi
+    # The supervisor needs a moment from being started to having written its number down.
+    if [ ! -s "$nw_job/pid" ] || nw_is_alive "$nw_job"; then echo running; return; fi
   done
   echo gone
 }
