@@ -1,8 +1,14 @@
-//! The program under Ansible's names: `ansible` and `ansible-inventory`. The outputs were compared with those of ansible-core 2.21.
+//! The program under Ansible's names: what `ansible` and `ansible-inventory` print, how signals end it. The outputs were compared with
+//! those of ansible-core 2.21.
+
+#[path = "drop_in/interrupts.rs"]
+mod interrupts;
+mod support;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use support::text;
 
 /// What a command prints, both outputs and the exit code.
 fn said(dir: &Path, name: &str, args: &[&str]) -> String {

@@ -62,7 +62,6 @@ pub struct Args {
 /// # Errors
 /// What is wrong with arguments, settings or inventory. What goes wrong on hosts is in the exit code.
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
-    super::signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));

@@ -57,7 +57,7 @@ pub enum Manner {
     Ansible,
 }
 
-/// Exit codes, as ansible-playbook has them; `2` and `4` also say how the run went (see [`crate::engine::Ending`]).
+/// Exit codes, as ansible-playbook has them; [`crate::engine::Ending`] has those that say how a run went.
 mod exit {
     /// Something was wrong that is not the hosts' fault: a missing playbook, a limit that matches nothing.
     pub const ERROR: u8 = 1;
@@ -87,7 +87,13 @@ fn write_no_cores() {
 }
 
 fn own() -> ExitCode {
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    if matches!(command, Command::Run(_) | Command::Check(_) | Command::Explain(_) | Command::Resume(_))
+        && let Err(err) = signals::watch(Manner::Own)
+    {
+        return done(Err(err), Manner::Own);
+    }
+    match command {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
         Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
@@ -116,7 +122,7 @@ fn drop_in<A: clap::Args + FromArgMatches>(name: &'static str, run: impl FnOnce(
     match Called::<A>::from_arg_matches(&matches) {
         Ok(called) => {
             debug_assert!(!called.version, "it was looked for before");
-            done(run(called.args, Manner::Ansible), Manner::Ansible)
+            done(signals::watch(Manner::Ansible).and_then(|()| run(called.args, Manner::Ansible)), Manner::Ansible)
         }
         Err(err) => err.exit(),
     }
@@ -151,6 +157,7 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
     let exit = match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>()) {
         (Some(findings), _) if findings.0.iter().any(is_locked) => exit::ERROR,
         (_, Some(diag)) if is_locked(diag) => exit::ERROR,
+        (None, None) if err.is::<signals::Ended>() => err.downcast_ref::<signals::Ended>().map_or(exit::ERROR, signals::Ended::code),
         (None, None) if err.is::<OptionError>() || err.is::<crate::config::Invalid>() => exit::OPTIONS,
         (None, None) => exit::ERROR,
         _ => exit::PARSE,

@@ -80,7 +80,6 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
 /// As [`run`].
 pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
     let began = Instant::now();
-    signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
