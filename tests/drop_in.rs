@@ -1,6 +1,8 @@
-//! The program under Ansible's names: what `ansible` and `ansible-inventory` print, how signals end it. The outputs were compared with
+//! The program under Ansible's names: what `ansible` and `ansible-inventory` print, what callbacks add, how signals end it. The outputs were compared with
 //! those of ansible-core 2.21.
 
+#[path = "drop_in/callbacks.rs"]
+mod callbacks;
 #[path = "drop_in/interrupts.rs"]
 mod interrupts;
 mod support;

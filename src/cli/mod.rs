@@ -2,6 +2,7 @@
 //! command's arguments.
 
 mod adhoc;
+mod callbacks;
 mod check;
 mod explain;
 pub mod extra_vars;
