@@ -93,3 +93,18 @@ fn facts_are_kept_until_they_are_flushed() {
     assert!(said(dir.path(), "ansible", &flushing).contains("\"msg\": \"none\""));
     assert!(said(dir.path(), "ansible", &msg).contains("\"msg\": \"none\""));
 }
+
+#[test]
+fn a_reader_that_went_away_is_no_mistake() {
+    let dir = folder(&[("hosts", "web1\n"), ("site.yml", "- hosts: all\n  tasks: [{debug: }]\n")]);
+    for (name, args) in
+        [("ansible-inventory", &["--list"][..]), ("ansible-playbook", &["site.yml", "--list-tasks"]), ("ansible", &["--version"])]
+    {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
+        command.arg0(name).args(args).current_dir(dir.path()).env_clear().env("ANSIBLE_INVENTORY", "hosts").stdout(writer);
+        let output = command.output().expect("the program starts");
+        assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(141)), "{name}");
+    }
+}

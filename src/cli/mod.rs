@@ -71,6 +71,7 @@ mod exit {
 /// The whole program.
 pub fn main() -> ExitCode {
     mask_panics();
+    end_when_nobody_reads();
     write_no_cores();
     let called = std::env::args_os().next().unwrap_or_default();
     match Path::new(&called).file_name().and_then(|name| name.to_str()) {
@@ -85,6 +86,18 @@ pub fn main() -> ExitCode {
 /// What lies in memory stays there when the program crashes. A limit that cannot be set is no reason to refuse work: the system may have none.
 fn write_no_cores() {
     let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
+}
+
+/// A reader of the output that went away (`| head`) is no mistake: what would panic where it prints ends the program as SIGPIPE would.
+fn end_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if words.starts_with("failed printing to stdout") && words.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
 }
 
 fn own() -> ExitCode {
