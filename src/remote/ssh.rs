@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc};
 /// A host that says nothing for three times this long is gone, if ssh_config asks for nothing else: it is noticed within half a minute.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(8);
 const ALIVE_COUNT: usize = 2;
+const _: () = assert!(ALIVE_INTERVAL.as_secs() * (ALIVE_COUNT as u64 + 1) < 30);
 const MOST_JUMPS: usize = 8;
 /// So much may be on its way to us unread: what a link of two gigabits holds in an eighth of a second. It is a promise, and takes no memory.
 const WINDOW: u32 = 32 << 20;
