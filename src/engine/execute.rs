@@ -1,6 +1,7 @@
 //! One module on one host: arguments rendered and converted, probe, decision, apply.
 
 use super::connect::Place;
+use super::fetched;
 use super::include::Include;
 use super::play::Playing;
 use super::task::TaskRun;
@@ -9,7 +10,7 @@ use super::{Run, plain};
 use crate::module::{AnyModule, Apply, Args, Change, Context, Decision, Diff, Failure, Finish, Outcome, Registered, TemplateOptions};
 use crate::playbook::{ModuleDefaults, Task};
 use crate::python::bytes;
-use crate::remote::RunError;
+use crate::remote::{RunError, Sought};
 use crate::secrets;
 use crate::sh::{Output, Script};
 use crate::source::{Diag, Node, Source};
@@ -162,6 +163,7 @@ impl From<RunError> for Trouble {
             | RunError::Start(_)
             | RunError::TooMuchOutput { .. }
             | RunError::Send { .. }
+            | RunError::Receive { .. }
             | RunError::EnvironmentName(_)
             | RunError::Nul => Trouble::Failure(Failure::new(super::chain(&err))),
         }
@@ -285,9 +287,16 @@ pub async fn decide(
         Apply::OnController { path, content } => {
             // The controller can be a host, and its own probes are on their way.
             run.ahead.something_changes();
-            write_here(&path, &content)?;
+            fetched::write(&path, &content)?;
             run.ahead.something_changes();
             done(outcome)
+        }
+        Apply::FromHost { source, length, checksum, path } => {
+            run.ahead.something_changes();
+            let sought = Sought { path: &source, length, checksum: &checksum };
+            let outcome = Box::pin(fetched::receive(&wire, &sought, &path, outcome, finish)).await;
+            run.ahead.something_changes();
+            done(outcome?)
         }
         Apply::OnHost(script) => {
             let script = with_environment(script, &environment);
@@ -486,19 +495,7 @@ fn environment(playing: &Playing, task: &Task, view: &Arc<View>) -> Result<Vec<(
     Ok(all)
 }
 
-/// Writes a file of the controller beside its place and renames it.
-fn write_here(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let failed = |err: std::io::Error| Failure::new(format!("cannot write `{}` on the controller: {err}", path.display()));
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
-    std::io::Write::write_all(&mut file, content).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|err| failed(err.error))?;
-    Ok(())
-}
-
-fn nothing_said() -> Output {
+pub(super) fn nothing_said() -> Output {
     Output { status: 0, stdout: Vec::new(), stderr: Vec::new(), started: SystemTime::now(), elapsed: Duration::ZERO }
 }
 

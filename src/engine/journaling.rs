@@ -9,6 +9,7 @@ use super::Run;
 use super::attempt::Attempt;
 use super::connect::Place;
 use super::execute::Executed;
+use super::interrupt::Stop;
 use super::play::Playing;
 use super::task::TaskRun;
 use super::wire::Wire;
@@ -226,7 +227,7 @@ impl TaskRun {
     /// Writes down what came of the present attempt, and lets the host forget it. That a host could not be reached is no doing.
     pub(super) fn write_did(&self, executed: &Executed, view: &Arc<View>) {
         let Some(keeping) = self.keeping() else { return };
-        if executed.unreachable {
+        if executed.unreachable || self.leaves_off_a_reboot(executed) {
             return;
         }
         let facts_in_data = !executed.facts.is_empty()
@@ -257,6 +258,12 @@ impl TaskRun {
         for (wire, job) in std::mem::take(&mut self.turn.present().ended) {
             wire.forget_later(job);
         }
+    }
+
+    /// A reboot that nobody waits for any longer is not one that failed: it goes on, and a run that goes on waits for it.
+    fn leaves_off_a_reboot(&self, executed: &Executed) -> bool {
+        let is_reboot = self.task().action.module.spec().short_name() == "reboot";
+        is_reboot && executed.failed && self.playing.run.level() >= Stop::Interrupt
     }
 
     /// Writes down that a job is about to be sent, and gives it its name: that of an earlier life's job, if that may be there.

@@ -18,6 +18,7 @@ mod custom_stats;
 mod execute;
 mod explaining;
 mod fact_cache;
+mod fetched;
 mod handlers;
 mod in_flight;
 mod include;

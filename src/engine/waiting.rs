@@ -1,9 +1,10 @@
 //! Actions that take their time: `pause`, and those that a connection does not outlive: `wait_for_connection` and `reboot`.
 
 use super::actions::Action;
-use super::execute::Executed;
+use super::execute::{Executed, Trouble};
+use super::wire::Wire;
 use crate::module::{Args, Failure};
-use crate::remote::{Connection, Run as Running};
+use crate::remote::{Connection, Run as Running, RunError};
 use crate::report::Event;
 use crate::sh::Script;
 use crate::source::Diag;
@@ -12,6 +13,14 @@ use std::time::{Duration, Instant};
 /// A time as modules return it.
 fn time_text(time: &jiff::Zoned) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string()
+}
+
+/// A reboot that was set off.
+struct Started {
+    /// The boot time that the host said before it.
+    before: Vec<u8>,
+    /// By which job, where that is kept account of.
+    job: Option<String>,
 }
 
 impl Action<'_> {
@@ -140,9 +149,9 @@ impl Action<'_> {
             "if command -v wall >/dev/null; then wall {words}; fi; if [ -d /run/systemd/system ]; then systemctl reboot; else reboot; fi"
         );
         let command = args.str("reboot_command").unwrap_or(&default);
-        let before = match self.start_reboot(&boot_time, command, delay).await {
-            Ok(before) => before,
-            Err(executed) => return Ok(*executed),
+        let Started { before, job } = match self.start_reboot(&boot_time, command, delay, deadline).await {
+            Ok(started) => started,
+            Err(trouble) => return Ok(Executed::of_trouble(self.task_run.task(), trouble)),
         };
         let ended = match self.until_rebooted(&boot_time, &before, deadline).await {
             Ok(()) => {
@@ -155,30 +164,46 @@ impl Action<'_> {
         if let Err(why) = ended {
             executed.failed = true;
             executed.data.insert("msg".into(), why.into());
+        } else if let Ok(wire) = Wire::open(self.task_run, self.place, self.view).await {
+            self.task_run.saw_end(&wire, job);
         }
         Ok(executed)
     }
 
-    /// Sets the reboot off, and returns the boot time that the host says before it.
-    async fn start_reboot(&self, boot_time: &Script, command: &str, delay: Duration) -> Result<Vec<u8>, Box<Executed>> {
-        let unreachable = |err: &dyn std::error::Error| Box::new(Executed::unreachable(super::chain(err)));
-        let failed = |words: String| Box::new(Executed::failed(words));
-        let connection = self.task_run.playing.run.connections.to(&self.place.target).await.map_err(|err| unreachable(&err))?;
-        let before = connection.probe(boot_time.clone(), self.running()).await.map_err(|err| unreachable(&err))?;
-        if !before.success() {
-            return Err(failed(Failure::script("reading the boot time", &before).message));
+    /// Sets the reboot off, by a job: however often the connection is lost or the run goes on, it is set off once. Where an earlier life of the
+    /// run may have done so, the boot time before is the one that it was told.
+    async fn start_reboot(&self, boot_time: &Script, command: &str, delay: Duration, deadline: Instant) -> Result<Started, Trouble> {
+        let known = self.task_run.turn.probed();
+        if known.is_some() {
+            // The host may be on its way down or up.
+            self.reconnect(deadline, Duration::from_millis(500)).await.map_err(Trouble::Unreachable)?;
         }
-        let command = crate::sh::quote(command);
-        // The command outlives the shell that starts it: the host goes away under it.
+        let wire = Wire::open(self.task_run, self.place, self.view).await?;
+        let now = wire.ask(boot_time.clone()).await?;
+        if !now.success() {
+            return Err(Failure::script("reading the boot time", &now).into());
+        }
+        let before = known.unwrap_or_else(|| now.clone());
+        let job = self.task_run.name_job(self.place, Some(&before), self.view)?;
+        let id = job.as_ref().map(|job| job.id.clone());
+        if now.stdout != before.stdout {
+            return Ok(Started { before: before.stdout, job: id });
+        }
+        // The command outlives the job that starts it: the host goes away under it.
         let start = format!(
-            "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {} {command} >/dev/null 2>&1 </dev/null &\n",
-            delay.as_secs()
+            "command -v setsid >/dev/null || exit 127\nsetsid sh -c 'sleep \"$1\"; eval \"$2\"' sh {} {} >/dev/null 2>&1 </dev/null &\n",
+            delay.as_secs(),
+            crate::sh::quote(command)
         );
         self.task_run.playing.run.ahead.something_changes();
-        match connection.probe(Script::new(start), self.running()).await {
-            Ok(output) if output.status == 127 => Err(failed("the host has no setsid, by which the reboot would be started".to_owned())),
+        let left = deadline.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(left, wire.apply(Script::new(start), job)).await {
+            Ok(Ok(output)) if output.status == 127 => {
+                Err(Failure::new("the host has no setsid, by which the reboot would be started").into())
+            }
             // With no delay the host may be gone before it can answer.
-            _ => Ok(before.stdout),
+            Ok(Ok(_) | Err(RunError::Gone { .. } | RunError::Lost(_))) | Err(_) => Ok(Started { before: before.stdout, job: id }),
+            Ok(Err(err)) => Err(err.into()),
         }
     }
 

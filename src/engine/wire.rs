@@ -6,7 +6,7 @@ use super::connections::Leftovers;
 use super::costs::{Spent, Waiting};
 use super::execute::Trouble;
 use super::task::TaskRun;
-use crate::remote::{Connection, JobName, JobState, Meter, Run as Running, RunError};
+use crate::remote::{Connection, JobName, JobState, Meter, OnSent, Run as Running, RunError, Sought};
 use crate::report::Event;
 use crate::sh::{Output, Script};
 use crate::vars::View;
@@ -21,6 +21,7 @@ pub struct Wire {
     waits: Arc<dyn Fn(String) + Send + Sync>,
     run: Arc<Run>,
     running: Running,
+    on_received: OnSent,
     spent: Option<Arc<Spent>>,
 }
 
@@ -47,6 +48,8 @@ impl Wire {
         };
         let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
         let on_sent = move |sent, total| events.emit(Event::HostSends { task: number, host: host.clone(), sent, total });
+        let (events, number, host) = (run.clone(), task_run.number, task_run.host.to_string());
+        let on_received = move |received, total| events.emit(Event::HostReceives { task: number, host: host.clone(), received, total });
         let waits: Arc<dyn Fn(String) + Send + Sync> = Arc::new(waits);
         let told = waits.clone();
         let on_wait = move |what: &str| {
@@ -64,7 +67,15 @@ impl Wire {
             title: task_run.name.clone(),
             ..Running::default()
         };
-        Ok(Wire { connection, leftovers, waits, run: run.clone(), running, spent: task_run.spent.clone() })
+        Ok(Wire {
+            connection,
+            leftovers,
+            waits,
+            run: run.clone(),
+            running,
+            on_received: Arc::new(on_received),
+            spent: task_run.spent.clone(),
+        })
     }
 
     /// From now on the task waits for the host, until this is dropped.
@@ -127,6 +138,13 @@ impl Wire {
         let _waiting = self.waiting();
         self.settle().await?;
         self.connection.apply(script, Running { job, ..self.running.clone() }).await
+    }
+
+    /// Brings a file of the host to an empty one of ours; returns the SHA-1 of what came.
+    pub async fn receive(&self, sought: &Sought<'_>, to: &mut tokio::fs::File) -> Result<String, RunError> {
+        let _waiting = self.waiting();
+        let running = Running { on_sent: Some(self.on_received.clone()), ..self.running.clone() };
+        self.connection.receive(sought, to, running).await
     }
 
     /// Lets the host forget a job, whenever it is spoken to next.

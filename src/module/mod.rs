@@ -92,6 +92,9 @@ pub enum Apply {
     OnHost(Script),
     /// Writes a file of the controller, parents included, beside and renamed (`fetch`).
     OnController { path: PathBuf, content: Vec<u8> },
+    /// The same with a file of the host, which may be larger than memory. `finish` is told the SHA-1 of what came, as `sha1sum` would print
+    /// it, and the file gets its name only if that is well.
+    FromHost { source: String, length: u64, checksum: String, path: PathBuf },
 }
 
 pub type Finish = Box<dyn FnOnce(&Output, Outcome) -> Result<Outcome, Failure> + Send>;

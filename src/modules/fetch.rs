@@ -4,7 +4,7 @@
 //! - fetch: {src: /etc/kubernetes/admin.conf, dest: ./, flat: true}
 //! ```
 //!
-//! Without `flat` it goes to `dest/HOST/path`. Returns `dest`, `file`, `checksum`, `remote_checksum`.
+//! Without `flat` it goes to `dest/HOST/path`. It may be of any size, and gets its name when all of it has come. Returns `dest`, `file`, `checksum`, `remote_checksum`.
 
 use super::look::{FUNCTIONS, Fields};
 use super::put::{checksum_of, sha1_of};
@@ -13,6 +13,9 @@ use crate::sh::{Output, Script, words};
 use std::path::PathBuf;
 
 pub struct Fetch;
+
+/// Up to so many bytes come with the answer that says what the file is: that saves the way there and back. What is larger comes by itself.
+const SMALL: u64 = 128 * 1024;
 
 static SPEC: Spec = Spec {
     name: "ansible.builtin.fetch",
@@ -35,10 +38,11 @@ pub struct State {
 enum Found {
     Missing,
     Directory,
-    /// Its SHA-1 as the host says it, and its content.
+    /// Its SHA-1 as the host says it, and its content if it is small.
     File {
         checksum: String,
-        content: Vec<u8>,
+        length: u64,
+        content: Option<Vec<u8>>,
     },
 }
 
@@ -52,7 +56,8 @@ impl Module for Fetch {
     fn probe(&self, args: &Args, _context: &dyn Context) -> Result<Option<Script>, Failure> {
         let path = words::on_host(args.required("src")?);
         Ok(Some(Script::new(format!(
-            "{FUNCTIONS}p={path}\nsay \"$p\"\nlook \"$p\" -L\n[ -n \"$s\" ] || exit 0\nif [ -d \"$p\" ]; then exit 0; fi\nsum \"$p\"\nexec cat -- \"$p\"\n"
+            "{FUNCTIONS}p={path}\nsay \"$p\"\nlook \"$p\" -L\n[ -n \"$s\" ] || exit 0\nif [ -d \"$p\" ]; then exit 0; fi\n\
+             set -- $s\nsum \"$p\"\nif [ \"$7\" -le {SMALL} ]; then say small; exec cat -- \"$p\"; fi\nsay ''\n"
         ))))
     }
 
@@ -62,8 +67,11 @@ impl Module for Fetch {
         let found = match fields.entry(&path)? {
             None => Found::Missing,
             Some(entry) if entry.is_dir() => Found::Directory,
-            Some(_) => match fields.sum()? {
-                Some(checksum) => Found::File { checksum, content: fields.rest().to_vec() },
+            Some(entry) => match fields.sum()? {
+                Some(checksum) => {
+                    let is_small = !fields.bytes()?.is_empty();
+                    Found::File { checksum, length: entry.size, content: is_small.then(|| fields.rest().to_vec()) }
+                }
                 None => return Err(Failure::argument("src", format!("cannot read {path}"))),
             },
         };
@@ -79,29 +87,41 @@ impl Module for Fetch {
                 Ok(Outcome::unchanged().with("msg", format!("{why}, not transferring, ignored")).with("file", source).into())
             }
         };
-        let (remote_checksum, content) = match state.found {
+        let (remote_checksum, length, content) = match state.found {
             Found::Missing => return missing("the remote file does not exist"),
             Found::Directory => return missing("remote file is a directory, fetch cannot work on directories"),
-            Found::File { checksum, content } => (checksum, content),
+            Found::File { checksum, length, content } => (checksum, length, content),
         };
-        let checksum = sha1_of(&content);
         let dest = destination(args, source, context)?;
-        let shown = dest.to_string_lossy().into_owned();
-        if checksum != remote_checksum && args.is("validate_checksum") {
-            return Err(Failure::new("checksum mismatch")
-                .with("checksum", checksum)
-                .with("remote_checksum", remote_checksum)
-                .with("dest", shown));
-        }
-        let outcome = |changed| Outcome { changed, ..Outcome::default() }.with("dest", shown.as_str()).with("file", source);
+        let outcome = |changed| Outcome { changed, ..Outcome::default() }.with("dest", dest.to_string_lossy()).with("file", source);
+        let compare = came_as(remote_checksum.clone(), args.is("validate_checksum"));
+        // Of what has not come yet, it is what the host says that would be new.
+        let checksum = content.as_deref().map_or_else(|| remote_checksum.clone(), sha1_of);
+        let received = compare(&checksum, outcome(true))?;
         if dest.is_file() && checksum_of(&dest)? == checksum {
             return Ok(outcome(false).with("checksum", checksum).into());
         }
-        let outcome = outcome(true)
+        let Some(content) = content else {
+            let apply = Apply::FromHost { source: state.path.clone(), length, checksum: remote_checksum, path: dest.clone() };
+            let finish = move |output: &Output, outcome| compare(&output.stdout_text(), outcome);
+            return Ok(Change { outcome: received, apply, finish: Some(Box::new(finish)), in_check_mode: None }.into());
+        };
+        Ok(Change { outcome: received, apply: Apply::OnController { path: dest.clone(), content }, finish: None, in_check_mode: None }
+            .into())
+    }
+}
+
+/// What is returned of a file that came with this SHA-1.
+fn came_as(remote_checksum: String, must_agree: bool) -> impl Fn(&str, Outcome) -> Result<Outcome, Failure> + Send + 'static {
+    move |checksum, outcome| {
+        if must_agree && checksum != remote_checksum {
+            let failure = Failure::new("checksum mismatch").with("checksum", checksum).with("remote_checksum", remote_checksum.as_str());
+            return Err(outcome.data.get("dest").cloned().into_iter().fold(failure, |failure, dest| failure.with("dest", dest)));
+        }
+        Ok(outcome
             .with("checksum", checksum)
-            .with("remote_checksum", remote_checksum)
-            .with("remote_md5sum", serde_json::Value::Null);
-        Ok(Change { outcome, apply: Apply::OnController { path: dest, content }, finish: None, in_check_mode: None }.into())
+            .with("remote_checksum", remote_checksum.as_str())
+            .with("remote_md5sum", serde_json::Value::Null))
     }
 }
 
@@ -153,7 +173,7 @@ mod tests {
             ("~/notes", "/c/out", false, "/../../x/../y", "/c/out/web1/x/y"),
         ] {
             let stat = "81a4 0 0 1 2 3 2 1 1 1 8 4096 0 0|1|1|1|root|root";
-            let probe = format!("{said}\0{stat}\0{}\0x\n", sha1_of(b"x\n"));
+            let probe = format!("{said}\0{stat}\0{}\0small\0x\n", sha1_of(b"x\n"));
             let decision = decide(&Fetch, json!({"src": src, "dest": dest, "flat": flat}), &probe, &Controller::default());
             let Ok(Decision::Change(Change { apply: Apply::OnController { path, .. }, .. })) = decision else { panic!("{src} is new") };
             assert_eq!(path, PathBuf::from(goes));
@@ -161,7 +181,7 @@ mod tests {
         let refused = decide(
             &Fetch,
             json!({"src": "$X/..", "dest": "/c/out/", "flat": true}),
-            "/..\081a4 0 0 1 2 3 2 1 1 1 8 4096 0 0|1|1|1|root|root\0da39a3ee5e6b4b0d3255bfef95601890afd80709\0",
+            "/..\081a4 0 0 1 2 3 2 1 1 1 8 4096 0 0|1|1|1|root|root\0da39a3ee5e6b4b0d3255bfef95601890afd80709\0small\0",
             &Controller::default(),
         );
         assert!(refused.is_err());

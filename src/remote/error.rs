@@ -93,6 +93,8 @@ pub enum RunError {
     TooMuchOutput { limit: usize },
     #[error("cannot send `{what}` to the host: {reason}")]
     Send { what: String, reason: String },
+    #[error("cannot bring `{what}` from the host: {reason}")]
+    Receive { what: String, reason: String },
     #[error("`{0}` cannot be the name of an environment variable")]
     EnvironmentName(String),
     #[error("a script cannot contain a NUL character")]

@@ -2,7 +2,7 @@
 //!
 //! From the bottom up: [`ssh`] and [`local`] start programs on a host and carry their streams ([`wire`] hides which); [`escalate`] says which
 //! command line gives a shell as somebody else; [`shell`] opens such a shell and stays at its side; [`queue`] puts scripts through it,
-//! one after another, and after a lost connection goes on where it was; [`upload`] brings what is too large for a script.
+//! one after another, and after a lost connection goes on where it was; [`upload`] brings what is too large for a script, and [`download`] what is too large for its output.
 
 use crate::sh::{Output, Script};
 use std::collections::HashMap;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 mod algorithms;
 mod auth;
 mod call;
+mod download;
 mod error;
 mod escalate;
 mod frame;
@@ -38,6 +39,7 @@ mod text;
 mod upload;
 mod wire;
 
+pub use download::Sought;
 pub use error::{ConnectError, HostKeyError, RunError};
 pub use local::allow_open_files;
 pub use meter::Meter;
@@ -135,7 +137,7 @@ pub enum BecomeMethod {
 /// Gets the lines of a script's output while it runs.
 pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Hears how much of a large input is on its way already, and of how much.
+/// Hears how much of a large file is on its way already, and of how much.
 pub type OnSent = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
 /// How a script is run.
@@ -246,6 +248,11 @@ impl Connection {
         text::check(&script)?;
         let input = upload::prepare(&self.inner.wire, &run, &script.input).await?;
         self.call(&run, call::Work::Job(text::Job::new(&run, script, input, false))).await
+    }
+
+    /// Writes a file of the host to an empty one of ours, of whatever size, and returns the SHA-1 of what came: a file may change on the way.
+    pub async fn receive(&self, sought: &Sought<'_>, to: &mut tokio::fs::File, run: Run) -> Result<String, RunError> {
+        download::receive(&self.inner.wire, &run, sought, to).await
     }
 
     /// Starts a script as a job and does not wait for it; returns its id, for [`Connection::look`]. No later run waits for it either.

@@ -491,7 +491,7 @@ impl Queue {
     }
 }
 
-async fn wait_until(flag: &watch::Sender<bool>) {
+pub(super) async fn wait_until(flag: &watch::Sender<bool>) {
     // The sender is the one that we have.
     let _ = flag.subscribe().wait_for(|is_set| *is_set).await;
 }

@@ -90,7 +90,7 @@ impl Source<'_> {
 }
 
 /// Says now and then how far it is.
-fn progress(on_sent: Option<&OnSent>, length: u64) -> impl Fn(u64) + Send + Sync {
+pub(super) fn progress(on_sent: Option<&OnSent>, length: u64) -> impl Fn(u64) + Send + Sync {
     let last = Mutex::new(Instant::now());
     move |sent| {
         let Some(on_sent) = on_sent else { return };
@@ -103,7 +103,7 @@ fn progress(on_sent: Option<&OnSent>, length: u64) -> impl Fn(u64) + Send + Sync
 }
 
 async fn spool(wire: &Wire, run: &Run, source: Source<'_>) -> Result<Prepared, RunError> {
-    let _permit = wire.uploads.acquire().await.map_err(|closed| source.error(closed))?;
+    let _permit = wire.streams.acquire().await.map_err(|closed| source.error(closed))?;
     let mut begun = String::new();
     loop {
         let shell = shell::open(wire, &run.r#become, |_| Vec::new()).await?;
@@ -122,7 +122,7 @@ async fn spool(wire: &Wire, run: &Run, source: Source<'_>) -> Result<Prepared, R
     }
 }
 
-enum Failure {
+pub(super) enum Failure {
     Lost,
     Said(String),
 }

@@ -47,7 +47,7 @@ pub(super) struct Wire {
     /// Whom we were not allowed to become, and why: a wrong password is not tried again.
     pub refused: Mutex<HashMap<super::Become, String>>,
     /// Streams of files use a channel each, and sshd allows ten in all.
-    pub uploads: tokio::sync::Semaphore,
+    pub streams: tokio::sync::Semaphore,
     pub meter: Arc<Meter>,
     /// What is running is to end, and nothing new to begin.
     pub interrupts: tokio::sync::watch::Sender<bool>,
@@ -135,7 +135,7 @@ impl Wire {
             sh: sh.to_owned(),
             run: run.to_owned(),
             refused: Mutex::default(),
-            uploads: tokio::sync::Semaphore::new(2),
+            streams: tokio::sync::Semaphore::new(2),
             meter,
             interrupts: tokio::sync::watch::channel(false).0,
             session: tokio::sync::Mutex::new(Some(Arc::new(session))),

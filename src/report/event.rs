@@ -62,6 +62,13 @@ pub enum Event {
         sent: u64,
         total: u64,
     },
+    /// How much of a large file of the host has come, in bytes.
+    HostReceives {
+        task: usize,
+        host: String,
+        received: u64,
+        total: u64,
+    },
     /// Something that the host waits for: `apt's lock, held by unattended-upgr (pid 812)`.
     HostWaits {
         task: usize,

@@ -122,7 +122,7 @@ impl ToLines for Lines {
             Event::HostOutput { host, line, .. } if self.style.dump.verbosity >= 1 && !self.style.origins => {
                 vec![Line::Out(self.paint(AnsiColor::BrightBlack, &format!("  {host}: {line}")))]
             }
-            Event::HostOutput { .. } | Event::HostSends { .. } => Vec::new(),
+            Event::HostOutput { .. } | Event::HostSends { .. } | Event::HostReceives { .. } => Vec::new(),
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
             Event::PlayStarted { name, check_mode, .. } => {
                 let (name, mark) = (name.trim(), if *check_mode { self.mark() } else { "" });

@@ -27,6 +27,7 @@ pub fn mask(event: &mut Event) {
         | Event::NoHostsMatched
         | Event::HostStarted { .. }
         | Event::HostSends { .. }
+        | Event::HostReceives { .. }
         | Event::TaskCost { .. }
         | Event::HostCost { .. }
         | Event::RunCost { .. }

@@ -112,6 +112,9 @@ impl Sink for Terminal {
             Event::HostSends { task, host, sent, total } => {
                 self.say(*task, host, &format!("{} of {} sent", HumanBytes(*sent), HumanBytes(*total)));
             }
+            Event::HostReceives { task, host, received, total } => {
+                self.say(*task, host, &format!("{} of {} received", HumanBytes(*received), HumanBytes(*total)));
+            }
             Event::HostWaits { task, host, what } => self.say(*task, host, &format!("waits for {what}")),
             Event::HostFinished { task, result } => self.end(*task, &result.host),
             Event::Included { task, hosts, .. } => hosts.iter().for_each(|host| self.end(*task, host)),

@@ -213,6 +213,7 @@ impl<'a> Host<'a> {
                 std::fs::write(&path, content).map_err(|err| Failure::new(err.to_string()))?;
                 return Ok(change.outcome);
             }
+            Apply::FromHost { .. } => panic!("what is so large is brought by the wire, which is not here"),
         };
         let output = self.execute(&script);
         match change.finish {
