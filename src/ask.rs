@@ -44,6 +44,8 @@ pub fn abandon() -> bool {
 
 /// Asks without showing what is typed. The end of the input is an error of kind `UnexpectedEof`.
 pub fn hidden(question: &str) -> std::io::Result<Answer> {
+    // Open before the terminal is quiet: whoever abandons it makes the terminal as it was.
+    let _open = Question::open();
     match std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty") {
         Ok(tty) => {
             let quiet = Quiet::begin(&tty)?;
@@ -69,8 +71,11 @@ impl Quiet {
         let mut quiet = before.clone();
         quiet.local_modes.remove(LocalModes::ECHO);
         quiet.local_modes.insert(LocalModes::ECHONL);
-        *QUIET.lock().unwrap_or_else(PoisonError::into_inner) = Some((tty.try_clone()?, before));
+        // Held until it is quiet: who makes it as it was comes before that, or after.
+        let mut kept = QUIET.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = tty.try_clone()?;
         tcsetattr(tty, OptionalActions::Flush, &quiet)?;
+        *kept = Some((own, before));
         Ok(Quiet(()))
     }
 }
@@ -90,6 +95,7 @@ fn show_again() {
 
 /// Asks and shows what is typed.
 pub fn shown(question: &str) -> std::io::Result<Answer> {
+    let _open = Question::open();
     let mut out = std::io::stdout();
     out.write_all(question.as_bytes())?;
     out.flush()?;
@@ -108,7 +114,6 @@ fn eprint(question: &str) -> std::io::Result<()> {
 }
 
 fn line(from: &mut impl BufRead) -> std::io::Result<Answer> {
-    let _open = Question::open();
     // A text that grows leaves its beginnings behind.
     let mut line = Zeroizing::new(String::with_capacity(4096));
     if from.read_line(&mut line)? == 0 {

@@ -1,8 +1,16 @@
-//! The program under Ansible's names: `ansible` and `ansible-inventory`. The outputs were compared with those of ansible-core 2.21.
+//! The program under Ansible's names: what `ansible` and `ansible-inventory` print, what callbacks add, how signals end it. The outputs were compared with
+//! those of ansible-core 2.21.
+
+#[path = "drop_in/callbacks.rs"]
+mod callbacks;
+#[path = "drop_in/interrupts.rs"]
+mod interrupts;
+mod support;
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use support::text;
 
 /// What a command prints, both outputs and the exit code.
 fn said(dir: &Path, name: &str, args: &[&str]) -> String {
@@ -84,4 +92,19 @@ fn facts_are_kept_until_they_are_flushed() {
     flushing.extend(msg);
     assert!(said(dir.path(), "ansible", &flushing).contains("\"msg\": \"none\""));
     assert!(said(dir.path(), "ansible", &msg).contains("\"msg\": \"none\""));
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_mistake() {
+    let dir = folder(&[("hosts", "web1\n"), ("site.yml", "- hosts: all\n  tasks: [{debug: }]\n")]);
+    for (name, args) in
+        [("ansible-inventory", &["--list"][..]), ("ansible-playbook", &["site.yml", "--list-tasks"]), ("ansible", &["--version"])]
+    {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
+        command.arg0(name).args(args).current_dir(dir.path()).env_clear().env("ANSIBLE_INVENTORY", "hosts").stdout(writer);
+        let output = command.output().expect("the program starts");
+        assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(141)), "{name}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The wire against a real sshd on loopback, through a proxy that cuts connections.
 
+#[path = "remote/algorithms.rs"]
+mod algorithms;
 #[path = "remote/costs.rs"]
 mod costs;
 #[path = "remote/edges.rs"]

@@ -5,7 +5,7 @@ Settings by environment, all optional:
   DELAYS="0 50"          round trips in milliseconds
   TOOLS="nodewright ssh ansible mitogen pyinfra"
   RUNS=5                 how often; a tool whose runs have taken 20 s together is not run again
-  PATIENCE=180           a tool that took so many seconds for a run is left out with the delays that follow, and named
+  PATIENCE=180           a tool that took so many seconds for a run is left out of what follows, which is more, and named
   HOSTS=100              how many containers at most
 """
 
@@ -55,7 +55,7 @@ def main():
     results = report.Results(nodewright, TARGET / "env", [tool.name for tool in tools])
     hosts = Hosts(release / "nodewright", release / "examples" / "delay", TARGET / "inventories", most)
     try:
-        is_warm = False
+        is_warm, slow = False, set()
         for size in sizes:
             say(f"{size} hosts")
             hosts.grow(size)
@@ -63,7 +63,6 @@ def main():
             if shared:
                 say(f"  simulated: {size} names on {shared} containers, nodewright only")
             converge(nodewright, hosts.write(min(size, len(hosts.addresses)), 0), scratch)
-            slow = set()
             for delay in delays:
                 folder = hosts.write(size, delay)
                 able = [tool for tool in tools if tool.key not in slow and (not shared or tool.key == "nodewright")]
@@ -77,7 +76,7 @@ def main():
                     if measured[-1].wall > patience:
                         slow.add(tool.key)
                 for tool in tools:
-                    if tool.key in slow and tool not in able:
+                    if tool.key in slow and tool not in able and not shared:
                         results.leave_out(tool, size, delay)
                 if size == sizes[0] and "nodewright" in wanted:
                     results.profile(profile(tools, folder, size), size, delay)

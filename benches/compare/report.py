@@ -117,7 +117,7 @@ class Results:
                 f" {1000 * row['cpu_s'] / size:>6.1f} ms {row['rss_mb']:>5.0f} MB  {ratio(row, by_hand):>14} {ratio(row, own):>13}"
             )
         for row in self.left_out:
-            lines.append(f"{row['hosts']:>5} {row['delay_ms']:>3} ms  {row['name']:25} left out: it took too long without the delay (PATIENCE)")
+            lines.append(f"{row['hosts']:>5} {row['delay_ms']:>3} ms  {row['name']:25} left out: it took too long with fewer hosts or less delay (PATIENCE)")
         lines += ["", *self.wire(), ""]
         for row in self.content:
             lines.append(

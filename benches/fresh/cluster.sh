@@ -96,7 +96,6 @@ export KUBECONFIG=/etc/kubernetes/admin.conf
 mkdir -p /etc/kubernetes/cni
 curl -fsSL "$MANIFEST" | sed -E 's|"Network": *"[^"]*"|"Network": "$POD_CIDR"|' >/etc/kubernetes/cni/flannel.yaml
 kubectl apply -f /etc/kubernetes/cni/flannel.yaml >/dev/null
-kubectl -n kube-flannel rollout status daemonset/kube-flannel-ds --timeout=300s >/dev/null
 REMOTE
 (umask 077; on "$control_plane" sudo cat /etc/kubernetes/admin.conf >"$KUBECONFIG_TO")
 
@@ -124,6 +123,7 @@ REMOTE
 on "$control_plane" sudo sh -s <<REMOTE
 set -eu
 export KUBECONFIG=/etc/kubernetes/admin.conf
+kubectl -n kube-flannel rollout status daemonset/kube-flannel-ds --timeout=300s >/dev/null
 kubectl wait node --all --for=condition=Ready --timeout=180s >/dev/null
 kubectl -n kube-system wait deployment/coredns --for=condition=Available --timeout=180s >/dev/null
 kubectl apply -f - >/dev/null <<'PODS'

@@ -1,12 +1,12 @@
 //! The drop-in `ansible`: one task on the hosts of a pattern. It is made into a play of one task and run like any other.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, OptionError, extra_vars, greet, reading, run};
+use super::{Manner, OptionError, callbacks, extra_vars, greet, reading, run};
 use crate::config::Config;
 use crate::engine::{Settings, TagSelection};
 use crate::inventory::Inventory;
 use crate::playbook::{Entry, Playbook};
-use crate::report::{Form, Minimal, Plain, Sink, Tree};
+use crate::report::Tree;
 use crate::source::{Diag, Kind, Node, Source, Span, yaml};
 use crate::template::Templar;
 use crate::vars::{Level, VarMap, View};
@@ -62,7 +62,6 @@ pub struct Args {
 /// # Errors
 /// What is wrong with arguments, settings or inventory. What goes wrong on hosts is in the exit code.
 pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
-    super::signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -114,7 +113,10 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         keeping: None,
         config: config.clone(),
     };
-    let sinks = sinks(&args, &settings, manner);
+    let mut sinks = callbacks::of_adhoc(args.one_line, &settings, manner, &mut warnings)?;
+    if let Some(dir) = &args.tree {
+        sinks.push(Box::new(Tree::new(dir, run::style(&settings, manner).dump)));
+    }
     // The task is shown with its arguments as they were understood, so it is read twice.
     let understood = loader.single(&play(&module, &args, &config, None)?, &dir).map_err(super::Findings)?;
     let playbook = loader.single(&play(&module, &args, &config, Some(&understood))?, &dir).map_err(super::Findings)?;
@@ -230,18 +232,4 @@ fn described(module: &str, background: u64, timeout: u64, poll: u64, understood:
 
 fn map(at: &Span, pairs: Vec<(&str, Node)>) -> Node {
     Node::new(Kind::Map(pairs.into_iter().map(|(key, value)| (Node::string(key, at.clone()), value)).collect()), at.clone())
-}
-
-fn sinks(args: &Args, settings: &Settings, manner: Manner) -> Vec<Box<dyn Sink>> {
-    let style = run::style(settings, manner);
-    let chosen = settings.config.text("DEFAULT_STDOUT_CALLBACK").filter(|_| settings.config.flag("DEFAULT_LOAD_CALLBACK_PLUGINS"));
-    let short = chosen.map(|name| name.strip_prefix("ansible.builtin.").unwrap_or(name));
-    let (out, err) = (std::io::stdout(), std::io::stderr());
-    let shown: Box<dyn Sink> = match short {
-        _ if args.one_line => Box::new(Plain::new(out, err, Minimal::new(Form::OneLine, style.clone()))),
-        Some("oneline") => Box::new(Plain::new(out, err, Minimal::new(Form::OneLine, style.clone()))),
-        _ => Box::new(Plain::new(out, err, Minimal::new(Form::Minimal, style.clone()))),
-    };
-    let tree = args.tree.as_ref().map(|dir| Box::new(Tree::new(dir, style.dump)) as Box<dyn Sink>);
-    std::iter::once(shown).chain(tree).collect()
 }

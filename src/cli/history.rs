@@ -74,7 +74,7 @@ pub fn how(summary: &Summary, run: &Run, is_alive: bool) -> &'static str {
     match summary.ended {
         Some((0, _)) => "ok",
         Some((4, _)) => "unreachable",
-        Some((99 | 130, _)) => "interrupted",
+        Some((99 | 129 | 130 | 143, _)) => "interrupted",
         Some((1, _)) => "broken",
         Some(_) => "failed",
         None if is_alive => "running",

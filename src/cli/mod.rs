@@ -2,6 +2,7 @@
 //! command's arguments.
 
 mod adhoc;
+mod callbacks;
 mod check;
 mod explain;
 pub mod extra_vars;
@@ -57,7 +58,7 @@ pub enum Manner {
     Ansible,
 }
 
-/// Exit codes, as ansible-playbook has them; `2` and `4` also say how the run went (see [`crate::engine::Ending`]).
+/// Exit codes, as ansible-playbook has them; [`crate::engine::Ending`] has those that say how a run went.
 mod exit {
     /// Something was wrong that is not the hosts' fault: a missing playbook, a limit that matches nothing.
     pub const ERROR: u8 = 1;
@@ -70,6 +71,7 @@ mod exit {
 /// The whole program.
 pub fn main() -> ExitCode {
     mask_panics();
+    end_when_nobody_reads();
     write_no_cores();
     let called = std::env::args_os().next().unwrap_or_default();
     match Path::new(&called).file_name().and_then(|name| name.to_str()) {
@@ -86,8 +88,26 @@ fn write_no_cores() {
     let _ = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0);
 }
 
+/// A reader of the output that went away (`| head`) is no mistake: what would panic where it prints ends the program as SIGPIPE would.
+fn end_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if words.starts_with("failed printing to stdout") && words.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
+}
+
 fn own() -> ExitCode {
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    if matches!(command, Command::Run(_) | Command::Check(_) | Command::Explain(_) | Command::Resume(_))
+        && let Err(err) = signals::watch(Manner::Own)
+    {
+        return done(Err(err), Manner::Own);
+    }
+    match command {
         Command::Run(args) => done(run::run(args, Manner::Own), Manner::Own),
         Command::Explain(args) => done(explain::run(&args), Manner::Own),
         Command::Check(args) => done(check::run(&args), Manner::Own),
@@ -116,7 +136,7 @@ fn drop_in<A: clap::Args + FromArgMatches>(name: &'static str, run: impl FnOnce(
     match Called::<A>::from_arg_matches(&matches) {
         Ok(called) => {
             debug_assert!(!called.version, "it was looked for before");
-            done(run(called.args, Manner::Ansible), Manner::Ansible)
+            done(signals::watch(Manner::Ansible).and_then(|()| run(called.args, Manner::Ansible)), Manner::Ansible)
         }
         Err(err) => err.exit(),
     }
@@ -151,6 +171,7 @@ fn done(result: anyhow::Result<u8>, manner: Manner) -> ExitCode {
     let exit = match (err.downcast_ref::<Findings>(), err.downcast_ref::<Diag>()) {
         (Some(findings), _) if findings.0.iter().any(is_locked) => exit::ERROR,
         (_, Some(diag)) if is_locked(diag) => exit::ERROR,
+        (None, None) if err.is::<signals::Ended>() => err.downcast_ref::<signals::Ended>().map_or(exit::ERROR, signals::Ended::code),
         (None, None) if err.is::<OptionError>() || err.is::<crate::config::Invalid>() => exit::OPTIONS,
         (None, None) => exit::ERROR,
         _ => exit::PARSE,

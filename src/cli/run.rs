@@ -1,12 +1,12 @@
 //! `nodewright run`, and the drop-in `ansible-playbook`: playbooks over an inventory.
 
 use super::options::{Connecting, Hosts, Running};
-use super::{Manner, extra_vars, foresee, greet, keeping, listing, reading, signals};
+use super::{Manner, callbacks, extra_vars, foresee, greet, keeping, listing, reading, signals};
 use crate::config::{Config, Value};
 use crate::engine::{Run, Settings, TagSelection};
 use crate::inventory::Inventory;
 use crate::journal::{EventSink, Journal, Keeping, Past};
-use crate::report::{Dump, Event, Format, JsonLines, Lines, Plain, Profile, Reporter, Sink, Style, Terminal};
+use crate::report::{Dump, Event, Format, Profile, Reporter, Sink, Style};
 use crate::secrets::without;
 use crate::source::{Diag, Level};
 use crate::template::Templar;
@@ -87,7 +87,6 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
 /// As [`run`].
 pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run>) -> anyhow::Result<u8> {
     let began = Instant::now();
-    signals::watch()?;
     let config = Arc::new(Config::load()?);
     let mut warnings: Vec<Diag> = config.warnings.iter().map(Diag::warning).collect();
     warnings.extend(args.connecting.warnings().chain(args.running.warnings()).map(Diag::warning));
@@ -148,16 +147,16 @@ pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run
         keeping: None,
         config,
     };
-    let mut sinks = vec![sink(&args.output, &settings, manner)];
-    if settings.costs_since.is_some() {
-        // Not a result of the run: what reads its output goes on reading the same.
-        let out = args.profile.then(std::io::stderr);
-        sinks.push(Box::new(Profile::new(out, args.profile_to)));
-    }
     if args.listing.anything() {
         tell_warnings(&warnings, manner);
         let run = Run::new(settings, inventory, loader, templar, |_| {});
         return args.listing.tell(&run, &playbooks);
+    }
+    let mut sinks = callbacks::of_playbooks(&args.output, &settings, manner, &mut warnings)?;
+    if settings.costs_since.is_some() {
+        // Not a result of the run: what reads its output goes on reading the same.
+        let out = args.profile.then(std::io::stderr);
+        sinks.push(Box::new(Profile::new(out, args.profile_to)));
     }
     settings.keeping = match resumed {
         Some(run) => {
@@ -255,20 +254,6 @@ pub fn tell_warnings(warnings: &[Diag], manner: Manner) {
     }
 }
 
-fn sink(output: &str, settings: &Settings, manner: Manner) -> Box<dyn Sink> {
-    let style = style(settings, manner);
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    let live = std::io::stdout().is_terminal() && std::io::stderr().is_terminal() && style.colour && !dumb;
-    match (output, manner) {
-        ("json", _) => Box::new(JsonLines::new(std::io::stdout())),
-        ("auto", Manner::Own) if live => {
-            console::set_colors_enabled(true);
-            Box::new(Terminal::new(style))
-        }
-        _ => Box::new(Plain::new(std::io::stdout(), std::io::stderr(), Lines::new(style))),
-    }
-}
-
 /// How lines look, by the settings.
 pub fn style(settings: &Settings, manner: Manner) -> Style {
     let config = &settings.config;
@@ -278,14 +263,7 @@ pub fn style(settings: &Settings, manner: Manner) -> Style {
         dump: Dump {
             verbosity: settings.verbosity,
             format: match config.text("CALLBACK_RESULT_FORMAT") {
-                Some("yaml") => Format::Yaml {
-                    write: crate::template::yaml_document,
-                    width: match config.text("CALLBACK_YAML_LINE_WIDTH") {
-                        Some("no-break") => i32::MAX as usize,
-                        Some("terminal-width") => console::Term::stdout().size_checked().map_or(79, |(_, columns)| columns.into()),
-                        _ => 80,
-                    },
-                },
+                Some("yaml") => yaml(config),
                 _ => Format::Json,
             },
             pretty: match config.get("CALLBACK_FORMAT_PRETTY") {
@@ -306,5 +284,17 @@ pub fn style(settings: &Settings, manner: Manner) -> Style {
         show_starts: config.flag("SHOW_PER_HOST_START"),
         show_custom_stats: config.flag("SHOW_CUSTOM_STATS"),
         diff_context: number("DIFF_CONTEXT").unwrap_or(3),
+    }
+}
+
+/// Results as YAML, by the settings.
+pub fn yaml(config: &Config) -> Format {
+    Format::Yaml {
+        write: crate::template::yaml_document,
+        width: match config.text("CALLBACK_YAML_LINE_WIDTH") {
+            Some("no-break") => i32::MAX as usize,
+            Some("terminal-width") => console::Term::stdout().size_checked().map_or(79, |(_, columns)| columns.into()),
+            _ => 80,
+        },
     }
 }

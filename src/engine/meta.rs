@@ -2,7 +2,7 @@
 
 use super::cursor::Step;
 use super::play::{Playing, Walker, identity};
-use super::strategy::End;
+use super::strategy::{End, Start};
 use crate::playbook::Task;
 use crate::report::{Event, HostResult, Status, TaskKind};
 use crate::source::Diag;
@@ -132,7 +132,7 @@ impl Playing {
         let number = self.run.new_task_number();
         let (name, place) = (self.name_of(&step.task, &view), step.task.span.to_string());
         let kind = if step.is_handler { TaskKind::Handler } else { TaskKind::Task };
-        self.run.emit(Event::TaskStarted { task: number, name, kind, place, check_mode: self.run.settings.check });
+        self.tell_start(&step.task, Start { number, name, kind, place, check_mode: self.run.settings.check });
         let role = step.task.role.as_ref().map(|role| role.full_name()).unwrap_or_default();
         let (done, not_done) = words_of(action, &walker.host, &role);
         if matches!(action, "noop" | "refresh_inventory" | "reset_connection") {

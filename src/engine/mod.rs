@@ -45,6 +45,7 @@ mod wire;
 
 pub use connect::{ConnectionSettings, SshArgs};
 pub use explaining::Definition;
+pub use interrupt::Cause;
 pub use listing::Listed;
 pub use tags::TagSelection;
 
@@ -120,7 +121,7 @@ impl Settings {
     }
 }
 
-/// How a run ended. The numbers are Ansible's exit codes.
+/// How a run ended. The numbers are Ansible's exit codes, and those that a shell has for programs that a signal ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Ok = 0,
@@ -129,6 +130,8 @@ pub enum Ending {
     Failed = 2,
     Unreachable = 4,
     Interrupted = 99,
+    HungUp = 129,
+    Terminated = 143,
 }
 
 /// Why a host is out.
@@ -293,8 +296,8 @@ impl Run {
     /// What counts is who is out at the end: `meta: clear_host_errors` forgives.
     fn ending(&self) -> Ending {
         let out = self.out.lock().expect("no panic holds the lock");
-        if self.is_interrupted() {
-            Ending::Interrupted
+        if let Some(cause) = self.stopped_by() {
+            cause.ending()
         } else if self.broken.load(Ordering::Relaxed) {
             Ending::Broken
         } else if out.values().any(|loss| *loss == Loss::Unreachable) {

@@ -37,6 +37,8 @@ pub struct Playing {
     pub validating: Option<Arc<Task>>,
     /// Tasks that have been told of, by identity, with their numbers.
     pub begun: Mutex<HashMap<usize, usize>>,
+    /// The same for all batches of the play.
+    pub firsts: Arc<strategy::Firsts>,
     /// `throttle` of tasks to which hosts come on their own, by identity.
     pub slots: Mutex<HashMap<usize, Arc<tokio::sync::Semaphore>>>,
 }
@@ -278,6 +280,7 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
     let (gathering, flushing) = (Arc::new(gathering(&play)), Arc::new(flush_handlers(&play)));
     let validating = prepared.validating.map(Arc::new);
     let sections = Arc::new(sections(&play, &gathering, validating.as_ref(), &flushing, prepared.force_handlers));
+    let firsts = Arc::<strategy::Firsts>::default();
     for batch in prepared.batches {
         let hosts = batch.iter().map(|host| host.to_string()).collect();
         run.emit(Event::PlayStarted { name: prepared.name.clone(), hosts, check_mode: prepared.check_mode });
@@ -301,6 +304,7 @@ async fn batches_of(run: &Arc<Run>, play: Arc<Play>, prepared: Prepared) -> bool
             flushing: flushing.clone(),
             validating: validating.clone(),
             begun: Mutex::default(),
+            firsts: firsts.clone(),
             slots: Mutex::default(),
         });
         playing.renew_magic(&walkers);
@@ -389,7 +393,7 @@ fn flush_handlers(play: &Play) -> Task {
 
 impl Playing {
     /// Whether a task stands before all others in every play.
-    fn comes_first(&self, task: &Arc<Task>) -> bool {
+    pub fn comes_first(&self, task: &Arc<Task>) -> bool {
         Arc::ptr_eq(task, &self.gathering) || self.validating.as_ref().is_some_and(|first| Arc::ptr_eq(task, first))
     }
 

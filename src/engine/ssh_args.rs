@@ -1,55 +1,9 @@
 //! Options of ssh's command line, as inventories and `ansible.cfg` give them: those that mean something here are kept, those that change
 //! nothing of a run are taken, the others are refused, for they would be read and ignored. As with ssh, the first word on a matter counts.
 
-use crate::remote::Ssh;
+use crate::remote::{Ssh, ssh_options};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Options that `remote` follows, as it does those of ssh_config.
-const FOLLOWED: &[&str] = &[
-    "addressfamily",
-    "forwardagent",
-    "globalknownhostsfile",
-    "hashknownhosts",
-    "hostkeyalias",
-    "hostname",
-    "identitiesonly",
-    "identityagent",
-    "kbdinteractiveauthentication",
-    "passwordauthentication",
-    "preferredauthentications",
-    "proxycommand",
-    "pubkeyauthentication",
-    "serveralivecountmax",
-    "serveraliveinterval",
-    "stricthostkeychecking",
-    "userknownhostsfile",
-];
-
-/// Options that change nothing of a run: one connection is kept open and alive anyway, nobody is asked anything, no other way of logging in is
-/// known, and what ssh itself would say or display is said elsewhere.
-const WITHOUT_EFFECT: &[&str] = &[
-    "batchmode",
-    "checkhostip",
-    "compression",
-    "controlmaster",
-    "controlpath",
-    "controlpersist",
-    "enableescapecommandline",
-    "escapechar",
-    "exitonforwardfailure",
-    "forwardx11",
-    "forwardx11trusted",
-    "gssapiauthentication",
-    "gssapidelegatecredentials",
-    "hostbasedauthentication",
-    "ipqos",
-    "loglevel",
-    "numberofpasswordprompts",
-    "tcpkeepalive",
-    "updatehostkeys",
-    "visualhostkey",
-];
 
 /// Adds what `args` say to what is known; says what is not supported.
 pub fn read(args: &str, ssh: &mut Ssh) -> Result<(), String> {
@@ -80,7 +34,7 @@ pub fn read(args: &str, ssh: &mut Ssh) -> Result<(), String> {
     Ok(())
 }
 
-const WITH_VALUE: &str = "oFSpilJ";
+const WITH_VALUE: &str = "oFSpilJcm";
 
 fn with_value(ssh: &mut Ssh, letter: char, value: &str) -> Result<(), String> {
     match letter {
@@ -96,13 +50,15 @@ fn with_value(ssh: &mut Ssh, letter: char, value: &str) -> Result<(), String> {
         'i' => set(ssh, "identityfile", value),
         'l' => set(ssh, "user", value),
         'J' => set(ssh, "proxyjump", value),
+        'c' => set(ssh, "ciphers", value),
+        'm' => set(ssh, "macs", value),
         // The socket of a master connection: ours is kept in this process.
         _ => Ok(()),
     }
 }
 
 fn set(ssh: &mut Ssh, name: &str, value: &str) -> Result<(), String> {
-    let name = name.to_lowercase();
+    let name = ssh_options::canonical(name);
     let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
     match name.as_str() {
         "port" => {
@@ -123,10 +79,12 @@ fn set(ssh: &mut Ssh, name: &str, value: &str) -> Result<(), String> {
             ssh.proxy_jump.get_or_insert_with(|| value.to_owned());
         }
         "proxycommand" if ssh.proxy_jump.is_some() => {}
-        "challengeresponseauthentication" => add(ssh, "kbdinteractiveauthentication", value),
         "requesttty" if matches!(value, "no" | "false") => {}
-        _ if FOLLOWED.contains(&name.as_str()) => add(ssh, &name, value),
-        _ if WITHOUT_EFFECT.contains(&name.as_str()) => {}
+        _ if ssh_options::is_followed(&name) => {
+            ssh_options::check(&name, value)?;
+            add(ssh, &name, value);
+        }
+        _ if ssh_options::is_without_effect(&name) => {}
         _ => return Err(format!("the ssh option `{name}` is not supported; set it in ~/.ssh/config")),
     }
     Ok(())
@@ -190,8 +148,29 @@ mod tests {
     }
 
     #[test]
+    fn algorithms() {
+        let ssh = said(
+            "-o KexAlgorithms=+diffie-hellman-group14-sha1 -o PubkeyAcceptedKeyTypes=+ssh-rsa -oPubkeyAcceptedAlgorithms=ssh-ed25519 \
+             -c aes128-cbc -o 'MACs ^hmac-sha1' -oHostKeyAlgorithms=-ecdsa*",
+        );
+        let options: Vec<String> = ssh.unwrap().options.into_iter().map(|(name, value)| format!("{name} {value}")).collect();
+        assert_eq!(
+            options,
+            [
+                "kexalgorithms +diffie-hellman-group14-sha1",
+                "pubkeyacceptedalgorithms +ssh-rsa",
+                "ciphers aes128-cbc",
+                "macs ^hmac-sha1",
+                "hostkeyalgorithms -ecdsa*"
+            ]
+        );
+    }
+
+    #[test]
     fn what_cannot_be_done_is_named() {
         let why = |args: &str| said(args).unwrap_err();
+        assert_eq!(why("-o Ciphers=aes128-gcm"), "`aes128-gcm` is no cipher that is known (`Ciphers`)");
+        assert_eq!(why("-o SendEnv=LANG"), "the ssh option `sendenv` is not supported; set it in ~/.ssh/config");
         assert_eq!(why("-o RemoteForward=80:a:80"), "the ssh option `remoteforward` is not supported; set it in ~/.ssh/config");
         assert_eq!(why("-L 80:a:80"), "the ssh argument `-L` is not supported; set it in ~/.ssh/config");
         assert_eq!(why("-o StrictHostKeyChecking"), "`-o StrictHostKeyChecking` has no value");

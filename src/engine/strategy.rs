@@ -10,8 +10,9 @@ use crate::report::{Event, Status, TaskKind};
 use crate::source::{Diag, Node, Span};
 use crate::vars::{Variable, View};
 use serde_json::{Value as Json, json};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -19,6 +20,26 @@ use tokio::task::JoinSet;
 pub enum Strategy {
     Linear,
     Free,
+}
+
+/// The numbers under which the tasks of a play began for the first time, by identity. The reference keeps an identity from becoming another task's.
+#[derive(Default)]
+pub struct Firsts(Mutex<HashMap<usize, (Weak<Task>, usize)>>);
+
+impl Firsts {
+    fn of(&self, task: &Arc<Task>, number: usize) -> usize {
+        let mut firsts = self.0.lock().expect("no panic holds the lock");
+        firsts.entry(identity(task)).or_insert_with(|| (Arc::downgrade(task), number)).1
+    }
+}
+
+/// What is told of a task that begins.
+pub struct Start {
+    pub number: usize,
+    pub name: String,
+    pub kind: TaskKind,
+    pub place: String,
+    pub check_mode: bool,
 }
 
 /// How a batch ended.
@@ -356,9 +377,18 @@ impl Playing {
         } else {
             TaskKind::Task
         };
-        let place = place_of(&step.task.span);
-        self.run.emit(Event::TaskStarted { task: number, name: name.to_owned(), kind, place, check_mode });
+        self.tell_start(&step.task, Start { number, name: name.to_owned(), kind, place: place_of(&step.task.span), check_mode });
         number
+    }
+
+    /// Tells that a task begins.
+    pub fn tell_start(&self, task: &Arc<Task>, start: Start) {
+        let Start { number, name, kind, place, check_mode } = start;
+        // What stands before all others is of each batch its own.
+        let first = if self.comes_first(task) { number } else { self.firsts.of(task, number) };
+        let role = task.role.as_ref().map(|role| role.name.clone());
+        let action = if kind == TaskKind::GatherFacts { "gather_facts".to_owned() } else { task.action.name.clone() };
+        self.run.emit(Event::TaskStarted { task: number, first, name, kind, role, action, place, check_mode });
     }
 
     /// Whether more hosts of the batch have failed than `max_fail_percentage` allows. Those that could not be reached do not count, as in Ansible.

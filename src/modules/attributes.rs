@@ -47,7 +47,7 @@ impl Wanted {
 
     /// Lines of a probe that say what [`ids`](Wanted::ids) reads. Names are looked up in the files first, without a process.
     pub fn ask_ids(&self) -> String {
-        let mut lines = String::from("say \"$(umask)\"\n");
+        let mut lines = String::from("say \"${nw_umask:-$(umask)}\"\n");
         for (name, file, database) in [(&self.owner, "/etc/passwd", "passwd"), (&self.group, "/etc/group", "group")] {
             match name.as_deref() {
                 Some(name) if known_id(name).is_none() => lines.push_str(&format!("number {file} {database} {}\n", quote(name))),

@@ -54,7 +54,7 @@ pub fn ask(follow: bool, wanted: &Wanted) -> String {
 fn ask_as(show: &str, follow: bool, wanted: &Wanted) -> String {
     let resolve = if follow { "if [ -L \"$p\" ]; then r=$(real \"$p\" && echo .) && r=${r%??}; fi\n" } else { "" };
     format!(
-        "r=$p\n{resolve}say \"$p\"; say \"$r\"\nlook \"$r\" -L\n{}if [ -f \"$r\" ]; then {show} \"$r\" || exit 1; fi\n",
+        "holds=1\nr=$p\n{resolve}say \"$p\"; say \"$r\"\nlook \"$r\" -L\n{}let_go; holds=''\nif [ -f \"$r\" ]; then {show} \"$r\" || exit 1; fi\n",
         wanted.ask_ids()
     )
 }

@@ -85,7 +85,7 @@ impl Module for File {
         text.push_str(&format!("p={}\n", words::on_host(args.required("path")?)));
         // One slash between names and none at the end: the list below tells names apart by that.
         text.push_str("while :; do case $p in *//*) p=${p%%//*}/${p#*//} ;; ?*/) q=$p; p=${p%/}; slash=/ ;; *) break ;; esac; done\n");
-        text.push_str("say \"$p${slash-}\"\nlook \"$p\"\n");
+        text.push_str("holds=1\nsay \"$p${slash-}\"\nlook \"$p\"\n");
         text.push_str("if [ -L \"$p\" ]; then say link; link \"$p\"; r=$(real \"$p\" && echo .) && r=${r%??}; say \"${r:-$p}\"; look \"$p\" -L; else say ''; r=$p; fi\n");
         text.push_str(&wanted.ask_ids());
         if let Some(source) = args.str("src") {
@@ -101,6 +101,7 @@ impl Module for File {
                 text.push_str(&format!("s=$(date -d {} +%s) || exit 1\nsay \"$s\"\n", quote(&day)));
             }
         }
+        text.push_str("let_go\n");
         if args.is("recurse") {
             text.push_str(&format!(
                 "if [ -d \"$r\" ]; then find \"$r\" -exec stat -c '{LIST_FORMAT}' -- {{}} + || exit 1; find \"$r\" -type l -exec stat -L -c '{LIST_FORMAT}' -- {{}} + 2>/dev/null; fi\nexit 0\n"

@@ -181,7 +181,9 @@ impl Module for Find {
             skipped.extend(root.skipped.iter().map(|(path, why)| (path.clone(), why.as_str().into())));
             for (path, entry) in root.items.iter().filter(|(path, _)| *path != root.path) {
                 n_examined += 1;
-                let depth = path[root.path.len()..].matches('/').count() + usize::from(root.path == "/");
+                let below = path.strip_prefix(root.path.as_str());
+                let below = below.ok_or_else(|| Failure::new(format!("the host lists {path}, which is not below {}", root.path)))?;
+                let depth = below.matches('/').count() + usize::from(root.path == "/");
                 let is_too_deep = args.is("recurse") && args.int("depth").is_some_and(|most| most > 0 && depth as i64 > most);
                 if files.len() >= limit || is_too_deep {
                     continue;

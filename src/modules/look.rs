@@ -5,27 +5,7 @@ use crate::module::Failure;
 use crate::sh::Output;
 use serde_json::{Map, Value as Json};
 
-/// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
-///
-/// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `real PATH` a path without links · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
-///
-/// `loops`: `readlink -f` never ends on a link that leads into itself (`a -> a/b`); the kernel gives up after 40.
-///
-/// sysctl, mount and what `validate` runs are where a plain user's PATH does not lead.
-pub const FUNCTIONS: &str = r#"PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
-say() { printf '%s\0' "$1"; }
-look() { if s=$(LC_ALL=C stat $2 -c '%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G' -- "$1" 2>&1); then say "$s"; else say "!$s"; s=''; fi; }
-loops() { [ ! -e "$1" ] && case $(LC_ALL=C ls -dL -- "$1" 2>&1) in *'oo many'*) ;; *) false ;; esac; }
-real() { if loops "$1"; then printf '%s\n' "$1"; else readlink -f -- "$1"; fi; }
-link() { s=$(readlink -n -- "$1" && echo .) && say "${s%.}"; }
-sum() { if s=$(LC_ALL=C sha1sum 2>&1 < "$1"); then say "${s%% *}"; else say "!cannot read it"; fi; } 2>/dev/null
-number() {
-  while IFS=: read -r name x id x; do
-    if [ "$name" = "$3" ]; then say "$id"; return; fi
-  done < "$1"
-  if s=$(getent "$2" "$3" 2>/dev/null); then s=${s#*:}; s=${s#*:}; say "${s%%:*}"; else say ''; fi
-}
-"#;
+pub use crate::sh::FUNCTIONS;
 
 /// What [`Entry::parse`] reads; the same as in `look`.
 pub const STAT_FORMAT: &str = "%f %u %g %h %i %d %s %X %Y %Z %b %o %t %T|%x|%y|%z|%U|%G";

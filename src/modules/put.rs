@@ -3,7 +3,9 @@
 use super::attributes::{Ids, Mode, Wanted};
 use super::file::make_directories;
 use super::look::{Entry, FUNCTIONS, Fields};
-use super::write_file::{LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script};
+use super::write_file::{
+    LARGE_INPUT, LARGEST_DIFF, Write, diff_of_contents, diff_of_states, diff_of_words, finish_look, finish_write, fix_script,
+};
 use crate::module::{Args, Change, Context, Decision, Diff, Failure, Outcome};
 use crate::sh::{Input, Output, Script, quote, words};
 use crate::source::{read_bytes, read_file, refuse_endless};
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 /// What is to be put there.
@@ -49,7 +52,7 @@ pub struct Destination {
 pub fn ask(args: &Args, name: &str, context: &dyn Context) -> Result<String, Failure> {
     let dest = words::on_host(args.required("dest")?);
     let mut text = format!(
-        "d={dest}\nin=''\ncase $d in */) in=1 ;; *) if [ -d \"$d\" ]; then in=1; d=$d/; fi ;; esac\n\
+        "holds=1\nd={dest}\nin=''\ncase $d in */) in=1 ;; *) if [ -d \"$d\" ]; then in=1; d=$d/; fi ;; esac\n\
          while :; do case $d in *//) d=${{d%/}} ;; *) break ;; esac; done\n\
          if [ -n \"$in\" ]; then d=\"${{d}}\"{}; fi\n",
         quote(name)
@@ -68,10 +71,10 @@ pub fn ask(args: &Args, name: &str, context: &dyn Context) -> Result<String, Fai
     text.push_str(&Wanted::of(args)?.ask_ids());
     if context.diff_mode() {
         text.push_str(&format!(
-            "say diff\nif [ -f \"$d\" ] && [ \"$(wc -c < \"$d\")\" -le {LARGEST_DIFF} ]; then say content; cat -- \"$d\"; else say ''; fi\n"
+            "say diff\nlet_go; holds=''\nif [ -f \"$d\" ] && [ \"$(wc -c < \"$d\")\" -le {LARGEST_DIFF} ]; then say content; cat -- \"$d\"; else say ''; fi\n"
         ));
     } else {
-        text.push_str("say ''\n");
+        text.push_str("say ''\nlet_go; holds=''\n");
     }
     Ok(text)
 }
@@ -154,14 +157,12 @@ impl Destination {
             return Ok(Change::new(outcome, script).finish(finish_look(format!("change {path}"), path.to_owned())).into());
         }
         let mut outcome = described(listed(true));
-        if let Some(md5sum) = content.md5sum()? {
-            outcome = outcome.with("md5sum", md5sum);
-        }
         if context.diff_mode() && !matches!(content, Content::OnHost { .. }) {
             outcome.diff.extend(Some(self.diff(&content)?).filter(|diff| diff.before != diff.after));
         }
         // Whether a folder, a user or a group is missing cannot be known while nothing is really made.
         if context.check_mode() {
+            let outcome = content.md5sum()?.add_to(outcome)?;
             return Ok(Change::new(outcome, Script::default()).into());
         }
         let mut before = String::new();
@@ -177,7 +178,8 @@ impl Destination {
             Some(entry) => wanted.fix(entry, &self.ids)?,
             None => wanted.fix_new(0o666, false, &self.ids)?,
         };
-        let mut source = "cat".to_owned();
+        let md5sum = content.md5sum()?;
+        let mut source = if content.is_large() { LARGE_INPUT } else { "cat" }.to_owned();
         let mut input = Input::None;
         match content {
             Content::Bytes { bytes, .. } => input = Input::Bytes(bytes.into()),
@@ -201,7 +203,8 @@ impl Destination {
             before: &before,
         };
         let script = Script { input, ..write.script()? };
-        Ok(Change::new(outcome, script).finish(finish_write(format!("write {path}"), path.to_owned())).into())
+        let finish = finish_write(format!("write {path}"), path.to_owned());
+        Ok(Change::new(outcome, script).finish(move |output, outcome| md5sum.add_to(finish(output, outcome)?)).into())
     }
 
     fn diff(&self, content: &Content) -> Result<Diff, Failure> {
@@ -269,11 +272,25 @@ impl Content {
     }
 
     /// Of what is sent; of a file of the host it is not known.
-    fn md5sum(&self) -> Result<Option<String>, Failure> {
+    fn md5sum(&self) -> Result<Md5sum, Failure> {
+        Ok(match self {
+            Content::Bytes { bytes, .. } => Md5sum::Known(Some(hex::encode(Md5::digest(bytes)))),
+            Content::File(path) if self.is_large() => {
+                let path = path.clone();
+                Md5sum::Computed(std::thread::spawn(move || digest_of::<Md5>(&path)))
+            }
+            Content::File(path) => Md5sum::Known(Some(digest_of::<Md5>(path)?)),
+            Content::OnHost { .. } => Md5sum::Known(None),
+        })
+    }
+
+    /// Whether what is done with it takes long enough to be done side by side.
+    fn is_large(&self) -> bool {
+        const LARGE: u64 = 1 << 20;
         match self {
-            Content::Bytes { bytes, .. } => Ok(Some(hex::encode(Md5::digest(bytes)))),
-            Content::File(path) => digest_of::<Md5>(path).map(Some),
-            Content::OnHost { .. } => Ok(None),
+            Content::Bytes { bytes, .. } => bytes.len() as u64 > LARGE,
+            Content::File(path) => path.metadata().is_ok_and(|metadata| metadata.len() > LARGE),
+            Content::OnHost { entry, .. } => entry.size > LARGE,
         }
     }
 
@@ -286,6 +303,24 @@ impl Content {
             Content::File(path) => mode_of(path),
             Content::OnHost { entry, .. } => Ok(entry.mode()),
         }
+    }
+}
+
+/// What results say of a content beside its SHA-1. A large file's takes as long as sending it does, and is made meanwhile.
+enum Md5sum {
+    Known(Option<String>),
+    Computed(JoinHandle<Result<String, Failure>>),
+}
+
+impl Md5sum {
+    fn add_to(self, outcome: Outcome) -> Result<Outcome, Failure> {
+        let md5sum = match self {
+            Md5sum::Known(None) => return Ok(outcome),
+            Md5sum::Known(Some(md5sum)) => md5sum,
+            // Its own panic, if it had one, goes on here.
+            Md5sum::Computed(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+        };
+        Ok(outcome.with("md5sum", md5sum))
     }
 }
 

@@ -149,7 +149,7 @@ echo "status $?"
 
 /// `--user` needs to know where the user's own systemd is.
 const PRELUDE: &str = r#"export LC_ALL=C SYSTEMD_PAGER= SYSTEMD_COLORS=0
-[ -n "$XDG_RUNTIME_DIR" ] || export XDG_RUNTIME_DIR="/run/user/$(id -u)"
+[ -n "$XDG_RUNTIME_DIR" ] || export XDG_RUNTIME_DIR="/run/user/${nw_uid:-$(id -u)}"
 command -v systemctl >/dev/null || { echo "no systemctl here: this host is not run by systemd" >&2; exit 1; }
 "#;
 

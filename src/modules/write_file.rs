@@ -45,10 +45,10 @@ impl Write<'_> {
              if [ -d \"$p\" ] && [ ! -L \"$p\" ]; then echo \"$p is a directory\" >&2; exit 1; fi\n\
              t=$(mktemp -- \"${folder}.nodewright.XXXXXX\") || exit 1\n",
         );
-        text.push_str(&format!("{} > \"$t\" || exit 1\n", self.source));
+        text.push_str(&format!("s=''\n{} > \"$t\" || exit 1\n", self.source));
         if let Some(checksum) = self.checksum {
             text.push_str(&format!(
-                "s=$(LC_ALL=C sha1sum < \"$t\") || exit 1\n\
+                "[ -n \"$s\" ] || s=$(LC_ALL=C sha1sum < \"$t\") || exit 1\n\
                  if [ \"${{s%% *}}\" != {checksum} ]; then echo 'the content arrived damaged' >&2; exit 1; fi\n"
             ));
         }
@@ -74,6 +74,9 @@ impl Write<'_> {
         Ok(text)
     }
 }
+
+/// The script's whole input as a [`Write::source`], if it is large: its sum was made while it arrived, and it is brought to the disk at once.
+pub const LARGE_INPUT: &str = r#"{ cat && s=$nw_in_sum && { sync -- "$t" > /dev/null 2>&1 & }; }"#;
 
 macro_rules! into_place {
     () => {

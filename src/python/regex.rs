@@ -13,6 +13,9 @@ const MAX_REPLACED: usize = 64 << 20;
 pub enum Error {
     #[error("`{pattern}` is not a regular expression: {}", in_words(err))]
     Pattern { pattern: String, err: Box<fancy_regex::Error> },
+    /// What Python does not know, though fancy-regex may: `at` counts characters.
+    #[error("`{pattern}` is not a regular expression: {what} at position {at}")]
+    Unknown { pattern: String, what: String, at: usize },
     #[error("the regular expression gave up: {0}")]
     Search(Box<fancy_regex::Error>),
     #[error("{what} in `{template}`")]
@@ -66,7 +69,11 @@ impl Pattern {
         let multiline = flags.multiline || (inline.contains('m') && inline.chars().all(|c| c.is_ascii_lowercase()));
         let switches = [(flags.ignore_case, "(?i)"), (flags.multiline, "(?m)"), (flags.dotall, "(?s)")];
         let mut text: String = switches.into_iter().filter(|(on, _)| *on).map(|(_, switch)| switch).collect();
-        text.push_str(&translate(pattern, multiline));
+        let translated = translate(pattern, multiline).map_err(|(what, rest)| {
+            let at = pattern[..pattern.len() - rest.len()].chars().count();
+            Error::Unknown { pattern: pattern.to_owned(), what, at }
+        })?;
+        text.push_str(&translated);
         let regex = Regex::new(&text).map_err(|err| Error::Pattern { pattern: pattern.to_owned(), err: Box::new(err) })?;
         match condition_on(&text).find(|number| *number >= regex.captures_len()) {
             Some(number) => Err(Error::Number(number)),
@@ -155,18 +162,22 @@ impl Pattern {
     }
 }
 
-/// Python's spelling to Rust's: `\Z`, `$` before a last line break, brackets and braces that stand for themselves.
-fn translate(pattern: &str, multiline: bool) -> String {
+/// Python's spelling to Rust's: `\Z`, `$` before a last line break, brackets and braces that stand for themselves. Fails with what Python does
+/// not know and the rest of the pattern from there on: recursion, for one, which may take time without end.
+fn translate(pattern: &str, multiline: bool) -> Result<String, (String, &str)> {
     let mut text = String::with_capacity(pattern.len() + 16);
     let mut rest = pattern;
     let mut in_class = false;
     while let Some(character) = rest.chars().next() {
-        let after = &rest[character.len_utf8()..];
+        let (from, after) = (rest, &rest[character.len_utf8()..]);
         rest = after;
         match character {
             '\\' => {
                 let escaped = after.chars().next();
                 match escaped {
+                    Some(letter) if letter.is_ascii_alphabetic() && !is_escape(letter, in_class) => {
+                        return Err((format!("bad escape \\{letter}"), from));
+                    }
                     Some('Z') if !in_class => text.push_str("\\z"),
                     // Python escapes whatever is punctuation; `\<` would be the start of a word here.
                     Some(' ') => text.push_str("\\x20"),
@@ -175,6 +186,14 @@ fn translate(pattern: &str, multiline: bool) -> String {
                     None => text.push('\\'),
                 }
                 rest = &after[escaped.map_or(0, char::len_utf8)..];
+            }
+            '(' if !in_class && after.starts_with("?#") && after.contains(')') => {
+                rest = after.split_once(')').map_or("", |(_, rest)| rest);
+            }
+            '(' if !in_class && !is_group(after) => {
+                let extension: String =
+                    after.chars().take(if after.starts_with("?P") || after.starts_with("?<") { 3 } else { 2 }).collect();
+                return Err((format!("unknown extension {extension}"), after));
             }
             '[' if in_class => text.push_str("\\["),
             '[' => {
@@ -203,7 +222,19 @@ fn translate(pattern: &str, multiline: bool) -> String {
             other => text.push(other),
         }
     }
-    text
+    Ok(text)
+}
+
+/// The letters that Python knows after a backslash.
+fn is_escape(letter: char, in_class: bool) -> bool {
+    "bdDsSwWafnrtvxuUN".contains(letter) || (!in_class && "ABZ".contains(letter))
+}
+
+/// Whether Python knows the kind of group that begins so, after its parenthesis.
+fn is_group(after: &str) -> bool {
+    let Some(kind) = after.strip_prefix('?') else { return true };
+    let known = [":", "=", "!", "#", ">", "(", "P<", "P=", "<=", "<!", "-"];
+    known.iter().any(|known| kind.starts_with(known)) || kind.starts_with(|letter| "aiLmsux".contains(letter))
 }
 
 /// What stands in `{2}`, `{2,}`, `{,3}`.
@@ -324,6 +355,23 @@ mod tests {
             assert_eq!(found(pattern, text), Some(true), "{pattern} {text}");
         }
         assert_eq!((found(r"b\Z", "ab\n"), found("(", "")), (Some(false), None));
+    }
+
+    /// The words are Python's.
+    #[test]
+    fn refuses_what_python_does_not_know() {
+        for (pattern, message) in [
+            (r"ü\g<0>", r"bad escape \g at position 1"),
+            (r"[\A]", r"bad escape \A at position 1"),
+            (r"(a)\K", r"bad escape \K at position 3"),
+            ("(?P>x)", "unknown extension ?P> at position 1"),
+            ("a(?<n>b)", "unknown extension ?<n at position 2"),
+            ("(?|a|b)", "unknown extension ?| at position 1"),
+        ] {
+            let error = Pattern::new(pattern, Flags::default()).err().expect(pattern).to_string();
+            assert!(error.ends_with(&format!(": {message}")), "{error}");
+        }
+        assert_eq!((found(r"(?#\q(?|)a[(?|)]", "a|"), found(r"[\b]|\(?|", "")), (Some(true), Some(true)));
     }
 
     #[test]

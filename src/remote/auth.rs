@@ -2,14 +2,20 @@
 //! As `ssh` does it: keys (those given, then the agent's, then those of ssh_config), keyboard-interactive, password.
 
 use super::Ssh;
+use super::algorithms::Kind;
 use super::error::ConnectError;
 use super::ssh::Client;
 use super::ssh_config::HostConfig;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate, load_public_key, load_secret_key};
-use russh::{MethodKind, MethodSet};
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode;
+use russh::keys::ssh_key::{Signature, private::KeypairData, public::KeyData};
+use russh::keys::{
+    Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate, load_public_key, load_secret_key,
+};
+use russh::{MethodKind, MethodSet, Signer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -24,7 +30,48 @@ struct Login<'a> {
     tried: Vec<String>,
     /// What the host said it would accept next; None before it said anything.
     allowed: Option<MethodSet>,
-    rsa_hash: Option<Option<HashAlg>>,
+    /// What may be signed with, the preferred ones first.
+    signatures: Vec<&'static str>,
+    /// The strongest hash that the host knows for RSA, once it was asked: None if it does not say.
+    rsa_hash: Option<Option<Option<HashAlg>>>,
+}
+
+/// How a key is offered.
+struct Offer {
+    hash: Option<HashAlg>,
+    /// What may be in the way.
+    doubt: &'static str,
+}
+
+const MAYBE_TOO_NEW: &str =
+    "the host does not say which signatures it knows; if it is an old one, `PubkeyAcceptedAlgorithms +ssh-rsa` allows what it takes";
+
+/// A key of a file, where it signs for a certificate. russh has a way of its own for that, but names only SHA-1 to the host for RSA keys.
+struct FileKey(Arc<PrivateKey>);
+
+#[derive(Debug, thiserror::Error)]
+enum SignError {
+    #[error(transparent)]
+    Gone(#[from] russh::SendError),
+    #[error(transparent)]
+    Key(#[from] russh::keys::signature::Error),
+    #[error(transparent)]
+    Encoding(#[from] russh::keys::ssh_encoding::Error),
+}
+
+impl Signer for FileKey {
+    type Error = SignError;
+
+    async fn auth_sign(&mut self, _: &AgentIdentity, hash: Option<HashAlg>, mut data: Vec<u8>) -> Result<Vec<u8>, SignError> {
+        let signature: Signature = match self.0.key_data() {
+            KeypairData::Rsa(pair) => (pair, hash).try_sign(&data)?,
+            _ => self.0.try_sign(&data)?,
+        };
+        let mut encoded = Vec::new();
+        signature.encode(&mut encoded)?;
+        encoded.encode(&mut data)?;
+        Ok(data)
+    }
 }
 
 /// None: not accepted, and the host listens on.
@@ -42,7 +89,8 @@ pub(super) async fn login(handle: &mut Handle<Client>, ssh: &Ssh, config: &HostC
         },
         None => None,
     };
-    let mut login = Login { handle, ssh, config, agent, tried, allowed: None, rsa_hash: None };
+    let signatures = config.algorithms.allowed(Kind::PublicKey);
+    let mut login = Login { handle, ssh, config, agent, tried, allowed: None, signatures, rsa_hash: None };
     let all = ["publickey", "keyboard-interactive", "password"].map(str::to_owned).to_vec();
     for way in config.preferred.as_ref().unwrap_or(&all).iter().filter(|way| !config.refused.contains(&way.as_str())) {
         let step = match way.as_str() {
@@ -150,19 +198,20 @@ impl Login<'_> {
         let user = self.config.user.clone();
         let certificate = PathBuf::from(format!("{name}-cert.pub"));
         if let Ok(certificate) = load_openssh_certificate(&certificate) {
-            self.tried.push(format!("{name}-cert.pub"));
-            let result = self.handle.authenticate_openssh_cert(user.clone(), key.clone(), certificate).await;
-            let result = result.map_err(|error| self.broken(error))?;
-            if self.note(result)?.is_some() {
-                return Ok(Some(()));
+            let name = format!("{name}-cert.pub");
+            if let Some(offer) = self.offer(certificate.public_key(), true, &name).await? {
+                let mut signer = FileKey(key.clone());
+                let result = self.handle.authenticate_certificate_with(user.clone(), certificate, offer.hash, &mut signer).await;
+                let result = result.map_err(|error| self.broken(error))?;
+                if self.note(result)?.is_some() {
+                    return Ok(Some(()));
+                }
             }
         }
-        let Some(hash) = self.hash_for(key.public_key()).await? else {
-            self.tried.push(format!("{name} (the host takes RSA keys only with SHA-1)"));
-            return Ok(None);
-        };
-        self.tried.push(name);
-        self.plain_key(user, key, hash).await
+        match self.offer(key.public_key().key_data(), false, &name).await? {
+            Some(offer) => self.plain_key(user, key, offer.hash).await,
+            None => Ok(None),
+        }
     }
 
     async fn plain_key(&mut self, user: String, key: Arc<PrivateKey>, hash: Option<HashAlg>) -> Step {
@@ -175,9 +224,12 @@ impl Login<'_> {
         if !self.allows(MethodKind::PublicKey) {
             return Ok(None);
         }
-        let Some(hash) = self.hash_for(&identity.public_key()).await? else { return Ok(None) };
+        let is_certificate = matches!(identity, AgentIdentity::Certificate { .. });
+        let name = format!("`{}` of the agent", identity.comment());
+        let Some(Offer { hash, .. }) = self.offer(identity.public_key().key_data(), is_certificate, &name).await? else {
+            return Ok(None);
+        };
         let Some(agent) = &mut self.agent else { return Ok(None) };
-        self.tried.push(format!("`{}` of the agent", identity.comment()));
         let user = self.config.user.clone();
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => self.handle.authenticate_publickey_with(user, key, hash, agent).await,
@@ -196,17 +248,61 @@ impl Login<'_> {
         }
     }
 
-    /// With which hash a key signs: for RSA the strongest that the host knows. None: only with SHA-1, which is not done.
-    async fn hash_for(&mut self, key: &PublicKey) -> Result<Option<Option<HashAlg>>, ConnectError> {
-        if !key.algorithm().is_rsa() {
-            return Ok(Some(None));
+    /// How a key is offered, if it may be; noted among what was tried.
+    async fn offer(&mut self, key: &KeyData, is_certificate: bool, name: &str) -> Result<Option<Offer>, ConnectError> {
+        let offer = match key.rsa().map(|key| key.key_size()) {
+            None => self.plain_offer(&key.algorithm(), is_certificate),
+            Some(bits) if bits < self.config.least_rsa_bits() => Err(format!("it has {bits} bits, and `RequiredRSASize` asks for more")),
+            Some(_) => self.rsa_offer(is_certificate).await?,
+        };
+        self.tried.push(match &offer {
+            Ok(Offer { doubt: "", .. }) => name.to_owned(),
+            Ok(Offer { doubt, .. }) => format!("{name} ({doubt})"),
+            Err(reason) => format!("{name} (not offered: {reason})"),
+        });
+        Ok(offer.ok())
+    }
+
+    fn is_allowed(&self, algorithm: &Algorithm, is_certificate: bool) -> bool {
+        let name = if is_certificate { algorithm.to_certificate_type() } else { algorithm.to_string() };
+        self.signatures.contains(&name.as_str())
+    }
+
+    fn plain_offer(&self, algorithm: &Algorithm, is_certificate: bool) -> Result<Offer, String> {
+        match self.is_allowed(algorithm, is_certificate) {
+            true => Ok(Offer { hash: None, doubt: "" }),
+            false => Err(format!("`PubkeyAcceptedAlgorithms` does not allow {algorithm}")),
         }
-        if self.rsa_hash.is_none() {
-            let best = self.handle.best_supported_rsa_hash().await.map_err(|error| self.broken(error))?;
-            // A host that does not say is asked with the strongest.
-            self.rsa_hash = Some(best.unwrap_or(Some(HashAlg::Sha512)));
-        }
-        Ok(self.rsa_hash.flatten().map(Some))
+    }
+
+    /// With the first hash that is allowed and that the host knows. A host that does not say what it knows is from before there was more than
+    /// SHA-1, or keeps it to itself: as ssh does, it is asked with SHA-1 where that is allowed.
+    async fn rsa_offer(&mut self, is_certificate: bool) -> Result<Result<Offer, String>, ConnectError> {
+        let known = match self.rsa_hash {
+            Some(known) => known,
+            None => *self.rsa_hash.insert(self.handle.best_supported_rsa_hash().await.map_err(|error| self.broken(error))?),
+        };
+        let read = if is_certificate { Algorithm::new_certificate } else { Algorithm::new };
+        let hash_of = |name: &&str| match read(name) {
+            Ok(Algorithm::Rsa { hash }) => Some(hash),
+            _ => None,
+        };
+        let hashes: Vec<Option<HashAlg>> = self.signatures.iter().filter_map(hash_of).collect();
+        let hash = match known {
+            None if hashes.contains(&None) => Some(&None),
+            None => hashes.first(),
+            // SHA-1, which is none at all here, is less than SHA-256, and that less than SHA-512.
+            Some(best) => hashes.iter().find(|hash| **hash <= best),
+        };
+        Ok(match (hash, known) {
+            (Some(Some(hash)), None) => Ok(Offer { hash: Some(*hash), doubt: MAYBE_TOO_NEW }),
+            (Some(hash), _) => Ok(Offer { hash: *hash, doubt: "" }),
+            (None, Some(best)) if !hashes.is_empty() => {
+                let best = Algorithm::Rsa { hash: best };
+                Err(format!("for RSA keys the host knows {best} at best, which `PubkeyAcceptedAlgorithms +{best}` allows"))
+            }
+            (None, _) => Err("`PubkeyAcceptedAlgorithms` does not allow RSA".to_owned()),
+        })
     }
 
     async fn keyboard_interactive(&mut self) -> Step {

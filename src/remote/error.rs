@@ -28,6 +28,8 @@ pub enum ConnectError {
     Silent { address: String, after: Duration },
     #[error("the connection to {address} broke off: {reason}")]
     Broken { address: String, reason: String },
+    #[error("{address} offers no {what} that is allowed: it has {}; {advice}", listed(offered))]
+    NothingInCommon { address: String, what: &'static str, offered: Vec<String>, advice: String },
     #[error(transparent)]
     HostKey(#[from] HostKeyError),
     #[error("{address} does not let `{user}` in (it allows: {}); tried: {}", listed(allowed), listed(tried))]
@@ -51,6 +53,7 @@ impl ConnectError {
             ConnectError::Resolve { .. } | ConnectError::Tcp { .. } | ConnectError::Timeout { .. } => true,
             ConnectError::Silent { .. } | ConnectError::Broken { .. } => true,
             ConnectError::Config { .. } | ConnectError::HostKey(_) | ConnectError::Auth { .. } => false,
+            ConnectError::NothingInCommon { .. } => false,
             ConnectError::Jump { source, .. } => source.is_transient(),
         }
     }

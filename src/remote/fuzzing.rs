@@ -1,5 +1,6 @@
 //! Doors for `fuzz/targets`: what reads foreign bytes below the wire, given a text or bytes. Nothing else calls them.
 
+use super::algorithms::{Algorithms, Kind};
 use super::frame::{Finder, Found};
 use super::known_hosts::HostKeys;
 use super::lines::Lines;
@@ -9,14 +10,16 @@ use std::path::Path;
 /// The first line is the host's name, the others are the file.
 pub fn known_hosts(text: &str) {
     let (name, file) = text.split_once('\n').unwrap_or(("web1", text));
-    std::hint::black_box(HostKeys::of_text(name, file).algorithms());
+    std::hint::black_box(HostKeys::of_text(name, file).algorithms(&Algorithms::default().allowed(Kind::HostKey)));
 }
 
-/// The same text for the small reader of the file, as an answer of `ssh -G`, and as a jump host.
+/// The same text for the small reader of the file, as an answer of `ssh -G` beside what it says otherwise, and as a jump host.
 pub fn ssh_config(text: &str) {
     let mut config = HostConfig::default();
     let read = read_text(text, Path::new("config"), "web1", &mut config, &mut Vec::new()).map(|()| config);
-    for config in [read, from_answer("web1", text)].into_iter().flatten() {
+    let usual = text.split_once("\n\n").map_or("", |(_, usual)| usual);
+    for config in [read, from_answer("web1", text, usual)].into_iter().flatten() {
+        std::hint::black_box(Kind::ALL.map(|kind| config.algorithms.needed(kind).is_ok()));
         std::hint::black_box((config.address(), config.jumps().map(|jumps| jumps.is_ok()), expand(text, "web1", &config)));
     }
     std::hint::black_box(parse_jump(text));

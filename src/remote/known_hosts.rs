@@ -2,9 +2,9 @@
 //! a changed or revoked key is always refused. Understands hashed names, wildcards, `!`, `[host]:port`, `@revoked` and `@cert-authority`.
 
 use super::Ssh;
+use super::algorithms::Kind;
 use super::error::ConnectError;
 use super::ssh_config::HostConfig;
-use russh::Preferred;
 use russh::keys::PublicKeyOrCertificate;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
@@ -31,6 +31,8 @@ pub enum HostKeyError {
     Revoked { host: String, key: String, file: String, line: usize },
     #[error("the key of `{host}` is {shown}, but the inventory pins {pinned}")]
     NotPinned { host: String, shown: String, pinned: String },
+    #[error("the key of `{host}` has only {bits} bits, and `RequiredRSASize` is {least}: {key}")]
+    Short { host: String, key: String, bits: u32, least: u32 },
     #[error("the certificate of `{host}` is not valid: {reason}")]
     Certificate { host: String, reason: String },
     #[error("cannot write the key of `{host}` to {file}: {reason}")]
@@ -52,6 +54,9 @@ pub(super) struct HostKeys {
     accept_new: bool,
     write_to: Option<PathBuf>,
     hash: bool,
+    /// What an authority may have signed with.
+    of_authorities: Vec<&'static str>,
+    least_rsa_bits: u32,
 }
 
 fn fingerprint(key: &PublicKey) -> String {
@@ -87,6 +92,8 @@ impl HostKeys {
             accept_new: config.accept_new,
             write_to: config.known_hosts.first().filter(|file| *file != Path::new("/dev/null")).cloned(),
             hash: config.hash_known_hosts,
+            of_authorities: config.algorithms.allowed(Kind::Authority),
+            least_rsa_bits: config.least_rsa_bits(),
         })
     }
 
@@ -95,24 +102,42 @@ impl HostKeys {
         let mut known = Vec::new();
         read(text.lines().enumerate(), Path::new("known_hosts"), &mut known);
         let known = about(&known, name).collect();
-        HostKeys { name: name.to_owned(), known, pinned: None, accept_new: false, write_to: None, hash: false }
+        let config = HostConfig::default();
+        HostKeys {
+            name: name.to_owned(),
+            known,
+            pinned: None,
+            accept_new: false,
+            write_to: None,
+            hash: false,
+            of_authorities: config.algorithms.allowed(Kind::Authority),
+            least_rsa_bits: config.least_rsa_bits(),
+        }
     }
 
-    /// What the host is asked to prove itself with: the kinds of key that we know first, or it would show another and look unknown.
-    /// Certificates only where we know an authority. Never RSA with SHA-1.
-    pub fn algorithms(&self) -> (Vec<Algorithm>, Vec<Algorithm>) {
-        let safe = || Preferred::DEFAULT.key.iter().filter(|algorithm| !matches!(algorithm, Algorithm::Rsa { hash: None })).cloned();
+    /// What the host is asked to prove itself with, of what is allowed, keys and certificates: the kinds of key that we know first, or it would
+    /// show another and look unknown. Certificates only where we know an authority.
+    pub fn algorithms(&self, allowed: &[&str]) -> (Vec<Algorithm>, Vec<Algorithm>) {
+        let (certificates, plain): (Vec<&str>, Vec<&str>) = allowed.iter().partition(|name| name.ends_with("-cert-v01@openssh.com"));
+        let plain = plain.into_iter().filter_map(|name| Algorithm::new(name).ok());
         let same_kind = |one: &Algorithm, other: &Algorithm| one == other || (one.clone().is_rsa() && other.clone().is_rsa());
         if let Some(pinned) = &self.pinned {
-            return (safe().filter(|algorithm| same_kind(algorithm, &pinned.algorithm())).collect(), Vec::new());
+            return (plain.filter(|algorithm| same_kind(algorithm, &pinned.algorithm())).collect(), Vec::new());
         }
         let is_known = |algorithm: &Algorithm| {
             self.known.iter().any(|known| known.entry.marker().is_none() && same_kind(algorithm, &known.entry.public_key().algorithm()))
         };
-        let (mut plain, others): (Vec<_>, Vec<_>) = safe().partition(is_known);
+        let (mut plain, others): (Vec<_>, Vec<_>) = plain.partition(is_known);
         plain.extend(others);
         let has_authority = self.known.iter().any(|known| known.entry.marker() == Some(&Marker::CertAuthority));
-        (plain, if has_authority { safe().collect() } else { Vec::new() })
+        let certificates = certificates.into_iter().filter(|_| has_authority);
+        (plain, certificates.filter_map(|name| Algorithm::new_certificate(name).ok()).collect())
+    }
+
+    /// The host has nothing of what it was asked for, and the pin is why.
+    pub fn not_as_pinned(&self, offered: &[String]) -> Option<HostKeyError> {
+        let pinned = fingerprint(self.pinned.as_ref()?);
+        Some(HostKeyError::NotPinned { host: self.name.clone(), shown: format!("one of {}", offered.join(", ")), pinned })
     }
 
     pub fn check(&self, shown: &PublicKeyOrCertificate) -> Result<(), HostKeyError> {
@@ -136,8 +161,15 @@ impl HostKeys {
         }
     }
 
+    fn refuse_short(&self, key: &PublicKey) -> Result<(), HostKeyError> {
+        let (bits, least) = (key.key_data().rsa().map_or(u32::MAX, |key| key.key_size()), self.least_rsa_bits);
+        let short = || HostKeyError::Short { host: self.name.clone(), key: fingerprint(key), bits, least };
+        if bits < least { Err(short()) } else { Ok(()) }
+    }
+
     fn check_key(&self, key: &PublicKey) -> Result<(), HostKeyError> {
         self.refuse_revoked(key)?;
+        self.refuse_short(key)?;
         if let Some(pinned) = &self.pinned {
             if pinned.key_data() == key.key_data() {
                 return Ok(());
@@ -170,10 +202,18 @@ impl HostKeys {
         let invalid = |reason: &str| HostKeyError::Certificate { host: self.name.clone(), reason: reason.to_owned() };
         let authority = PublicKey::from(certificate.signature_key().clone());
         self.refuse_revoked(&authority)?;
-        self.refuse_revoked(&PublicKey::from(certificate.public_key().clone()))?;
+        let own = PublicKey::from(certificate.public_key().clone());
+        self.refuse_revoked(&own)?;
+        for key in [&authority, &own] {
+            self.refuse_short(key)?;
+        }
         let trusted: Vec<_> = (self.known.iter().filter(|known| known.entry.marker() == Some(&Marker::CertAuthority)))
             .map(|known| known.entry.public_key().fingerprint(HashAlg::Sha256))
             .collect();
+        let signed_with = certificate.signature().algorithm();
+        if !self.of_authorities.contains(&signed_with.as_str()) {
+            return Err(invalid(&format!("it is signed with {signed_with}, which `CASignatureAlgorithms` does not allow")));
+        }
         if !certificate.cert_type().is_host() {
             return Err(invalid("it is one for users"));
         }
@@ -323,6 +363,7 @@ fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::algorithms::{Algorithms, Spec};
     use super::*;
 
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJPprQPbDlKt6aYOoCA0iwtyGcffIVEyLqqIlCzjVqwN";
@@ -359,11 +400,25 @@ mod tests {
 
     #[test]
     fn the_kinds_that_are_known_are_asked_for_first() {
-        let (plain, certificates) = HostKeys::of_text("web1", &format!("web1 {OTHER_KIND}")).algorithms();
-        assert_eq!(plain[0].to_string(), "ecdsa-sha2-nistp256");
-        assert!(certificates.is_empty() && plain.len() == 6);
-        assert!(!plain.contains(&Algorithm::Rsa { hash: None }));
-        assert_eq!(HostKeys::of_text("a.lab", &format!("@cert-authority *.lab {ONE}")).algorithms().1.len(), 6);
+        let asked = |keys: HostKeys, spec: Option<&str>| {
+            let mut algorithms = Algorithms::default();
+            if let Some(spec) = spec {
+                algorithms.ask(Kind::HostKey, Spec::read(Kind::HostKey, spec).unwrap());
+            }
+            let (plain, certificates) = keys.algorithms(&algorithms.allowed(Kind::HostKey));
+            (plain.iter().map(Algorithm::to_string).collect::<Vec<_>>(), certificates.len())
+        };
+        let other = || HostKeys::of_text("web1", &format!("web1 {OTHER_KIND}"));
+        let (plain, n_certificates) = asked(other(), None);
+        assert_eq!((plain[0].as_str(), plain.len(), n_certificates), ("ecdsa-sha2-nistp256", 6, 0));
+        assert!(!plain.contains(&"ssh-rsa".to_owned()));
+        assert_eq!(asked(other(), Some("^ssh-rsa")).0[..2], ["ecdsa-sha2-nistp256", "ssh-rsa"]);
+        assert_eq!(asked(other(), Some("ssh-rsa,ssh-ed25519")).0, ["ssh-rsa", "ssh-ed25519"]);
+        let signed = || HostKeys::of_text("a.lab", &format!("@cert-authority *.lab {ONE}"));
+        assert_eq!(asked(signed(), None).1, 6);
+        assert_eq!(asked(signed(), Some("-*ecdsa*")), (["ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256"].map(str::to_owned).to_vec(), 3));
+        let pinned = HostKeys { pinned: Some(OTHER_KIND.parse().unwrap()), ..signed() };
+        assert_eq!(asked(pinned, None), (vec!["ecdsa-sha2-nistp256".to_owned()], 0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 case :$PATH: in *:/usr/sbin:*) ;; *) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH ;; esac
 nw_setsid=$(command -v setsid)
+nw_umask=$(umask)
 nw_uid= nw_boot= nw_group=
 # Where the kernel says it, no program has to be started for it: a host with little to do answers sooner.
 while read -r nw_x nw_uid nw_y && [ "$nw_x" != Uid: ]; do nw_uid=; done 2>/dev/null </proc/self/status
@@ -129,8 +130,8 @@ nw_look() { # ID
         cat "$nw_job/out" && cat "$nw_job/err" >&2
         return ;;
     esac
-    # The supervisor needs a moment from being started to writing its number down.
-    if [ ! -e "$nw_job/pid" ] || nw_is_alive "$nw_job"; then echo running; return; fi
+    # The supervisor needs a moment from being started to having written its number down.
+    if [ ! -s "$nw_job/pid" ] || nw_is_alive "$nw_job"; then echo running; return; fi
   done
   echo gone
 }

@@ -1,5 +1,5 @@
 //! russh, wrapped: a connection to a host (through jump hosts or a proxy command), its key checked, logged in; programs on it.
-//! The only file besides `auth` and `known_hosts` that knows russh, whose interface changes every few weeks.
+//! The only file besides `auth`, `known_hosts` and `negotiation` that knows russh, whose interface changes every few weeks.
 
 use super::auth;
 use super::error::ConnectError;
@@ -9,10 +9,9 @@ use super::meter::{Meter, Metered};
 use super::prompt::Prompt;
 use super::ssh_config::{self, Family, HostConfig};
 use super::wire::{Piece, Process};
-use super::{Ssh, lock};
+use super::{Ssh, lock, negotiation};
 use russh::client::{Config, Handle, Msg, connect_stream};
-use russh::{ChannelMsg, Disconnect, Preferred, cipher, keys::PublicKeyOrCertificate};
-use std::borrow::Cow;
+use russh::{ChannelMsg, Disconnect, keys::PublicKeyOrCertificate};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -24,12 +23,10 @@ use tokio::sync::{Semaphore, mpsc};
 /// A host that says nothing for three times this long is gone, if ssh_config asks for nothing else: it is noticed within half a minute.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(8);
 const ALIVE_COUNT: usize = 2;
+const _: () = assert!(ALIVE_INTERVAL.as_secs() * (ALIVE_COUNT as u64 + 1) < 30);
 const MOST_JUMPS: usize = 8;
 /// So much may be on its way to us unread: what a link of two gigabits holds in an eighth of a second. It is a promise, and takes no memory.
 const WINDOW: u32 = 32 << 20;
-/// The fastest first, where the processor helps with AES, as nearly every one does; none that is known to be weak.
-const CIPHERS: &[cipher::Name] =
-    &[cipher::AES_128_GCM, cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
 pub(super) struct Session {
     handle: Handle<Client>,
@@ -42,7 +39,7 @@ pub(super) struct Session {
 }
 
 pub(super) struct Client {
-    keys: HostKeys,
+    keys: Arc<HostKeys>,
     banner: Arc<Mutex<String>>,
     /// The agent that the host may ask.
     agent: Option<PathBuf>,
@@ -151,31 +148,25 @@ impl Session {
 
     /// Up to where both sides have agreed on keys, and the host's is the right one.
     async fn greet(ssh: &Ssh, config: &HostConfig, stream: Box<dyn Stream>) -> Result<(Handle<Client>, Arc<Mutex<String>>), ConnectError> {
-        let keys = HostKeys::new(ssh, config)?;
+        let keys = Arc::new(HostKeys::new(ssh, config)?);
         let banner = Arc::new(Mutex::new(String::new()));
-        let address = config.address();
         let (interval, count) = (config.alive_interval.unwrap_or(ALIVE_INTERVAL), config.alive_count.unwrap_or(ALIVE_COUNT));
-        let (plain, certificates) = keys.algorithms();
         let russh_config = Config {
             nodelay: true,
             keepalive_interval: Some(interval),
             // 0 would be without end.
             keepalive_max: count.max(1),
             window_size: WINDOW,
-            preferred: Preferred {
-                key: Cow::Owned(plain),
-                host_key_certificates: Cow::Owned(certificates),
-                cipher: Cow::Borrowed(CIPHERS),
-                ..Preferred::DEFAULT
-            },
+            preferred: negotiation::preferred(config, &keys)?,
+            gex: negotiation::groups(config),
             ..Config::default()
         };
-        let client = Client { keys, banner: banner.clone(), agent: config.forwarded_agent.clone() };
+        let client = Client { keys: keys.clone(), banner: banner.clone(), agent: config.forwarded_agent.clone() };
         // A host that takes nothing holds up whoever writes to it, and with that the questions for signs of life.
         let stream = Guarded::new(stream, interval.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)));
         let handle = connect_stream(Arc::new(russh_config), stream, client).await.map_err(|error| match error {
             ClientError::HostKey(error) => ConnectError::HostKey(error),
-            ClientError::Ssh(error) => ConnectError::Broken { address, reason: error.to_string() },
+            ClientError::Ssh(error) => negotiation::failed(error, config, &keys),
         })?;
         Ok((handle, banner))
     }

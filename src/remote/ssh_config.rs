@@ -3,11 +3,15 @@
 //! do exactly. What the inventory says is put on top.
 
 use super::Ssh;
+use super::algorithms::{Algorithms, Spec};
 use super::error::ConnectError;
 use super::ssh_files::{self, Account};
+use super::ssh_options;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// All that is known about reaching a host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +41,8 @@ pub(super) struct HostConfig {
     pub family: Option<Family>,
     /// The agent that the host may ask too.
     pub forwarded_agent: Option<PathBuf>,
+    pub algorithms: Algorithms,
+    pub required_rsa_bits: Option<u32>,
 }
 
 /// Which addresses count.
@@ -71,6 +77,11 @@ fn bracketed(host: &str) -> String {
 impl HostConfig {
     pub fn address(&self) -> String {
         format!("{}:{}", bracketed(&self.hostname), self.port)
+    }
+
+    /// A shorter key is of no use to anybody: what OpenSSH takes at least, if nothing else is asked for.
+    pub fn least_rsa_bits(&self) -> u32 {
+        self.required_rsa_bits.unwrap_or(1024)
     }
 
     fn refuse(&mut self, way: &'static str, value: &str) {
@@ -127,7 +138,13 @@ pub(super) async fn resolve(ssh: &Ssh) -> Result<HostConfig, ConnectError> {
     let mut config = match read_plain(ssh, host)? {
         Some(config) => config,
         None => match ask_ssh(ssh, host).await? {
-            Some(answer) => from_answer(host, &answer)?,
+            Some(answer) => {
+                let mut config = from_answer(host, &answer, usual_answer(host).await?)?;
+                for (name, value) in ssh.options.iter().filter(|(name, _)| ssh_options::algorithms(name).is_some()) {
+                    apply(&mut config, name, value).map_err(|reason| config_error(host, reason))?;
+                }
+                config
+            }
             None => read_files(ssh, host)?,
         },
     };
@@ -159,7 +176,7 @@ fn read_plain(ssh: &Ssh, host: &str) -> Result<Option<HostConfig>, ConnectError>
     config.user = account.name;
     let mut given = Vec::new();
     for (name, value) in &ssh.options {
-        let Some(value) = ssh_files::plain(name, value) else { return Ok(None) };
+        let Some(value) = ssh_options::plain(name, value) else { return Ok(None) };
         given.push((name.clone(), value));
     }
     let beaten = |name: &String| name != "identityfile" && ssh.options.iter().any(|(given, _)| given == name);
@@ -186,9 +203,25 @@ async fn ask_ssh(ssh: &Ssh, host: &str) -> Result<Option<String>, ConnectError> 
     if let Some(user) = &ssh.user {
         command.arg(format!("-oUser={user}"));
     }
-    for (name, value) in &ssh.options {
+    // Algorithms may be known to us and not to this ssh; no Match block sees them.
+    for (name, value) in ssh.options.iter().filter(|(name, _)| ssh_options::algorithms(name).is_none()) {
         command.arg(format!("-o{name}={value}"));
     }
+    answer(host, command).await
+}
+
+/// What `ssh -G` says where nobody asks for anything, which is the same for all hosts.
+async fn usual_answer(host: &str) -> Result<&'static str, ConnectError> {
+    static USUAL: OnceCell<String> = OnceCell::const_new();
+    let ask = || async {
+        let mut command = tokio::process::Command::new("ssh");
+        command.args(["-G", "-F", "/dev/null"]).stdin(std::process::Stdio::null());
+        answer(host, command).await.map(Option::unwrap_or_default)
+    };
+    USUAL.get_or_try_init(ask).await.map(String::as_str)
+}
+
+async fn answer(host: &str, mut command: tokio::process::Command) -> Result<Option<String>, ConnectError> {
     match command.arg("--").arg(host).output().await {
         Ok(output) if output.status.success() => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
         Ok(output) => Err(config_error(host, format!("`ssh -G` says: {}", String::from_utf8_lossy(&output.stderr).trim()))),
@@ -197,11 +230,16 @@ async fn ask_ssh(ssh: &Ssh, host: &str) -> Result<Option<String>, ConnectError> 
     }
 }
 
-pub(super) fn from_answer(host: &str, answer: &str) -> Result<HostConfig, ConnectError> {
+/// `usual` is the answer where nobody asked for anything: ssh shows its own algorithms, whether they were asked for or not.
+pub(super) fn from_answer(host: &str, answer: &str, usual: &str) -> Result<HostConfig, ConnectError> {
     let mut config = HostConfig { hostname: host.to_owned(), port: 22, agent: agent_of_environment(), ..HostConfig::default() };
+    let usual: HashMap<&str, &str> = usual.lines().filter_map(|line| line.split_once(' ')).collect();
     for line in answer.lines() {
         let Some((word, value)) = line.split_once(' ') else { continue };
-        apply(&mut config, word, value).map_err(|reason| config_error(host, reason))?;
+        match ssh_options::algorithms(&ssh_options::canonical(word)) {
+            Some(kind) => config.algorithms.ask_as_shown(kind, usual.get(word).unwrap_or(&""), value),
+            None => apply(&mut config, word, value).map_err(|reason| config_error(host, reason))?,
+        }
     }
     Ok(config)
 }
@@ -260,8 +298,13 @@ fn apply(config: &mut HostConfig, word: &str, value: &str) -> Result<(), String>
         }
         "connecttimeout" => config.connect_timeout = value.parse().ok().map(Duration::from_secs),
         "serveraliveinterval" => config.alive_interval = value.parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        "requiredrsasize" => config.required_rsa_bits = Some(value.parse().map_err(|_| format!("`{value}` is no number of bits"))?),
         "serveralivecountmax" => config.alive_count = value.parse().ok(),
-        _ => (),
+        _ => {
+            if let Some(kind) = ssh_options::algorithms(word) {
+                config.algorithms.ask(kind, Spec::read(kind, value)?);
+            }
+        }
     }
     Ok(())
 }
@@ -342,30 +385,6 @@ fn add_usual_keys(config: &mut HostConfig) {
 }
 
 pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostConfig, seen: &mut Vec<String>) -> Result<(), ConnectError> {
-    const KNOWN: &[&str] = &[
-        "hostname",
-        "port",
-        "user",
-        "identityfile",
-        "identitiesonly",
-        "identityagent",
-        "proxyjump",
-        "proxycommand",
-        "userknownhostsfile",
-        "globalknownhostsfile",
-        "hostkeyalias",
-        "hashknownhosts",
-        "stricthostkeychecking",
-        "connecttimeout",
-        "serveraliveinterval",
-        "serveralivecountmax",
-        "preferredauthentications",
-        "pubkeyauthentication",
-        "passwordauthentication",
-        "kbdinteractiveauthentication",
-        "addressfamily",
-        "forwardagent",
-    ];
     let mut applies = true;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -373,7 +392,7 @@ pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostCo
             continue;
         }
         let (word, value) = line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
-        let word = word.to_ascii_lowercase();
+        let word = ssh_options::canonical(word);
         let value = value.trim_start_matches(|c: char| c.is_whitespace() || c == '=').trim().trim_matches('"');
         match word.as_str() {
             "host" => applies = super::known_hosts::matches_patterns(host, value.split_whitespace()),
@@ -382,7 +401,7 @@ pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostCo
                 return Err(config_error(host, reason));
             }
             // The first value counts, except that every IdentityFile does.
-            word if applies && KNOWN.contains(&word) && (word == "identityfile" || !seen.iter().any(|seen| seen == word)) => {
+            word if applies && ssh_options::is_followed(word) && (word == "identityfile" || !seen.iter().any(|seen| seen == word)) => {
                 seen.push(word.to_owned());
                 let value = if word == "hostname" { value.replace("%h", host) } else { value.to_owned() };
                 apply(config, word, &value).map_err(|reason| config_error(host, format!("{}:{}: {reason}", file.display(), index + 1)))?;
@@ -395,6 +414,7 @@ pub(super) fn read_text(text: &str, file: &Path, host: &str, config: &mut HostCo
 
 #[cfg(test)]
 mod tests {
+    use super::super::algorithms::Kind;
     use super::*;
 
     #[test]
@@ -419,5 +439,29 @@ mod tests {
         assert_eq!(other.port, 1);
         let error = read_text("\nMatch user x\n", Path::new("config"), "web1", &mut config, &mut Vec::new()).unwrap_err();
         assert!(error.to_string().contains("config:2: `match` needs an ssh client"), "{error}");
+    }
+
+    #[test]
+    fn algorithms_of_a_file_and_of_an_answer() {
+        let text = "Host old*\n  KexAlgorithms +diffie-hellman-group14-sha1 # the switch\nHost *\n KexAlgorithms curve25519-sha256\n  Ciphers arcfour\n";
+        let read = |text, host| {
+            let mut config = HostConfig::default();
+            read_text(text, Path::new("config"), host, &mut config, &mut Vec::new()).map(|()| config)
+        };
+        let asked = |config: &HostConfig, kind| config.algorithms.asked(kind).map(Spec::to_string);
+        let config = read(text, "old1").unwrap();
+        assert_eq!(asked(&config, Kind::KeyExchange).as_deref(), Some("+diffie-hellman-group14-sha1"));
+        assert_eq!(asked(&config, Kind::Cipher).as_deref(), Some("arcfour"));
+        assert_eq!(asked(&read(text, "web1").unwrap(), Kind::KeyExchange).as_deref(), Some("curve25519-sha256"));
+        let error = read("\nMACs hmac-sha3\n", "web1").unwrap_err();
+        assert!(error.to_string().ends_with("config:2: `hmac-sha3` is no MAC that is known (`MACs`)"), "{error}");
+
+        let usual = "ciphers aes128-ctr,aes128-gcm@openssh.com\nmacs umac-64@openssh.com,hmac-sha2-256,hmac-sha1\nkexalgorithms ecdh-sha2-nistp256\n";
+        let answer = "user ops\nciphers aes128-ctr,aes128-gcm@openssh.com,3des-cbc\nmacs hmac-sha2-256,hmac-sha1\nkexalgorithms ecdh-sha2-nistp256\n";
+        let config = from_answer("old1", answer, usual).unwrap();
+        assert_eq!(asked(&config, Kind::Cipher).as_deref(), Some("+3des-cbc"));
+        assert_eq!(asked(&config, Kind::Mac).as_deref(), Some("-umac-64@openssh.com"));
+        assert!(!config.algorithms.allowed(Kind::Mac).contains(&"hmac-sha1"), "only ssh has it on by itself");
+        assert_eq!(asked(&config, Kind::KeyExchange), None);
     }
 }

@@ -3,72 +3,10 @@
 //! answer: then `ssh -G` is asked.
 
 use super::known_hosts::{matches_patterns, wildcard};
+use super::ssh_options::{canonical, is_without_effect_in_files, plain};
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// What means nothing to a run, whatever is said of it.
-const WITHOUT_EFFECT: &[&str] = &[
-    "addkeystoagent",
-    "batchmode",
-    "checkhostip",
-    "compression",
-    "controlmaster",
-    "controlpath",
-    "controlpersist",
-    "escapechar",
-    "exitonforwardfailure",
-    "fingerprinthash",
-    "forwardx11",
-    "forwardx11timeout",
-    "forwardx11trusted",
-    "gssapiauthentication",
-    "gssapidelegatecredentials",
-    "hostbasedauthentication",
-    "ipqos",
-    "loglevel",
-    "numberofpasswordprompts",
-    "permitlocalcommand",
-    "requesttty",
-    "sendenv",
-    "setenv",
-    "tcpkeepalive",
-    "updatehostkeys",
-    "visualhostkey",
-];
-
-/// What is followed, and what its values look like.
-const FOLLOWED: &[(&str, Values)] = &[
-    ("addressfamily", Values::Word),
-    ("connecttimeout", Values::Number),
-    ("forwardagent", Values::Word),
-    ("globalknownhostsfile", Values::Words),
-    ("hashknownhosts", Values::Flag),
-    ("hostkeyalias", Values::Word),
-    ("hostname", Values::Word),
-    ("identitiesonly", Values::Flag),
-    ("identityagent", Values::Word),
-    ("identityfile", Values::Word),
-    ("kbdinteractiveauthentication", Values::Flag),
-    ("passwordauthentication", Values::Flag),
-    ("port", Values::Number),
-    ("preferredauthentications", Values::Word),
-    ("proxyjump", Values::Word),
-    ("pubkeyauthentication", Values::Word),
-    ("serveralivecountmax", Values::Number),
-    ("serveraliveinterval", Values::Number),
-    ("stricthostkeychecking", Values::Word),
-    ("user", Values::Word),
-    ("userknownhostsfile", Values::Words),
-];
-
-#[derive(Clone, Copy, PartialEq)]
-enum Values {
-    Word,
-    Words,
-    Number,
-    Flag,
-}
 
 /// Who runs this, as ssh sees it: by the account, whatever the environment says.
 pub(super) struct Account {
@@ -105,23 +43,6 @@ pub(super) fn settings(host: &str, account: &Account, config_file: Option<&Path>
     (!(has("proxyjump") && has("proxycommand"))).then_some(reading.settings)
 }
 
-/// A value as `ssh -G` would show it, if that is known.
-pub(super) fn plain(name: &str, value: &str) -> Option<String> {
-    let values = FOLLOWED.iter().find(|(known, _)| *known == name)?.1;
-    let is_plain =
-        |letter: char| letter.is_ascii_alphanumeric() || "/._-~@:,[]+".contains(letter) || (values == Values::Words && letter == ' ');
-    if value.is_empty() || !value.chars().all(is_plain) {
-        return None;
-    }
-    match (values, value.to_ascii_lowercase().as_str()) {
-        (Values::Flag, "yes" | "true") => Some("yes".to_owned()),
-        (Values::Flag, "no" | "false") => Some("no".to_owned()),
-        (Values::Flag, _) => None,
-        (Values::Number, _) => value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.to_owned()),
-        _ => Some(value.to_owned()),
-    }
-}
-
 struct Reading<'a> {
     host: &'a str,
     settings: Vec<(String, String)>,
@@ -152,7 +73,7 @@ impl Reading<'_> {
                 continue;
             }
             let (name, value) = line.split_once(|c: char| c.is_whitespace() || c == '=')?;
-            let name = name.to_ascii_lowercase();
+            let name = canonical(name);
             let value = value.trim_start_matches(|c: char| c.is_whitespace() || c == '=').trim();
             match name.as_str() {
                 "host" if value.contains(['"', '#', '\\']) => return None,
@@ -163,7 +84,7 @@ impl Reading<'_> {
                         self.include(pattern, beside, applies_here)?;
                     }
                 }
-                name if WITHOUT_EFFECT.contains(&name) => {}
+                name if is_without_effect_in_files(name) => {}
                 name => {
                     let value = plain(name, value)?;
                     if applies_here && (name == "identityfile" || !self.seen.contains(name)) {
@@ -215,13 +136,17 @@ mod tests {
     #[test]
     fn blocks_and_included_files() {
         let config = "Include HERE/more/*.conf\nHost web*\n  Include HERE/more/web\n  Port 2201\nHost *\nPORT=2202\nIdentitiesOnly TRUE\nSendEnv \"LANG\"\n";
-        let first = "Host db\n  User dba\nHost *\n  IdentityFile ~/one\n";
+        let first =
+            "Host db\n  User dba\n  PubkeyAcceptedKeyTypes ^ssh-rsa*\nHost *\n  IdentityFile ~/one\n  PubkeyAcceptedAlgorithms -*\n";
         let files = [("config", config), ("more/a.conf", first), ("more/web", "User web\nHost web2\nIdentityFile ~/two\n")];
         assert_eq!(
             read(&files, "web2").unwrap(),
-            ["identityfile ~/one", "user web", "identityfile ~/two", "port 2201", "identitiesonly yes"]
+            ["identityfile ~/one", "pubkeyacceptedalgorithms -*", "user web", "identityfile ~/two", "port 2201", "identitiesonly yes"]
         );
-        assert_eq!(read(&files, "db").unwrap(), ["user dba", "identityfile ~/one", "port 2202", "identitiesonly yes"]);
+        assert_eq!(
+            read(&files, "db").unwrap(),
+            ["user dba", "pubkeyacceptedalgorithms ^ssh-rsa*", "identityfile ~/one", "port 2202", "identitiesonly yes"]
+        );
     }
 
     #[test]
@@ -236,6 +161,8 @@ mod tests {
             "ProxyCommand nc gate 22",
             "CanonicalizeHostname yes",
             "Port",
+            "Ciphers aes129-ctr",
+            "MACs hmac-sha1 # old",
         ] {
             assert_eq!(read(&[("config", &format!("Host other\n{line}\n"))], "web1"), None, "{line}");
         }

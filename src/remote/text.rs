@@ -7,7 +7,7 @@ use super::error::RunError;
 use super::upload::Prepared;
 use super::wire::Wire;
 use super::{JobName, JobState, Run, Secret, UnfinishedJob};
-use crate::sh::{Output, Script, quote};
+use crate::sh::{DEFINITION, Output, Script, quote};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -83,7 +83,7 @@ pub(super) fn hello(wire: &Wire, marker: &str) -> Vec<u8> {
     let Wire { sh, run, meter, .. } = wire;
     let clock = if meter.reads_clock() { CLOCK } else { "" };
     format!(
-        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\n{STALL}\n{clock}nw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
+        "nw_this={run}\nnw_sh={}\nnw_supervisor={}\n{SHELL}\n{STALL}\n{DEFINITION}{clock}nw_mark={marker}\nnw_end hello \"$nw_group\" \"$nw_boot\"\n",
         quote(sh),
         quote(SUPERVISOR),
     )
@@ -122,7 +122,7 @@ pub(super) fn probe(probe: &Probe, reads_clock: bool, marker: &str) -> Vec<u8> {
         text.extend_from_slice(&printf_format(bytes));
         text.extend_from_slice(b" | ");
     }
-    let body = format!("{}\n", probe.script.text);
+    let body = format!("{}\n", probe.script.after_definition());
     text.extend_from_slice(format!("( {}eval {} )", exports(&probe.script), quote(&body)).as_bytes());
     text.extend_from_slice(
         match &probe.input {

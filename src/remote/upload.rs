@@ -139,8 +139,13 @@ async fn send(
     let Ok(Ok(mut stdin)) = stdin.await else { return Err(Failure::Lost) };
     let marker = random_id();
     let remove = if begun.is_empty() { String::new() } else { format!("rm -rf -- {begun}; ") };
-    // Nothing is sent after this line until `cat` is about to read: the shell would keep it.
-    let line = format!("umask 077; {remove}mkdir {directory} && printf '\\{MARK:03o}%s\\n' {marker} && exec cat >{directory}/in; exit 1\n");
+    // Nothing is sent after this line until its reader is about to read: the shell would keep it. The sum of what came is made on the way,
+    // for whoever has to check it: reading it once more would take as long again.
+    let line = format!(
+        "umask 077; sha1sum </dev/null >/dev/null 2>&1 && tee </dev/null; nw_x=$?; {remove}mkdir {directory} && printf '\\{MARK:03o}%s\\n' {marker} || exit 1; \
+         if [ $nw_x = 0 ]; then {{ tee {directory}/in && : >{directory}/whole; }} | LC_ALL=C sha1sum >{directory}/sum; [ -e {directory}/whole ]; \
+         else cat >{directory}/in; fi; exit\n"
+    );
     stdin.write_all(line.as_bytes()).await.map_err(|_| Failure::Lost)?;
     let mut ready = Finder::new(&marker);
     let mut words = Vec::new();

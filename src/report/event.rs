@@ -31,8 +31,16 @@ pub enum Event {
     /// A task, handler or fact gathering begins on some hosts. `name` is as Ansible prints it: `role : name`. `place` is `file:line`.
     TaskStarted {
         task: usize,
+        /// The number under which it began for the first time: another batch does it again, and so may handlers be.
+        #[serde(default)]
+        first: usize,
         name: String,
         kind: TaskKind,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<String>,
+        /// The module, as the playbook names it.
+        #[serde(default)]
+        action: String,
         place: String,
         check_mode: bool,
     },

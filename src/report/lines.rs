@@ -61,6 +61,12 @@ pub trait ToLines {
     fn of(&mut self, event: &Event) -> Vec<Line>;
 }
 
+impl<L: ToLines + ?Sized> ToLines for Box<L> {
+    fn of(&mut self, event: &Event) -> Vec<Line> {
+        (**self).of(event)
+    }
+}
+
 /// The lines of playbooks; remembers what a line depends on.
 pub struct Lines {
     style: Style,
@@ -120,10 +126,10 @@ impl ToLines for Lines {
             Event::HostWaits { host, what, .. } => vec![Line::Err(format!("{host} waits for {what}"))],
             Event::PlayStarted { name, check_mode, .. } => {
                 let (name, mark) = (name.trim(), if *check_mode { self.mark() } else { "" });
-                self.banner(&if name.is_empty() { format!("PLAY{mark}") } else { format!("PLAY [{name}]{mark}") })
+                banner(&if name.is_empty() { format!("PLAY{mark}") } else { format!("PLAY [{name}]{mark}") })
             }
             Event::NoHostsMatched => vec![Line::Out(self.paint(AnsiColor::Cyan, "skipping: no hosts matched"))],
-            Event::TaskStarted { task, name, kind, place, check_mode } => {
+            Event::TaskStarted { task, name, kind, place, check_mode, .. } => {
                 let (shown, mark) = (name.trim(), if *check_mode { self.mark() } else { "" });
                 let title = match kind {
                     TaskKind::Task | TaskKind::GatherFacts => format!("TASK [{shown}]{mark}"),
@@ -164,10 +170,10 @@ impl ToLines for Lines {
                 vec![Line::Err(self.paint(AnsiColor::Red, &format!("[ERROR]: User interrupted execution: {text}")))]
             }
             Event::Interrupted { text } => vec![Line::Err(self.paint(AnsiColor::Red, text))],
-            Event::NoMoreHosts => self.banner("NO MORE HOSTS LEFT"),
+            Event::NoMoreHosts => banner("NO MORE HOSTS LEFT"),
             Event::Warning { text } => self.warning(text).into_iter().collect(),
             Event::Recap { hosts, custom, .. } => {
-                let mut lines = self.banner("PLAY RECAP");
+                let mut lines = banner("PLAY RECAP");
                 lines.extend(hosts.iter().map(|(host, stats)| Line::Out(self.recap(host, stats))));
                 lines.push(Line::Out(String::new()));
                 if self.style.show_custom_stats && !custom.is_empty() {
@@ -189,7 +195,7 @@ impl Lines {
         let mut lines = Vec::new();
         if self.style.dump.verbosity >= 2 {
             let name = Path::new(playbook).file_name().map_or_else(|| playbook.into(), |name| name.to_string_lossy());
-            lines.extend(self.banner(&format!("PLAYBOOK: {name}")));
+            lines.extend(banner(&format!("PLAYBOOK: {name}")));
         }
         lines.extend(self.dry_run());
         if self.style.dump.verbosity >= 2 {
@@ -199,7 +205,7 @@ impl Lines {
     }
 
     fn dry_run(&self) -> Vec<Line> {
-        if self.style.is_check && self.style.mark_check_mode { self.banner("DRY RUN") } else { Vec::new() }
+        if self.style.is_check && self.style.mark_check_mode { banner("DRY RUN") } else { Vec::new() }
     }
 
     fn mark(&self) -> &'static str {
@@ -211,7 +217,7 @@ impl Lines {
     }
 
     fn custom_stats(&self, custom: &[(Option<String>, Json)]) -> Vec<Line> {
-        let mut lines = self.banner("CUSTOM STATS:");
+        let mut lines = banner("CUSTOM STATS:");
         for (host, stats) in custom {
             let stats = indented(&sorted(stats.clone()), 1).replace('\n', "");
             match host {
@@ -230,7 +236,7 @@ impl Lines {
         }
         self.current = Some(task);
         let Some(header) = self.tasks.get(&task) else { return Vec::new() };
-        let mut lines = self.banner(&header.title);
+        let mut lines = banner(&header.title);
         if self.style.dump.verbosity >= 2 {
             lines.push(self.path(header));
         }
@@ -246,11 +252,6 @@ impl Lines {
         let mut lines = self.header(task);
         lines.push(Line::Out(self.paint(AnsiColor::BrightBlack, text)));
         lines
-    }
-
-    fn banner(&self, title: &str) -> Vec<Line> {
-        let stars = 79_usize.saturating_sub(console::measure_text_width(title)).max(3);
-        vec![Line::Out(String::new()), Line::Out(format!("{title} {}", "*".repeat(stars)))]
     }
 
     fn result(&mut self, task: usize, result: &HostResult) -> Vec<Line> {
@@ -368,6 +369,12 @@ impl Lines {
     }
 }
 
+/// A headline, with a blank line before it.
+pub fn banner(title: &str) -> Vec<Line> {
+    let stars = 79_usize.saturating_sub(console::measure_text_width(title)).max(3);
+    vec![Line::Out(String::new()), Line::Out(format!("{title} {}", "*".repeat(stars)))]
+}
+
 /// A text in a colour, line by line. The codes are those of Ansible, which tools look for.
 pub fn paint(is_coloured: bool, colour: AnsiColor, text: &str) -> String {
     let code = match colour {
@@ -431,8 +438,16 @@ mod tests {
 
     #[test]
     fn looks_like_ansible() {
-        let started =
-            Event::TaskStarted { task: 3, name: "r : Say".into(), kind: TaskKind::Task, place: "site.yml:3:5".into(), check_mode: false };
+        let started = Event::TaskStarted {
+            task: 3,
+            first: 3,
+            name: "r : Say".into(),
+            kind: TaskKind::Task,
+            role: Some("r".into()),
+            action: "debug".into(),
+            place: "site.yml:3:5".into(),
+            check_mode: false,
+        };
         let failed = HostResult {
             ignored: true,
             delegated_to: Some("db1".into()),

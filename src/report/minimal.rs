@@ -37,6 +37,8 @@ impl ToLines for Minimal {
             Event::Warning { text } if self.told.insert(text.clone()) => {
                 vec![Line::Err(paint(self.colour, AnsiColor::BrightMagenta, &warning(text)))]
             }
+            Event::Interrupted { text } => vec![self.error(&format!("User interrupted execution: {text}"))],
+            Event::Broken { error, .. } => vec![self.error(error)],
             _ => Vec::new(),
         }
     }
@@ -51,6 +53,10 @@ impl Minimal {
 
     fn line(&self, colour: AnsiColor, text: &str) -> Line {
         Line::Out(paint(self.colour, colour, text.strip_suffix('\n').unwrap_or(text)))
+    }
+
+    fn error(&self, text: &str) -> Line {
+        Line::Err(paint(self.colour, AnsiColor::Red, &format!("[ERROR]: {text}")))
     }
 
     fn fields(&self, value: &Json) -> String {

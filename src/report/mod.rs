@@ -1,9 +1,11 @@
 //! What a run tells, as events in order, and the sinks that show them. Sinks know nothing but events.
 
+mod callbacks;
 mod diff;
 mod dump;
 mod event;
 mod json;
+mod junit;
 mod lines;
 mod mask;
 mod minimal;
@@ -12,10 +14,12 @@ mod profile;
 mod terminal;
 mod tree;
 
+pub use callbacks::{Accompanied, DATETIME_FORMAT, Order, ProfileRoles, ProfileTasks, TasksWanted, Timer};
 pub use dump::{Dump, Format};
 pub use event::{Event, HostResult, Stats, Status, TaskKind};
 pub use json::JsonLines;
-pub use lines::{Lines, Style};
+pub use junit::{Junit, ReportWanted};
+pub use lines::{Lines, Style, ToLines};
 pub use minimal::{Form, Minimal};
 pub use plain::Plain;
 pub use profile::Profile;

@@ -309,7 +309,8 @@ mod tests {
         let mut profile = Profile::new(None, file);
         for task in 0..n_tasks {
             let (name, place) = (format!("web : write file {task}"), format!("site.yaml:{}", task + 4));
-            profile.tell(&Event::TaskStarted { task, name, kind: TaskKind::Task, place, check_mode: false });
+            let (kind, action) = (TaskKind::Task, "copy".to_owned());
+            profile.tell(&Event::TaskStarted { task, first: task, name, kind, role: Some("web".into()), action, place, check_mode: false });
             for host in 0..n_hosts {
                 let cost = cost(1, if task == 0 { 350 } else { 50 }, 20 + task as u64 + 2 * host as u64);
                 profile.tell(&Event::TaskCost { task, host: format!("web{host}"), cost });

@@ -1,6 +1,6 @@
 //! The live output: what is finished scrolls, below it a line per busy host and a bar for the play.
 
-use super::lines::{Line, Lines, Style, ToLines};
+use super::lines::{Line, ToLines};
 use super::{Event, Sink};
 use crate::python::bytes::shown;
 use indexmap::IndexMap;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SHOWN_HOSTS: usize = 12;
 
 pub struct Terminal {
-    lines: Lines,
+    lines: Box<dyn ToLines + Send>,
     bars: MultiProgress,
     play: Option<PlayBar>,
     /// Who does which task, in the order in which they began.
@@ -34,8 +34,8 @@ struct Busy {
 }
 
 impl Terminal {
-    pub fn new(style: Style) -> Terminal {
-        Terminal { lines: Lines::new(style), bars: MultiProgress::new(), play: None, busy: IndexMap::new(), task_names: HashMap::new() }
+    pub fn new(lines: Box<dyn ToLines + Send>) -> Terminal {
+        Terminal { lines, bars: MultiProgress::new(), play: None, busy: IndexMap::new(), task_names: HashMap::new() }
     }
 
     fn begin(&mut self, task: usize, host: &str) {

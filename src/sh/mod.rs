@@ -24,6 +24,27 @@ pub fn quote_all<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|word| quote(word.as_ref()).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
+macro_rules! path {
+    () => {
+        "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n"
+    };
+}
+
+/// Shell functions for probes and applies. Every answer is a field that ends with NUL, which no name and no variable can contain.
+///
+/// `say TEXT` · `look PATH [-L]` what is there (`$s` is empty if nothing could be seen) · `link PATH` a link's target · `real PATH` a path without links · `sum PATH` its SHA-1 · `number FILE DATABASE NAME` an id.
+///
+/// `holds=1` makes `say` hold its fields back, and `let_go` prints them in one piece: each piece is a packet of its own on the wire, and wakes
+/// everybody on the way. What prints by itself is to come after `let_go`, and so is the end.
+///
+/// `loops`: `readlink -f` never ends on a link that leads into itself (`a -> a/b`); the kernel gives up after 40.
+///
+/// sysctl, mount and what `validate` runs are where a plain user's PATH does not lead.
+pub const FUNCTIONS: &str = concat!(path!(), include_str!("functions.sh"));
+
+/// What defines the same functions under a name that a shell can be given once: [`Script::after_definition`] is for that shell.
+pub const DEFINITION: &str = concat!("nw_functions() {\n", include_str!("functions.sh"), "}\n");
+
 /// A POSIX sh script, to be run by `/bin/sh` in a process of its own: `exit`, `cd`, `set` and traps touch nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
@@ -57,6 +78,14 @@ impl Script {
     pub fn with_file(mut self, path: impl Into<PathBuf>) -> Script {
         self.input = Input::File(path.into());
         self
+    }
+
+    /// The text for a shell that has read [`DEFINITION`]: what nearly every script begins with need not be sent and read again.
+    pub fn after_definition(&self) -> Cow<'_, str> {
+        match self.text.strip_prefix(FUNCTIONS) {
+            Some(rest) => Cow::Owned(format!(concat!("nw_functions\n", path!(), "{}"), rest)),
+            None => Cow::Borrowed(&self.text),
+        }
     }
 
     pub fn with_environment(mut self, environment: impl IntoIterator<Item = (String, String)>) -> Script {

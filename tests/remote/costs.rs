@@ -122,7 +122,7 @@ async fn a_profile_counts_what_went_over_the_wire() {
     assert_eq!(count(&apart, "web1", "ahead"), 0);
     for task in &apart["tasks"].as_array().unwrap()[1..] {
         assert_eq!((&task["hosts"]["web2"]["round_trips"], &task["hosts"]["web2"]["probes"]), (&1.into(), &1.into()), "{task:#}");
-        assert!(task["hosts"]["web2"]["bytes_out"].as_u64().unwrap() > 500, "{task:#}");
+        assert!(task["hosts"]["web2"]["bytes_out"].as_u64().unwrap() > 150, "{task:#}");
     }
 
     // What changes is a job; what was read before it says nothing any more. Another user has a shell and a channel of their own.

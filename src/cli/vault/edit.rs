@@ -1,6 +1,8 @@
 //! Plain text in front of the user: in an editor, in a pager.
 
+use crate::cli::signals;
 use crate::config::Config;
+use crate::engine::Cause;
 use anyhow::{Context, bail};
 use std::io::{IsTerminal, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +13,7 @@ use zeroize::Zeroizing;
 /// What the user made of a text. It lies in a file that nobody else can read, in a folder that nobody else can look into, in memory where there
 /// is such a file system; before it is removed it is written over, also when a signal ends us meanwhile.
 pub fn in_editor(plain: &[u8], name: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let _held = signals::hold();
     sweep();
     let prefix = format!("{PREFIX}{}-", std::process::id());
     let mut folder = tempfile::Builder::new();
@@ -58,7 +61,10 @@ fn edit(path: &Path, config: &Config) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let mut command = tokio::process::Command::new(program);
     command.args(args).arg(path);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot wait for the editor")?;
-    let status = runtime.block_on(watched(command)).with_context(|| format!("Unable to execute the command \"{shown}\""))?;
+    let status = runtime.block_on(watched(command)).map_err(|err| match err.is::<signals::Ended>() {
+        true => err,
+        false => err.context(format!("Unable to execute the command \"{shown}\"")),
+    })?;
     if !status.success() {
         bail!("Unable to execute the command \"{shown}\": it ended with {status}");
     }
@@ -71,17 +77,17 @@ async fn watched(mut command: tokio::process::Command) -> anyhow::Result<std::pr
     let (mut interrupts, mut quits) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
     let (mut terminations, mut hangups) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let mut child = command.spawn()?;
-    let why = loop {
+    let (cause, why) = loop {
         tokio::select! {
             status = child.wait() => return Ok(status?),
             Some(()) = interrupts.recv() => {}
             Some(()) = quits.recv() => {}
-            Some(()) = terminations.recv() => break "we were to end",
-            Some(()) = hangups.recv() => break "the terminal is gone",
+            Some(()) = terminations.recv() => break (Cause::Terminated, "we were to end"),
+            Some(()) = hangups.recv() => break (Cause::HungUp, "the terminal is gone"),
         }
     };
     child.kill().await?;
-    bail!("{why} while it ran")
+    Err(signals::Ended { cause, words: format!("{why} while the editor ran") }.into())
 }
 
 fn shred_all(dir: &Path) -> std::io::Result<()> {
@@ -119,6 +125,8 @@ pub fn in_pager(plain: &[u8], config: &Config) -> anyhow::Result<()> {
         if std::env::var_os("LESS").is_none() {
             command.env("LESS", "FRSX");
         }
+        // Ctrl-C is the pager's.
+        let _held = signals::hold_interrupts();
         if let Ok(mut child) = command.args(args).stdin(Stdio::piped()).spawn() {
             if let Some(mut stdin) = child.stdin.take() {
                 // A pager that is left early reads no further.

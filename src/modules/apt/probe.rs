@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub struct State {
+    /// Seconds since 1970; 0 where the lists are not to be refreshed, and their age means nothing.
     pub now: i64,
     /// When the lists were last refreshed; 0 if there are none.
     pub lists_time: i64,
@@ -43,6 +44,9 @@ pub fn script(request: &Request, simulate: Option<&[String]>) -> Script {
     let patterns: Vec<_> = request.wanted.iter().filter(|wanted| wanted.is_pattern()).map(|wanted| regex(&wanted.name)).collect();
     let (names, pattern) = (names.join(" "), patterns.join("|"));
     let mut text = format!("{ENVIRONMENT}NAMES={} PATTERN={}\nexport NAMES PATTERN\n{QUERY}", quote(&names), quote(&pattern));
+    if request.update {
+        text += AGE;
+    }
     if !patterns.is_empty() && request.installs() {
         text += "apt-cache pkgnames | while read -r name; do\n";
         for wanted in request.wanted.iter().filter(|wanted| wanted.is_pattern()) {
@@ -96,11 +100,12 @@ pub fn download(url: &str, to: &str) -> String {
 
 const ENVIRONMENT: &str = "export LC_ALL=C LANG=C LANGUAGE=C DEBIAN_FRONTEND=noninteractive\n";
 
+const AGE: &str = "printf 'now\\t%s\\n' \"$(date +%s)\"\n";
+
 const QUERY: &str = r#"command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || {
   for manager in dnf yum zypper apk pacman; do ! command -v $manager >/dev/null || break; manager=; done
   echo "there is no dpkg and apt here${manager:+: this host has $manager, which is not supported}" >&2; exit 1
 }
-printf 'now\t%s\n' "$(date +%s)"
 set -- /var/lib/apt/lists/*Packages*
 [ ! -e "$1" ] || stat -c 'lists	%Y' /var/lib/apt/periodic/update-success-stamp /var/lib/apt/lists 2>/dev/null
 states=/var/lib/apt/extended_states; [ -r "$states" ] || states=
@@ -122,7 +127,7 @@ $2 == "dpkg" { print "native\t" $3 }
 END { for (name in virtual) if (!(name in here)) print "virtual\t" name }
 ' $states -) || exit 1
 printf '%s\n' "$listed"
-virtual=$(printf '%s\n' "$listed" | sed -n 's/^virtual	//p')
+case $listed in *virtual*) virtual=$(printf '%s\n' "$listed" | sed -n 's/^virtual	//p') ;; *) virtual= ;; esac
 [ -z "$virtual" ] || apt-cache policy $virtual | sed 's/^/policy	/'
 "#;
 

@@ -44,7 +44,7 @@ if [ $status -eq 2 ]; then echo "absent:"
 elif [ $status -ne 0 ]; then exit $status
 else
   echo "passwd:$entry"
-  getent shadow {name} | sed 's/^/shadow:/'
+  ! shadow=$(getent shadow {name}) || echo "shadow:$shadow"
   echo "groups:$(id -nG -- {name})"
   echo "primary:$(id -ng -- {name})"
   home=${{entry%:*}}; home=${{home##*:}}
