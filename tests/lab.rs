@@ -3,7 +3,7 @@
 mod support;
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use support::{Lab, nodewright, project, said, skip, text, total};
 
 #[test]
@@ -36,6 +36,7 @@ fn system_modules_on_a_host() {
     assert_eq!(total(&second, "changed"), 0, "{second}");
 
     run(&lab, "reboot.yaml", &[]);
+    go_on_after_a_reboot(&lab);
 
     // apt waits for whoever holds the lock, and says who it is.
     let mut holder = lab
@@ -48,6 +49,26 @@ fn system_modules_on_a_host() {
     assert!(waited.status.success(), "{}", said(&waited));
     let words = said(&waited);
     assert!(words.contains("waiting for apt's lock, held by python3"), "{words}");
+}
+
+/// A controller that is killed when it has set off a reboot, and the run that goes on.
+fn go_on_after_a_reboot(lab: &Lab) {
+    let state = tempfile::tempdir().expect("a scratch folder");
+    let command = |args: &[&str]| {
+        let mut command = nodewright();
+        command.env_remove("NODEWRIGHT_JOURNAL").env("XDG_STATE_HOME", state.path()).current_dir(project()).args(args);
+        command
+    };
+    let inventory = lab.inventory().display().to_string();
+    let mut run =
+        command(&["run", "-i", &inventory, "tests/lab/cut_reboot.yaml"]).stdout(Stdio::null()).spawn().expect("the binary starts");
+    while !lab.on("node-1", "test -s /root/reboots").status.success() {
+        assert!(run.try_wait().expect("it can be asked").is_none(), "the run ended before it was killed");
+    }
+    run.kill().expect("it can be killed");
+    run.wait().expect("it has ended");
+    let resumed = command(&["resume"]).output().expect("the binary starts");
+    assert!(resumed.status.success(), "{}", said(&resumed));
 }
 
 /// Holds dpkg's lock as apt does (a POSIX lock, which the shell's `flock` is not) for six seconds.

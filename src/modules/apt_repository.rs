@@ -224,6 +224,7 @@ undo() {
 }
 put() {
   path=$1; [ ! -L "$path" ] || path=$(readlink -f -- "$path") || return 1
+  sweep "${path%/*}/"
   mkdir -p -- "${path%/*}" && new=$(mktemp "${path%/*}/.nodewright.XXXXXX") || return 1
   if [ -e "$path" ]; then cp -p -- "$path" "$new"; else chmod "${2:-0644}" "$new"; fi &&
   cat >"$new" && into_place "$new" "$path" || { rm -f -- "$new"; return 1; }

@@ -310,6 +310,7 @@ fn fetch(url: &str) -> String {
 
 /// Writes standard input beside the file and renames it.
 const PUT: &str = r#"put() {
+  sweep "${2%/*}/"
   new=$(mktemp "${2%/*}/.nodewright.XXXXXX") || exit 1
   cat >"$new" && chmod "$1" "$new" && into_place "$new" "$2" || { rm -f -- "$new"; exit 1; }
 }

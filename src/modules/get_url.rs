@@ -205,7 +205,7 @@ impl Module for GetUrl {
         let mut text = format!("{FUNCTIONS}{CLEANING}{DOWNLOAD}p={}\nx=$(mktemp -d) || exit 1\nreceive\n", quote(path));
         let folder = args.str("tmp_dest").map_or_else(|| quote(&state.folder).into_owned(), words::on_host);
         text.push_str(&format!(
-            "f={folder}\nt=$(mktemp -- \"$f\"/.nodewright.XXXXXX) || exit 1\ndownload \"$t\" || exit 1\nsay \"$code\"\n"
+            "f={folder}\nsweep \"$f\"/\nt=$(mktemp -- \"$f\"/.nodewright.XXXXXX) || exit 1\ndownload \"$t\" || exit 1\nsay \"$code\"\n"
         ));
         let attributes = fix.lines("\"$p\"", false);
         text.push_str(&format!("if [ \"$code\" = 304 ]; then\n{attributes}look \"$p\"\nexit 0\nfi\n"));

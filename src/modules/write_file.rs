@@ -43,7 +43,7 @@ impl Write<'_> {
         text.push_str(
             "case $p in */*) folder=${p%/*}/ ;; *) folder=./ ;; esac\n\
              if [ -d \"$p\" ] && [ ! -L \"$p\" ]; then echo \"$p is a directory\" >&2; exit 1; fi\n\
-             t=$(mktemp -- \"${folder}.nodewright.XXXXXX\") || exit 1\n",
+             sweep \"$folder\"\nt=$(mktemp -- \"${folder}.nodewright.XXXXXX\") || exit 1\n",
         );
         text.push_str(&format!("s=''\n{} > \"$t\" || exit 1\n", self.source));
         if let Some(checksum) = self.checksum {
@@ -80,7 +80,13 @@ pub const LARGE_INPUT: &str = r#"{ cat && s=$nw_in_sum && { sync -- "$t" > /dev/
 
 macro_rules! into_place {
     () => {
-        r#"into_place() {
+        r#"sweep() {
+  for swept in "$1".nodewright.??????; do
+    [ -f "$swept" ] || [ -L "$swept" ] || continue
+    find "$swept" -prune \( -type f -o -type l \) -user "$(id -u)" -mtime +0 -exec rm -f -- {} \;
+  done </dev/null >/dev/null 2>&1
+}
+into_place() {
   [ -L "$1" ] || sync -- "$1" 2>/dev/null || :
   if [ -d "$2" ] && [ -L "$2" ]; then
     mv -fT -- "$1" "$2" 2>/dev/null && return
@@ -93,6 +99,7 @@ make_link() (
   while :; do case $p in ?*/) p=${p%/} ;; *) break ;; esac; done
   case $p in */*) folder=${p%/*}/ ;; *) folder=./ ;; esac
   if [ -d "$p" ] && [ ! -L "$p" ]; then echo "$p is a directory" >&2; exit 1; fi
+  sweep "$folder"
   trap 'rm -f -- "$x"' EXIT
   trap 'exit 143' HUP INT TERM
   new=$(mktemp -u -- "${folder}.nodewright.XXXXXX") && ln $3 -- "$1" "$new" && x=$new && into_place "$new" "$p"
@@ -108,7 +115,9 @@ make_link() (
 /// Where sync takes no file it syncs everything, which is as good. A link to a directory would be moved into: it goes first where `mv` knows no
 /// `-T`, or refuses it (busybox's does, unless the new one is a link to a directory, too).
 ///
-/// And `make_link TARGET PATH [-s]`, by which a path becomes a link in the same way.
+/// And `make_link TARGET PATH [-s]`, by which a path becomes a link in the same way; and `sweep FOLDER/`, which removes what was killed there more
+/// than a day ago before it could rename or remove what it had made. Files and links of our own only: whoever could put another file there by that
+/// name could remove it as well, which is not so of a folder.
 pub const INTO_PLACE: &str = into_place!();
 
 /// Removes what a script that ends early leaves: the file `$t` and the folder `$x`. Has [`INTO_PLACE`].

@@ -3,7 +3,7 @@
 
 use crate::host::{Host, Shell, Step};
 use serde_json::{Value as Json, json};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -169,6 +169,25 @@ fn a_link_that_is_changed_is_there_at_any_time() {
     host.run(&step("file", json!({"path": "[ROOT]/link", "src": "b", "state": "link"})));
     assert_eq!(std::fs::read_link(host.root().join("link")).expect("a link"), Path::new("b"));
     assert_eq!(std::fs::read_dir(host.root()).expect("a folder").count(), 3);
+}
+
+#[test]
+fn what_was_killed_long_ago_is_swept() {
+    for shell in Shell::all() {
+        let host = Host::new(&shell);
+        host.set_up(
+            "for name in stale1 fresh1 theirs; do : > .nodewright.$name; done; mkdir .nodewright.folder; ln -s f .nodewright.a_link; : > .nodewright.longer7
+             touch -t 202001010000 .nodewright.stale1 .nodewright.theirs .nodewright.folder .nodewright.longer7
+             touch -h -t 202001010000 .nodewright.a_link; [ \"$(id -u)\" != 0 ] || chown 12345 .nodewright.theirs",
+        );
+        host.run(&step("copy", json!({"content": "x\n", "dest": "[ROOT]/f"})));
+        let mut left: Vec<_> = std::fs::read_dir(host.root()).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
+        left.sort();
+        let expected = [".nodewright.folder", ".nodewright.fresh1", ".nodewright.longer7", ".nodewright.theirs", "f"];
+        let is_root = std::fs::metadata(host.root().join(".nodewright.theirs")).is_ok_and(|meta| meta.uid() == 12345);
+        let expected: Vec<&str> = expected.into_iter().filter(|name| is_root || !name.ends_with("theirs")).collect();
+        assert_eq!(left, expected, "under {}", shell.name);
+    }
 }
 
 #[test]

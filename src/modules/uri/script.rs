@@ -183,6 +183,7 @@ if [ -z "$good" ] || [ "$code" = 304 ]; then say ''; if [ -e "$p" ]; then look "
 say saved
 if [ ! -f "$p" ] || ! cmp -s -- "$x/content" "$p"; then
   case $p in */*) folder=${p%/*}/ ;; *) folder=./ ;; esac
+  sweep "$folder"
   t=$(mktemp -- "${folder}.nodewright.XXXXXX") || exit 1
   cat -- "$x/content" > "$t" || exit 1
   if [ -f "$p" ]; then
