@@ -88,7 +88,7 @@ const MOST_MEMORY: u64 = 70;
 
 #[tokio::test]
 async fn a_large_file_is_fetched_in_little_memory_over_a_line_that_breaks() {
-    let Some(sshd) = Sshd::start("").await else { return };
+    let Some(sshd) = Sshd::start_alone("").await else { return };
     let megabytes = std::env::var("FETCH_MEGABYTES").ok().and_then(|number| number.parse().ok()).unwrap_or(40);
     write_large(&sshd.at("large"), megabytes);
     let proxy = Proxy::before(sshd.port).await;

@@ -77,7 +77,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_reboot_that_was_set_off_is_waited_for_and_not_repeated() {
-    let Some(sshd) = Sshd::start("").await else { return };
+    let Some(sshd) = Sshd::start_alone("").await else { return };
     tokio::task::spawn_blocking(move || {
         // The host has not gone down yet when the run goes on.
         let down = Scene::new(sshd, "down");
