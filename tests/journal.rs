@@ -141,3 +141,35 @@ fn what_failed_is_tried_again_and_changed_files_are_refused() {
     assert_eq!(scratch.marks("one"), "a\nalways\nalways\n");
     assert_eq!(std::fs::read_to_string(dir.join("c")).expect("it was written"), "tiger-lily\n");
 }
+
+#[test]
+fn without_the_key_the_variables_that_are_missing_are_named() {
+    let scratch = Scratch::new();
+    let memory = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let playbook = scratch.path().join("site.yaml");
+    let site = "- hosts: one\n  gather_facts: false\n  tasks:\n    - shell: echo {{ colour }} {{ size }} {{ taste }} >>{{ dir }}/marks; test -e {{ dir }}/mended\n";
+    std::fs::write(&playbook, site).expect("the playbook can be written");
+    std::fs::write(scratch.path().join("more.yml"), "taste: sweet\n").expect("the variables can be written");
+    let (path, more) = (playbook.display().to_string(), format!("@{}/more.yml", scratch.path().display()));
+    let mut run = scratch.run(&path);
+    let failed = run.args(["-e", "colour=red size=7", "-e", &more]).env("XDG_RUNTIME_DIR", memory.path()).output();
+    assert_eq!(failed.expect("the binary starts").status.code(), Some(2));
+    std::fs::write(scratch.path().join("one/mended"), "").expect("it can be mended");
+
+    let resume = |args: &[&str]| {
+        let mut command = scratch.command(&["resume"]);
+        command.args(args).env("XDG_RUNTIME_DIR", memory.path()).output().expect("the binary starts")
+    };
+    std::fs::remove_dir_all(memory.path().join("nodewright-keys")).expect("there was a key");
+    let refused = resume(&["--", "-e", "size=7"]);
+    assert!(!refused.status.success());
+    let words = text(&refused.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("Give `root`, `colour` again: nodewright resume ") && words.contains(" -- -e root=VALUE -e colour=VALUE"),
+        "{words}"
+    );
+    assert!(!words.contains("taste") && !words.contains("red"), "{words}");
+    let root = format!("root={}", scratch.path().display());
+    ended_well(&resume(&["--", "-e", "size=7", "-e", "colour=blue", "-e", &root]));
+    assert_eq!(scratch.marks("one"), "red 7 sweet\nblue 7 sweet\n");
+}

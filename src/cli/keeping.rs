@@ -1,6 +1,6 @@
 //! What a run's journal begins with: the command line, without what might be secret, and all on which the way of the run depends.
 
-use super::Manner;
+use super::{Manner, extra_vars};
 use crate::journal::{Header, Journal, VERSION, is_wanted};
 use crate::secrets::{MASK, masked};
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ pub fn begin(asked: &Asked, manner: Manner) -> anyhow::Result<Option<Journal>> {
         program: if manner == Manner::Own { "nodewright" } else { "ansible-playbook" }.to_owned(),
         args: shown.clone(),
         sealed_args: None,
+        extra_vars: names(asked.extra_vars)?,
         folder: std::env::current_dir().unwrap_or_default(),
         playbooks: asked.playbooks.iter().map(|path| path.display().to_string()).collect(),
         check: asked.check,
@@ -41,6 +42,12 @@ pub fn begin(asked: &Asked, manner: Manner) -> anyhow::Result<Option<Journal>> {
         files: crate::source::noted(),
     };
     Journal::begin(header, (shown != asked.args).then_some(asked.args)).map(Some)
+}
+
+/// Which variables are given on the command line itself. A name that is a secret is not told.
+fn names(extra_vars: &[String]) -> anyhow::Result<Vec<String>> {
+    let inline: Vec<String> = extra_vars.iter().filter(|given| !given.trim().starts_with('@')).cloned().collect();
+    Ok(extra_vars::read(&inline)?.into_keys().filter(|name| masked(name).is_none()).collect())
 }
 
 /// An argument without the values of extra variables: what they are called tells nothing, what they are may.

@@ -1,6 +1,6 @@
 //! `nodewright resume`: goes on with a run that was cut off, or that failed, where each of its hosts left it.
 
-use super::{Manner, keeping, run};
+use super::{Manner, extra_vars, keeping, run};
 use crate::journal::{Header, Reading, Run, Seal};
 use crate::secrets::MASK;
 use crate::source::{Checksum, checksum};
@@ -48,11 +48,15 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             changed.join("\n  ")
         );
     }
-    let mut words = command_line(&header, args)?;
+    let (mut words, has_all) = command_line(&header)?;
     words.extend((0..args.verbose).map(|_| "-v".to_owned()));
     words.extend(args.more.iter().cloned());
     let manner = if header.program == "nodewright" { Manner::Own } else { Manner::Ansible };
-    run::run_with(parsed(&words, manner)?, manner, Some(&resumed))
+    let asked = parsed(&words, manner)?;
+    if !has_all {
+        are_given_again(&header, asked.extra_vars())?;
+    }
+    run::run_with(asked, manner, Some(&resumed))
 }
 
 /// The last run that was started in this folder, did not end well, and was not simply run again since.
@@ -112,20 +116,12 @@ fn changes(run: &Run, header: &Header) -> anyhow::Result<Vec<String>> {
     Ok(changed)
 }
 
-/// What the run was asked, behind the program's name.
-fn command_line(header: &Header, args: &Args) -> anyhow::Result<Vec<String>> {
-    let Some(sealed) = &header.sealed_args else { return Ok(header.args.clone()) };
+/// What the run was asked, behind the program's name, and whether that is all: without the key the values of extra variables are missing.
+fn command_line(header: &Header) -> anyhow::Result<(Vec<String>, bool)> {
+    let Some(sealed) = &header.sealed_args else { return Ok((header.args.clone(), true)) };
     let whole = Seal::find(&header.id, &[]).and_then(|seal| serde_json::from_slice(&seal.open(sealed)?).ok());
     if let Some(whole) = whole {
-        return Ok(whole);
-    }
-    let gives_again = args.more.iter().any(|word| word.starts_with("-e") || word.starts_with("--extra-vars"));
-    if !gives_again {
-        bail!(
-            "values of extra variables are not in the journal, and the key to them is gone from memory; give all of them again: \
-             nodewright resume {} -- -e NAME=VALUE",
-            header.id
-        );
+        return Ok((whole, true));
     }
     let mut words: Vec<String> = Vec::new();
     for word in &header.args {
@@ -135,7 +131,22 @@ fn command_line(header: &Header, args: &Args) -> anyhow::Result<Vec<String>> {
             words.push(word.clone());
         }
     }
-    Ok(words)
+    Ok((words, false))
+}
+
+/// Refuses to go on without a value that the run had.
+fn are_given_again(header: &Header, extra_vars: &[String]) -> anyhow::Result<()> {
+    let given = extra_vars::read(extra_vars)?;
+    let missing: Vec<&str> = header.extra_vars.iter().map(String::as_str).filter(|name| !given.contains_key(*name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (names, again) = (missing.join("`, `"), missing.iter().map(|name| format!(" -e {name}=VALUE")).collect::<String>());
+    bail!(
+        "the values of extra variables are not in the journal, and the key to them is gone from memory. Give `{names}` again: \
+         nodewright resume {} --{again}",
+        header.id
+    )
 }
 
 /// The words of a command line, understood as `run` understands them; of what is given twice, the later counts.

@@ -66,6 +66,13 @@ pub struct Args {
     output: String,
 }
 
+impl Args {
+    /// What `-e` was given.
+    pub fn extra_vars(&self) -> &[String] {
+        &self.hosts.extra_vars
+    }
+}
+
 /// Runs the playbooks, or lists what is in them.
 ///
 /// # Errors

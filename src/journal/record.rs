@@ -74,6 +74,9 @@ pub struct Header {
     pub args: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_args: Option<String>,
+    /// The names of those variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_vars: Vec<String>,
     pub folder: PathBuf,
     pub playbooks: Vec<String>,
     pub check: bool,

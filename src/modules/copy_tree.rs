@@ -100,7 +100,7 @@ impl LocalTree {
                 },
                 Item::Link(target) => {
                     if !entry.as_ref().is_some_and(Entry::is_link) || detail != target {
-                        lines.push_str(&format!("ln -sfn -- {} {} || exit 1\n", quote(target), quote(&path)));
+                        lines.push_str(&format!("make_link {} {} -s || exit 1\n", quote(target), quote(&path)));
                     }
                 }
                 Item::File { path: source, decrypted, .. } => {
@@ -358,7 +358,7 @@ impl RemoteTree {
                 }
             } else if item.entry.is_link() {
                 if !there.is_some_and(Entry::is_link) || item.detail != item.there_detail {
-                    lines.push_str(&format!("ln -sfn -- {} {} || exit 1\n", quote(&item.detail), quote(&path)));
+                    lines.push_str(&format!("make_link {} {} -s || exit 1\n", quote(&item.detail), quote(&path)));
                     if !context.check_mode() {
                         let fix = Fix { mode: None, ..below.fix_new(0o777, false, &self.ids)? };
                         lines.push_str(&fix.lines(&quote(&path), false));

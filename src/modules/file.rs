@@ -10,7 +10,7 @@ mod times;
 
 use super::attributes::{Fix, Ids, Wanted};
 use super::look::{Entry, FUNCTIONS, Fields, cut_short, read_list};
-use super::write_file::{diff_of_states, finish_look, fix_script};
+use super::write_file::{INTO_PLACE, diff_of_states, finish_look, fix_script};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote, quote_all, words};
 use serde_json::{Map, Value as Json, json};
@@ -397,7 +397,7 @@ impl Task<'_> {
             (_, Some(link)) => {
                 before.insert("src".into(), link.says.as_str().into());
                 after.insert("src".into(), source.into());
-                lines.push_str(&format!("ln -sfn -- {} \"$p\" || exit 1\n", quote(source)));
+                lines.push_str(&format!("{INTO_PLACE}make_link {} \"$p\" -s || exit 1\n", quote(source)));
             }
             (None, None) => {
                 before.insert("state".into(), "absent".into());
@@ -416,7 +416,7 @@ impl Task<'_> {
                     }
                     lines.push_str("rmdir -- \"$p\" || exit 1\n");
                 }
-                lines.push_str(&format!("ln -sfn -- {} \"$p\" || exit 1\n", quote(source)));
+                lines.push_str(&format!("{INTO_PLACE}make_link {} \"$p\" -s || exit 1\n", quote(source)));
             }
         }
         // Attributes go to what the link leads to, or its owner alone to the link itself.
@@ -476,7 +476,7 @@ impl Task<'_> {
                 before.insert("src".into(), link.says.as_str().into());
                 after.insert("src".into(), source_word.into());
             }
-            lines.push_str(&format!("rm -f -- \"$p\" && ln -- {} \"$p\" || exit 1\n", quote(at)));
+            lines.push_str(&format!("{INTO_PLACE}make_link {} \"$p\" || exit 1\n", quote(at)));
         }
         let fix = self.wanted.fix(source, &self.state.ids)?;
         fix.diff(source, &mut before, &mut after);

@@ -9,7 +9,7 @@
 //! Returns `msg`.
 
 use super::look::{FUNCTIONS, Fields};
-use super::write_file::diff_of_states;
+use super::write_file::{INTO_PLACE, diff_of_states};
 use crate::module::{Args, Change, Context, Decision, Failure, FreeForm, Module, Outcome, Param, Spec};
 use crate::sh::{Output, Script, quote};
 use serde_json::{Map, Value as Json};
@@ -134,9 +134,9 @@ fn zone_file(name: &str) -> String {
 fn by_hand(name: &str) -> String {
     let (name, file) = (quote(name).into_owned(), quote(&zone_file(name)).into_owned());
     format!(
-        "if command -v setup-timezone > /dev/null; then setup-timezone -z {name} || exit\n\
+        "{INTO_PLACE}if command -v setup-timezone > /dev/null; then setup-timezone -z {name} || exit\n\
          else\n\
-         \x20 ln -sfn -- {file} /etc/localtime || exit\n\
+         \x20 make_link {file} /etc/localtime -s || exit\n\
          \x20 if [ -e /etc/timezone ] || command -v dpkg-reconfigure > /dev/null; then printf '%s\\n' {name} > /etc/timezone || exit; fi\n\
          \x20 if command -v dpkg-reconfigure > /dev/null; then dpkg-reconfigure --frontend noninteractive tzdata > /dev/null 2>&1 || exit; fi\n\
          fi\n"

@@ -81,10 +81,22 @@ pub const LARGE_INPUT: &str = r#"{ cat && s=$nw_in_sum && { sync -- "$t" > /dev/
 macro_rules! into_place {
     () => {
         r#"into_place() {
-  sync -- "$1" 2>/dev/null || :
-  if [ -d "$2" ] && [ -L "$2" ]; then rm -f -- "$2" || return; fi
+  [ -L "$1" ] || sync -- "$1" 2>/dev/null || :
+  if [ -d "$2" ] && [ -L "$2" ]; then
+    mv -fT -- "$1" "$2" 2>/dev/null && return
+    rm -f -- "$2" || return
+  fi
   mv -f -- "$1" "$2"
 }
+make_link() (
+  p=$2 x=
+  while :; do case $p in ?*/) p=${p%/} ;; *) break ;; esac; done
+  case $p in */*) folder=${p%/*}/ ;; *) folder=./ ;; esac
+  if [ -d "$p" ] && [ ! -L "$p" ]; then echo "$p is a directory" >&2; exit 1; fi
+  trap 'rm -f -- "$x"' EXIT
+  trap 'exit 143' HUP INT TERM
+  new=$(mktemp -u -- "${folder}.nodewright.XXXXXX") && ln $3 -- "$1" "$new" && x=$new && into_place "$new" "$p"
+)
 "#
     };
 }
@@ -93,7 +105,10 @@ macro_rules! into_place {
 /// mode and owner, and stands in the same folder. It is on the disk before it has the name, so whatever dies whenever leaves the old file
 /// or the new one.
 ///
-/// Where sync takes no file it syncs everything, which is as good. A link to a directory would be moved into.
+/// Where sync takes no file it syncs everything, which is as good. A link to a directory would be moved into: it goes first where `mv` knows no
+/// `-T`, or refuses it (busybox's does, unless the new one is a link to a directory, too).
+///
+/// And `make_link TARGET PATH [-s]`, by which a path becomes a link in the same way.
 pub const INTO_PLACE: &str = into_place!();
 
 /// Removes what a script that ends early leaves: the file `$t` and the folder `$x`. Has [`INTO_PLACE`].

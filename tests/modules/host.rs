@@ -54,6 +54,15 @@ impl Shell {
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(program).exists())
     }
 
+    /// The same where a program is another: this script.
+    pub fn with(self, program: &str, script: &str) -> Shell {
+        let path = self.tools.path().join(program);
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+        self
+    }
+
     /// The same where a program is not installed: a PATH of links to all others.
     pub fn without(&self, program: &str) -> Shell {
         let tools = tempfile::tempdir().expect("a folder for tools");

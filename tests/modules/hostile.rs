@@ -4,6 +4,8 @@
 use crate::host::{Host, Shell, Step};
 use serde_json::{Value as Json, json};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn step(module: &str, args: Json) -> Step {
@@ -116,6 +118,57 @@ fn killed_whenever_the_file_is_the_old_one_or_the_new_one() {
     }
     println!("killed {killed} times of {}", kills * 3 * u32::try_from(shells.len()).unwrap_or(1));
     assert!(killed > 0, "every script had ended before it was killed");
+}
+
+#[test]
+fn a_link_that_is_changed_is_there_at_any_time() {
+    for shell in Shell::all() {
+        let name = shell.name;
+        let host = Host::new(&shell);
+        host.set_up("mkdir a b; printf 'x\\n' > f; ln -s a link; ln -s a kind");
+        let link = host.root().join("link");
+        // busybox's `mv -T` renames no link to a file over one to a directory: there is a moment without, there.
+        let targets = if name == "busybox ash" { &["a", "b"][..] } else { &["a", "b", "f"] };
+        let is_over = AtomicBool::new(false);
+        let n_seen = std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut n_seen = 0_u64;
+                while !is_over.load(Ordering::Relaxed) {
+                    let leads = std::fs::read_link(&link).unwrap_or_else(|err| panic!("there is no link under {name}: {err}"));
+                    assert!(targets.iter().any(|target| leads == Path::new(target)), "{leads:?}");
+                    n_seen += 1;
+                    std::thread::yield_now();
+                }
+                n_seen
+            });
+            for n in 0..7_u32 {
+                let task = step(
+                    "file",
+                    json!({"path": "[ROOT]/link", "src": targets[n as usize % targets.len()], "state": "link", "force": true}),
+                );
+                if n % 2 == 0 {
+                    assert_eq!(host.run(&task)["changed"], n > 0, "under {name}");
+                } else {
+                    host.run_killed(&task, Duration::from_micros(u64::from(n) * 1500));
+                    host.run(&task);
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+            watching.join().expect("the link was always there")
+        });
+        assert!(n_seen > 100, "it was looked at {n_seen} times only");
+        // A hard link takes the place of what was there in the same way.
+        let hard = step("file", json!({"path": "[ROOT]/kind", "src": "[ROOT]/f", "state": "hard", "force": true}));
+        assert_eq!((host.run(&hard)["changed"].as_bool(), host.run(&hard)["changed"].as_bool()), (Some(true), Some(false)));
+        assert_eq!(std::fs::read_to_string(host.root().join("kind")).expect("a file"), "x\n");
+    }
+    // An old `mv`: the link to a directory is not moved into.
+    let shell = Shell::all().swap_remove(0).with("mv", "case $1 in -*T*) echo 'unknown option' >&2; exit 1 ;; esac; exec /bin/mv \"$@\"");
+    let host = Host::new(&shell);
+    host.set_up("mkdir a b; ln -s a link");
+    host.run(&step("file", json!({"path": "[ROOT]/link", "src": "b", "state": "link"})));
+    assert_eq!(std::fs::read_link(host.root().join("link")).expect("a link"), Path::new("b"));
+    assert_eq!(std::fs::read_dir(host.root()).expect("a folder").count(), 3);
 }
 
 #[test]
