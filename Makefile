@@ -16,6 +16,7 @@ check: lint        ## what to run before a commit: formatting, clippy, the fast 
 lint:              ## formatting and clippy, warnings denied
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 
 deny:              ## licences, sources, duplicates and known vulnerabilities of what is linked in
 	scripts/deny

@@ -102,7 +102,7 @@ pub fn run(args: Args, manner: Manner) -> anyhow::Result<u8> {
         diff: args.running.diff(&config),
         extra_vars,
         force_handlers: config.flag("DEFAULT_FORCE_HANDLERS"),
-        read_ahead: !args.running.no_read_ahead,
+        read_ahead: args.running.reads_ahead(&config),
         verbosity,
         tells_results: true,
         connection: args.connecting.settings(&config)?,

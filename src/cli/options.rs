@@ -179,7 +179,7 @@ pub struct Running {
     forks: Option<usize>,
     /// Ask a host about a task only when its turn has come
     #[arg(long)]
-    pub no_read_ahead: bool,
+    no_read_ahead: bool,
     /// Taken, and warned of: modules are part of the program, and none is loaded from folders
     #[arg(short = 'M', long, hide = true)]
     module_path: Vec<PathBuf>,
@@ -201,6 +201,10 @@ impl Running {
 
     pub fn diff(&self, config: &Config) -> bool {
         self.diff || config.flag("DIFF_ALWAYS")
+    }
+
+    pub fn reads_ahead(&self, config: &Config) -> bool {
+        !self.no_read_ahead && config.flag("NODEWRIGHT_READ_AHEAD")
     }
 
     pub fn verbosity(&self, config: &Config) -> u8 {

@@ -136,7 +136,7 @@ pub fn run_with(args: Args, manner: Manner, resumed: Option<&crate::journal::Run
         diff: args.running.diff(&config),
         extra_vars,
         force_handlers: args.force_handlers || config.flag("DEFAULT_FORCE_HANDLERS"),
-        read_ahead: !args.running.no_read_ahead,
+        read_ahead: args.running.reads_ahead(&config),
         verbosity,
         tells_results: args.output == "json",
         connection: args.connecting.settings(&config)?,

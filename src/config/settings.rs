@@ -123,6 +123,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("JUNIT_TASK_RELATIVE_PATH", Path, "", &["JUNIT_TASK_RELATIVE_PATH"], &[]),
     setting("JUNIT_TEST_CASE_PREFIX", Text, "", &["JUNIT_TEST_CASE_PREFIX"], &[]),
     setting("LOCALHOST_WARNING", Bool, "true", &["ANSIBLE_LOCALHOST_WARNING"], &[("defaults", "localhost_warning")]),
+    setting("NODEWRIGHT_READ_AHEAD", Bool, "true", &["NODEWRIGHT_READ_AHEAD"], &[("nodewright", "read_ahead")]),
     setting("NODEWRIGHT_RECONNECT_FOR", Int, "300", &["NODEWRIGHT_RECONNECT_FOR"], &[("nodewright", "reconnect_for")]),
     setting("NODEWRIGHT_STALL_AFTER", Int, "60", &["NODEWRIGHT_STALL_AFTER"], &[("nodewright", "stall_after")]),
     setting("NOCOLOR", Bool, "false", &["ANSIBLE_NOCOLOR"], &[("defaults", "nocolor")]),

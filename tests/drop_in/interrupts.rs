@@ -3,7 +3,6 @@
 
 use crate::{folder, text};
 use std::io::{Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,9 @@ use std::time::{Duration, Instant};
 /// Says how the terminal is, runs the rest of the line as a process whose number it says, and says how that ended and how the terminal is then.
 const AROUND: &str =
     "trap : INT; echo \"<$(stty -g)>\"; sh -c 'echo \"pid $$;\"; exec \"$@\"' - \"$@\"; echo \"rc $?;\"; echo \"<$(stty -g)>\"";
+
+/// Whoever starts the tests in the background has them ignore Ctrl-C, and so would what they start.
+const HEEDING: &str = "--default-signal=INT,TERM,HUP";
 
 enum Then<'a> {
     Type(&'a str),
@@ -20,8 +22,8 @@ enum Then<'a> {
 /// Starts a program on a terminal of its own, waits for its question, and does something about it. What comes of it: the exit code.
 fn at_question(dir: &Path, line: &str, question: &str, then: Then) -> Result<i32, String> {
     let words = shell_words::join(["sh", "-c", AROUND, "-"].into_iter().chain(line.split(' ')));
-    let mut script = Command::new("timeout")
-        .args(["20", "script", "--quiet", "--command", &words, "/dev/null"])
+    let mut script = Command::new("env")
+        .args([HEEDING, "timeout", "20", "script", "--quiet", "--command", &words, "/dev/null"])
         .current_dir(dir)
         .env_clear()
         .env("HOME", dir)
@@ -113,8 +115,11 @@ impl Running {
             ("hosts", "web1 ansible_connection=local\n"),
             ("work.yml", &format!("- hosts: all\n  gather_facts: false\n  tasks:\n  - shell: {WORK}\n  - shell: touch late\n")),
         ]);
-        let child = Command::new(env!("CARGO_BIN_EXE_nodewright"))
-            .arg0(name)
+        let program = dir.path().join(name);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nodewright"), &program).expect("a link");
+        let child = Command::new("/usr/bin/env")
+            .arg(HEEDING)
+            .arg(&program)
             .args(["-i", "hosts"])
             .args(args)
             .current_dir(dir.path())
@@ -123,8 +128,8 @@ impl Running {
             .env("PATH", "/usr/bin:/bin")
             .env("NODEWRIGHT_JOURNAL", "0")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(dir.path().join("said")).expect("a file"))
             .spawn()
             .expect("the program starts");
         let running = Running { dir, child };
@@ -145,15 +150,9 @@ impl Running {
     }
 
     /// Sends a signal, and waits until the run says what it makes of it.
-    fn signal(&mut self, signal: &str, words: &str) {
+    fn signal(&self, signal: &str, words: &str) {
         kill(self.child.id(), signal);
-        let mut said = Vec::new();
-        let err = self.child.stderr.as_mut().expect("piped");
-        let mut byte = [0];
-        while !text(&said).contains(words) {
-            assert_eq!(err.read(&mut byte).ok(), Some(1), "{words:?} is not said, but: {}", text(&said));
-            said.push(byte[0]);
-        }
+        self.wait_for(words, || std::fs::read(self.at("said")).is_ok_and(|said| text(&said).contains(words)));
     }
 
     fn end(&mut self) -> ExitStatus {
