@@ -79,6 +79,10 @@ impl Module for Fetch {
     }
 
     fn decide(&self, args: &Args, state: State, context: &dyn Context) -> Result<Decision, Failure> {
+        if context.check_mode() {
+            let skipped = Outcome { skipped: true, ..Outcome::default() };
+            return Ok(skipped.with("msg", "check mode not (yet) supported for this module").into());
+        }
         let source = state.path.as_str();
         let missing = |why: &str| {
             if args.is("fail_on_missing") {
