@@ -110,6 +110,10 @@ static VIEW: LazyLock<Arc<View>> = LazyLock::new(|| {
 });
 
 pub fn template(data: &[u8]) {
+    // Who asks for a tree of files gets it: that of a machine takes as long as the machine is large.
+    if data.windows(8).any(|word| word == b"filetree") {
+        return;
+    }
     let source = Source::from_text("fuzz.yml", text(data));
     let node = Node::string(source.text.as_str(), source.span(0, source.text.len()));
     let templar = Templar::new();
